@@ -1,0 +1,139 @@
+"""Every exception that crosses a room's border, and the exit code of each.
+
+    RunnerError                      70  (never raised itself)
+    ├── UsageError                    2  the call was wrong; nothing was started
+    │   ├── PolicyError               2  a policy file is missing, broken or contradictory
+    │   ├── InputsError               2  the run's inputs are not exact JSON
+    │   └── ScriptUnreadable          2  the script could not be read as bytes
+    ├── SandboxError                  6  nothing of the script ran on after this
+    │   ├── SandboxUnavailable        6  it could not be started; the hint says what mends it
+    │   ├── LockNotVerified           6  a guest was there, but not locked: killed before it got a script
+    │   ├── GuestMisbehaved           6  it broke the conversation (guest.wire)
+    │   └── GuestDied                 6  it ended without a last word
+    ├── StoreError                    8  the journal could not be written or read
+    │   ├── RunNotFound               2  no run has that id, or several begin with it
+    │   └── RecordBroken              8  a chain does not verify
+    ├── AgentFault                    -  an attempt failed: becomes the outcome of a spawn, never an exit code
+    └── Defect                       70  runner broke a rule of its own
+
+A message says who asked what and what is allowed: values in quotes, lower case, no full stop. What
+to do goes into `hint`. Neither ever holds a credential's bytes.
+
+Not here: how a *run* ended. A script that raised, a limit, a stop are states of a `RunResult`
+(`models.RunState`), not exceptions; `EXIT_CODES` maps both.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the process says when it ends. One table, in the docs word for word."""
+
+    DONE = 0
+    SCRIPT_RAISED = 1
+    USAGE = 2
+    REJECTED = 3
+    REVIEW_NEEDED = 4
+    LIMIT = 5
+    SANDBOX = 6
+    DIVERGED = 7
+    STORE = 8
+    EXPECTATION = 9
+    DEFECT = 70
+    STOPPED = 130
+
+
+class RunnerError(Exception):
+    """Base of all. `hint` is the fix, one line, or empty."""
+
+    exit_code: ExitCode = ExitCode.DEFECT
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(RunnerError):
+    """The call was wrong. Nothing was started and nothing was journalled."""
+
+    exit_code = ExitCode.USAGE
+
+
+class PolicyError(UsageError):
+    """A policy cannot be used. `file` and `line` (1-based, 0 when unknown) point at the cause."""
+
+    def __init__(self, message: str, *, file: str = "", line: int = 0, hint: str = "") -> None:
+        place = f"{file}:{line}: " if line else f"{file}: " if file else ""
+        super().__init__(f"{place}{message}", hint=hint)
+        self.file = file
+        self.line = line
+
+
+class InputsError(UsageError):
+    """The run's inputs are not exact JSON, or could not be read."""
+
+
+class ScriptUnreadable(UsageError):
+    """The script file could not be read. What it says was not looked at."""
+
+
+class SandboxError(RunnerError):
+    """The sandbox cannot be trusted or is gone. The guest, if there was one, is dead."""
+
+    exit_code = ExitCode.SANDBOX
+
+
+class SandboxUnavailable(SandboxError):
+    """No guest could be started. Nothing of the script ran."""
+
+
+class LockNotVerified(SandboxError):
+    """The guest's lock could not be seen from outside. It was killed before it got the script."""
+
+
+class GuestMisbehaved(SandboxError):
+    """The guest sent what `guest.wire` forbids. It was killed; agents it had started are stopped."""
+
+
+class GuestDied(SandboxError):
+    """The guest ended without `Finished`. `reason` is one of "lock", "memory", "cpu", "killed", "exit"."""
+
+    def __init__(self, message: str, *, reason: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
+
+
+class StoreError(RunnerError):
+    """The store cannot be used. Everything that was reported durable before is still there."""
+
+    exit_code = ExitCode.STORE
+
+
+class RunNotFound(StoreError):
+    """No run has this id, or more than one begins with it."""
+
+    exit_code = ExitCode.USAGE
+
+
+class RecordBroken(StoreError):
+    """A chain does not verify: the record was altered, or the disk was."""
+
+
+class AgentFault(RunnerError):
+    """An attempt failed. Raised by backends, answered by the broker, seen by the script as an outcome.
+
+    `kind` is one of `models.OutcomeKind`. `message` reaches the script: it holds no path, no
+    traceback, no environment and no dropped value. `detail` stays in the journal.
+    """
+
+    def __init__(self, kind: str, message: str, *, detail: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.detail = detail
+
+
+class Defect(RunnerError):
+    """runner broke a rule of its own. Worth a bug report; the run is stopped."""

@@ -1,0 +1,243 @@
+"""The values that rooms hand to each other. Frozen, complete when made; no I/O here.
+
+A spawn as the script asked for it is `guest.wire.Spawn`, re-exported: what crosses the border is
+what the broker works on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from runner.errors import ExitCode
+from runner.guest.wire import MAX_FRAME_BYTES, OK, Json, Spawn
+
+__all__ = [
+    "MIB", "Finding", "Json", "Limits", "Outcome", "OutcomeKind", "Reach", "RunError", "RunResult", "RunState",
+    "SandboxFacts", "Script", "Severity", "Spawn", "Usage", "Verdict", "digest_of",
+]  # fmt: skip
+
+MIB = 1024 * 1024
+
+
+def digest_of(data: bytes | str) -> str:
+    """Return the sha256 of bytes, or of a text's UTF-8, as 64 hex digits."""
+    return hashlib.sha256(data.encode() if isinstance(data, str) else data).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """The source text an orchestrator model wrote, as bytes: what is digested is what was submitted."""
+
+    name: str
+    source: bytes
+
+    @property
+    def digest(self) -> str:
+        return digest_of(self.source)
+
+    @property
+    def text(self) -> str:
+        """The source as text. Undecodable bytes are replaced: the check refuses them before they run."""
+        return self.source.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one run may use. A run that reaches a limit is stopped, not slowed."""
+
+    wall_seconds: float = 300.0
+    """From `Start` to the guest's last frame; review and the pool's waiting are not counted."""
+    cpu_seconds: float = 60.0
+    """CPU time of the guest, from when it is sent its script."""
+    memory_bytes: int = 256 * MIB
+    """Address space of the guest (RLIMIT_AS, and the container's memory)."""
+    spawns: int = 1_000
+    """How many spawns a script may ask for. The guest counts; the host holds it to that."""
+    parallel_spawns: int = 100
+    """How many attempts run at once; more wait in a queue, in the order of their spawns."""
+    bytes_in: int = 256 * MIB
+    """Bytes from the guest, of a whole run."""
+    bytes_out: int = 1024 * MIB
+    """Bytes to the guest, of a whole run."""
+    log_bytes: int = 1 * MIB
+    """Bytes of printed and logged text, of a whole run."""
+    frame_bytes: int = MAX_FRAME_BYTES
+    """The largest frame either way. Caps an output, a result and one spawn's inputs."""
+
+
+class OutcomeKind(StrEnum):
+    """How a spawn ended when it did not end well. One vocabulary everywhere."""
+
+    DENIED = "denied"
+    INVALID_INPUT = "invalid_input"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    INVALID_OUTPUT = "invalid_output"
+    UNAUTHORISED = "unauthorised"
+    DEPENDENCY_FAILED = "dependency_failed"
+    CANCELLED = "cancelled"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+    LIMIT_REACHED = "limit_reached"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one spawn settled. `text` is JSON: the output, or {"message", "attempts"} of a failure."""
+
+    spawn: int
+    kind: str
+    """"ok" or one of `OutcomeKind`."""
+    text: str
+
+    @property
+    def ok(self) -> bool:
+        return self.kind == OK
+
+
+class Severity(StrEnum):
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One remark of the check at a place of the script. Lines and columns count from 1."""
+
+    rule: str
+    severity: Severity
+    line: int
+    column: int
+    text: str
+    message: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The most a script could ask for, as far as the check can tell.
+
+    `agents` are the names that stand literally in it. `dynamic` says that a name or scope is computed:
+    then the reach is the whole policy. `scopes` maps an agent to the scopes that stand literally.
+    `spawns_at_most` is None when no bound below the policy's limit could be shown.
+    """
+
+    agents: tuple[str, ...] = ()
+    dynamic: bool = False
+    scopes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    spawns_at_least: int = 0
+    spawns_at_most: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The check's answer. Accepted exactly when no finding is an error."""
+
+    findings: tuple[Finding, ...]
+    reach: Reach
+    dialect: int
+    python: str
+    """Minor version that parsed it, such as "3.11": the guest must have the same."""
+
+    @property
+    def accepted(self) -> bool:
+        return not any(finding.severity is Severity.ERROR for finding in self.findings)
+
+
+class RunState(StrEnum):
+    """Where a run stands. The journal's fold tells it; `events` holds the table."""
+
+    REJECTED = "rejected"
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    LIMIT = "limit"
+    CRASHED = "crashed"
+    INTERRUPTED = "interrupted"
+
+
+STATE_EXIT: dict[RunState, ExitCode] = {
+    RunState.REJECTED: ExitCode.REJECTED,
+    RunState.DONE: ExitCode.DONE,
+    RunState.FAILED: ExitCode.SCRIPT_RAISED,
+    RunState.STOPPED: ExitCode.STOPPED,
+    RunState.LIMIT: ExitCode.LIMIT,
+    RunState.CRASHED: ExitCode.SANDBOX,
+}
+"""The exit code of a run that ended in this state. A state not named here has not ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunError:
+    """Why a run did not end as done. `kind` is the script's exception type, a limit's name, or a reason."""
+
+    kind: str
+    message: str
+    line: int = 0
+    hint: str = ""
+    trace: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a run used. Seconds, bytes and counts; `sequential_seconds` sums all attempts' durations."""
+
+    wall_seconds: float = 0.0
+    sequential_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    attempts: int = 0
+    parallel_peak: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    output_bytes: int = 0
+    """Bytes of all outputs that agents returned and the schema kept."""
+    dropped_bytes: int = 0
+    """Bytes of outputs that the schema did not keep."""
+    result_bytes: int = 0
+    """Bytes of the result: what the caller's context gets instead."""
+    log_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxFacts:
+    """What is known of a started guest, for the journal. Empty where a kind has no such thing."""
+
+    kind: str
+    pid: int
+    python: str = ""
+    bundle: str = ""
+    image: str = ""
+    container: str = ""
+    hardening: tuple[str, ...] = ()
+    """What holds it, by name, such as "seccomp-lock", "rlimits", "uid-65534", "docker-seccomp"."""
+    missing: tuple[str, ...] = ()
+    """What would hold it as well and is absent here, in words for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """How a run ended. `result` is the script's value when state is done, else None."""
+
+    run: str
+    state: RunState
+    result: Json = None
+    error: RunError | None = None
+    spawns: dict[str, int] = field(default_factory=dict)
+    """How many spawns settled as what: "ok" or an `OutcomeKind`."""
+    usage: Usage = Usage()
+    script: str = ""
+    findings: tuple[Finding, ...] = ()
+    sandbox: str = ""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        return STATE_EXIT.get(self.state, ExitCode.DEFECT)
+
+    @property
+    def failed_spawns(self) -> int:
+        return sum(count for kind, count in self.spawns.items() if kind != OK)
+
+

@@ -1,0 +1,1 @@
+"""YAML to `Policy` and back: resolve, digest, explain what is wrong where."""

@@ -1,0 +1,252 @@
+"""Every Protocol between rooms. Rooms on one floor meet only here; `engine` injects the implementations.
+
+Each has a contract suite in `tests/contract/` that every implementation passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from runner.events import Event, EventKind
+from runner.guest.wire import Output, Wait
+from runner.models import Json, Limits, SandboxFacts, Spawn
+
+# --- sandbox ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a guest process ended. `reason`: "exit", "lock", "memory", "cpu", "killed"."""
+
+    code: int | None
+    """Exit code, or minus the signal; None when unknown."""
+    reason: str
+    diagnosis: str = ""
+    """The last bytes of its stderr, bounded, control characters removed. For the journal, not for scripts."""
+
+
+class Channel(Protocol):
+    """The byte pipe to one guest, and the hand on its neck. One guest serves one run and dies.
+
+    The guest has been started and will say, or has said, `ready`: that frame is still unread.
+    """
+
+    @property
+    def facts(self) -> SandboxFacts: ...
+
+    async def verify_lock(self) -> None:
+        """Look from outside whether the guest holds its lock. Call after `ready`, before the script is sent.
+
+        Raises LockNotVerified: the guest was killed.
+        """
+        ...
+
+    def limit_cpu(self, seconds: float) -> None:
+        """From now on the guest may use this much CPU time; then it is killed (`Exit.reason` "cpu")."""
+        ...
+
+    async def send(self, data: bytes) -> None:
+        """Write all of it, waiting while the pipe is full. Raises GuestDied when the guest is gone."""
+        ...
+
+    async def receive(self) -> bytes:
+        """Return the next bytes from the guest, at most 256 KiB; b"" when it closed its end."""
+        ...
+
+    def cpu_seconds(self) -> float:
+        """CPU time that the guest has used since `limit_cpu`; 0.0 when unknown."""
+        ...
+
+    async def kill(self) -> None:
+        """Kill the guest if it lives and reap it. Safe at any time, more than once."""
+        ...
+
+    async def wait(self) -> Exit:
+        """Return how it ended, once it has."""
+        ...
+
+
+class Sandbox(Protocol):
+    """A place where guests are started. One object serves many runs."""
+
+    @property
+    def kind(self) -> str: ...
+
+    async def start(self, limits: Limits) -> Channel:
+        """Start a guest under these limits. Raises SandboxUnavailable."""
+        ...
+
+    async def close(self) -> None:
+        """Kill every guest that is left and free everything."""
+        ...
+
+
+# --- responder -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The host's answer to a wait: (spawn, "ok" or kind, JSON text) in order of delivery."""
+
+    outcomes: list[tuple[int, str, str]]
+    ended: str
+    now: float
+
+
+class Responder(Protocol):
+    """Answers the spawns and waits of a session. Live it is the broker, in a replay the journal.
+
+    Calls come in the order in which the guest spoke, checked for turn and number by the session.
+    """
+
+    def spawned(self, spawn: Spawn) -> None: ...
+
+    def cancelled(self, spawn: int) -> None: ...
+
+    def printed(self, output: Output) -> None: ...
+
+    async def wait(self, wait: Wait) -> Reply:
+        """Return once the wait is over and its answer is durable. Raises StoreError."""
+        ...
+
+    async def finished(self) -> None:
+        """The guest is done or gone: stop what is open, settle it as cancelled, leave nothing running."""
+        ...
+
+
+# --- agents ----------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Call:
+    """One attempt, as a backend gets it. Not frozen only because it is made ten thousand times a second."""
+
+    run: str
+    spawn: int
+    attempt: int
+    agent: str
+    inputs: Json
+    """The spawn's inputs, validated. The backend may keep and change them: they are its own copy."""
+    timeout: float
+    """Seconds this attempt may take. The broker keeps it; a backend may pass it on."""
+    output_bytes: int
+    """The largest output, as JSON text, that will be accepted. A backend that reads bytes stops there."""
+    idempotency_key: str
+    """run, spawn and attempt number: equal exactly when this attempt is made again after a crash."""
+    traceparent: str
+    """W3C trace context of this attempt, ready to be sent as a header."""
+
+
+class Agent(Protocol):
+    """One agent of a policy, reached by its backend. One object serves many attempts at once."""
+
+    async def run(self, call: Call) -> Json:
+        """Call the agent and return its output as a JSON value, not yet validated.
+
+        On cancellation it kills what it started and returns promptly. Raises AgentFault for what a
+        script should hear; anything else becomes a `failed` outcome that names only the type.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Kill what is left of it."""
+        ...
+
+
+# --- journal ---------------------------------------------------------------------------------
+
+
+class RunJournal(Protocol):
+    """The open end of one run's journal. Belongs to one event loop, which appends and is called back."""
+
+    @property
+    def run(self) -> str: ...
+
+    def append(self, kind: EventKind, body: Mapping[str, Any], value: str | None = None) -> int:
+        """Chain an event and hand it to the writer. Return its seq. It is not durable yet.
+
+        `value` is the text of a JSON object. Events become durable in order, so waiting for the last
+        one waits for all.
+        """
+        ...
+
+    def when_durable(self, callback: Callable[[], object]) -> None:
+        """Call back, from the event loop, once everything appended so far is durable.
+
+        Callbacks come in order. Never called if the store fails: then `on_failure` of `open_run` is.
+        """
+        ...
+
+    async def durable(self) -> None:
+        """Return once everything appended so far is durable. Raises StoreError."""
+        ...
+
+    async def close(self) -> None:
+        """Make everything durable and give the lease back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A line of the run table, derived from the journal; `alive` says that somebody holds the lease."""
+
+    run: str
+    script: str
+    policy: str
+    state: str
+    """A RunState value; "interrupted" where it has not ended and nobody holds the lease."""
+    submitted_at: float
+    finished_at: float
+    spawns: int
+    alive: bool
+
+
+class Journal(Protocol):
+    """The store: every run's chain, the register, blobs and leases."""
+
+    def open_run(
+        self,
+        run: str,
+        *,
+        on_failure: Callable[[Exception], object],
+        on_event: Callable[[Event], object] | None = None,
+    ) -> RunJournal:
+        """Begin a run and take its lease. `on_event` sees each event once it is durable, from the loop."""
+        ...
+
+    def read(self, run: str, *, after: int = 0) -> Iterator[Event]:
+        """Yield the durable events with a seq above `after`, in order, without loading all at once."""
+        ...
+
+    def runs(self, *, limit: int = 50) -> list[RunRow]:
+        """Return the newest runs first."""
+        ...
+
+    def find(self, prefix: str) -> str:
+        """Return the one run whose id begins so. Raises RunNotFound."""
+        ...
+
+    def verify(self, run: str) -> None:
+        """Check the run's chain and its heads in the register. Raises RecordBroken naming the first bad event."""
+        ...
+
+    def request_stop(self, run: str, by: str) -> bool:
+        """Ask the host of a live run to stop it. False when the run is not alive."""
+        ...
+
+    def stops_requested(self) -> dict[str, str]:
+        """Return run → by for stop requests of runs whose lease this process holds."""
+        ...
+
+    def alive(self, host: str) -> bool:
+        """Say whether the process with this host id holds its lease still."""
+        ...
+
+    @property
+    def host(self) -> str:
+        """This process's host id: who holds the leases of its runs."""
+        ...
+
+    def close(self) -> None: ...
