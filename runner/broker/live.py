@@ -1,0 +1,82 @@
+"""The broker's own book on each spawn, and on the one wait that is open. Mutable, never leaves the room."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from runner.broker.permit import Permit
+from runner.clock import Timer
+from runner.guest.wire import OK, Wait
+from runner.models import Spawn
+from runner.seams import Reply
+
+
+class LiveSpawn:
+    """One spawn of this run, from the request to its outcome. Slotted: ten thousand may be open."""
+
+    __slots__ = (
+        "agent", "attempt", "delivered", "inputs_digest", "kind", "n", "order", "permit", "spawn", "started", "task",
+        "text", "timer",
+    )  # fmt: skip
+
+    def __init__(self, spawn: Spawn, inputs_digest: str) -> None:
+        self.inputs_digest = inputs_digest
+        self.spawn: Spawn | None = spawn
+        self.n = spawn.n
+        self.agent = spawn.agent
+        self.permit: Permit | None = None
+        self.attempt = 0
+        self.started = 0.0
+        self.task: asyncio.Task[None] | None = None
+        self.timer: Timer | None = None
+        self.kind = ""
+        self.text = ""
+        self.order = 0
+        """Which spawn of the run this was to settle, from 1; 0 while it has not."""
+        self.delivered = False
+
+    @property
+    def settled(self) -> bool:
+        return self.order > 0
+
+
+class OpenWait:
+    """The wait that is open: counts what settles, and knows when it is over."""
+
+    __slots__ = ("_failed", "_left", "future", "lives", "timer", "wait")
+
+    def __init__(self, wait: Wait, lives: list[LiveSpawn], future: asyncio.Future[Reply]) -> None:
+        self.wait = wait
+        self.lives = lives
+        self.future = future
+        self.timer: Timer | None = None
+        self._left = {live.n for live in lives if not live.settled}
+        self._failed = any(live.settled and live.kind != OK for live in lives)
+
+    def settled(self, live: LiveSpawn) -> None:
+        """Take note of a spawn that has just settled, whether this wait is for it or not."""
+        if live.n in self._left:
+            self._left.discard(live.n)
+            self._failed = self._failed or live.kind != OK
+
+    @property
+    def over(self) -> str:
+        """Why the wait is over ("failed", "ready"), or "" while it is not."""
+        if self.wait.fail_fast and self._failed:
+            return "failed"
+        # A sleep names no handle and needs none: only its time ends it.
+        if len(self.lives) - len(self._left) >= self.wait.need and (self.lives or self.wait.until is None):
+            return "ready"
+        return ""
+
+    def left(self) -> list[LiveSpawn]:
+        """The handles of this wait that have not settled, in order of their spawns."""
+        return [live for live in self.lives if not live.settled]
+
+
+def undelivered(lives: Iterable[LiveSpawn]) -> list[LiveSpawn]:
+    """Return those that have settled and were in no answer, in the order in which they settled."""
+    found = [live for live in lives if live.order and not live.delivered]
+    found.sort(key=lambda live: live.order)
+    return found

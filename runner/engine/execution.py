@@ -1,0 +1,259 @@
+"""One run: submitted, checked, sandboxed, conversed with, finished. Every step is an event.
+
+Whatever happens after the first event, the run gets its last one: a run without `run_finished` is
+one whose host died (`interrupted`), and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, replace
+
+import runner
+from runner.broker import Broker
+from runner.check import check
+from runner.clock import Clock
+from runner.errors import Defect, RunnerError, SandboxError, StoreError
+from runner.events import Event, EventKind
+from runner.guest import wire
+from runner.guest.dialect import VERSION as DIALECT
+from runner.models import Json, RunError, RunResult, RunState, SandboxFacts, Script, Usage, Verdict, digest_of
+from runner.policy.model import AgentEntry, Policy
+from runner.seams import Agent, Channel, Journal, RunJournal, Sandbox
+from runner.session import Ending, Session
+
+PYTHON = ".".join(platform.python_version_tuple()[:2])
+
+
+class Execution:
+    """One run of one script under one policy. `run` once; `stop` at any time, from the same loop."""
+
+    def __init__(
+        self,
+        *,
+        run: str,
+        script: Script,
+        policy: Policy,
+        inputs: Json,
+        store: Journal,
+        clock: Clock,
+        sandbox: Callable[[], Awaitable[Sandbox]],
+        build: Callable[[AgentEntry], Agent],
+        on_event: Callable[[Event], object] | None = None,
+        seed: int | None = None,
+    ) -> None:
+        self.run_id = run
+        self._script = script
+        self._policy = policy
+        self._inputs = inputs
+        self._clock = clock
+        self._sandbox = sandbox
+        self._build = build
+        self._seed = secrets.randbits(63) if seed is None else seed
+        self._trace = secrets.token_hex(16)
+        self._session: Session | None = None
+        self._broker: Broker | None = None
+        self._stopped_by = ""
+        self._failure: Exception | None = None
+        self._cpu_seconds = 0.0
+        self._started = 0.0
+        self._wall_seconds = 0.0
+        self._facts: SandboxFacts | None = None
+        self._verdict: Verdict | None = None
+        self._journal: RunJournal = store.open_run(run, on_failure=self._store_failed, on_event=on_event)
+
+    async def run(self) -> RunResult:
+        """Run to the end. Returns how it ended; raises StoreError if that could not be recorded."""
+        try:
+            return await self._run()
+        finally:
+            await asyncio.shield(self._journal.close())
+
+    def stop(self, by: str) -> None:
+        """End the run as stopped. Agents are killed; what is journalled stays."""
+        if self._stopped_by:
+            return
+        self._stopped_by = by
+        self._journal.append(EventKind.STOP_REQUESTED, {"by": by})
+        if self._session is not None:
+            self._session.interrupt(self._stopped())
+
+    # --- the steps -------------------------------------------------------------------------
+
+    async def _run(self) -> RunResult:
+        self._submit()
+        self._verdict = check(self._script, self._policy)
+        self._note_verdict(self._verdict)
+        if not self._verdict.accepted:
+            return await self._finish(Ending(RunState.REJECTED, error=_rejection(self._verdict)))
+        try:
+            ending = await self._execute()
+        except asyncio.CancelledError:
+            await asyncio.shield(self._finish(self._stopped("cancellation")))
+            raise
+        except SandboxError as error:
+            kind = type(error).__name__
+            ending = Ending(RunState.CRASHED, error=RunError(kind, error.message, hint=error.hint))
+        return await self._finish(ending)
+
+    async def _execute(self) -> Ending:
+        sandbox = await self._sandbox()
+        channel = await sandbox.start(self._policy.limits)
+        try:
+            return await self._converse(channel)
+        finally:
+            await asyncio.shield(channel.kill())
+            self._cpu_seconds = channel.cpu_seconds()
+
+    async def _converse(self, channel: Channel) -> Ending:
+        limits = self._policy.limits
+        broker = self._broker = Broker(
+            self._policy, self._journal, clock=self._clock, trace=self._trace, build=self._build
+        )
+        session = self._session = Session(channel, broker, limits=limits, clock=self._clock)
+        ready = await session.greet()
+        self._note_sandbox(channel.facts, ready)
+        start = self._start()
+        self._journal.append(
+            EventKind.RUN_STARTED, {"seed": start.seed, "now": start.now, "dialect": start.dialect}
+        )
+        await self._journal.durable()
+        if self._stopped_by:
+            return self._stopped()
+        self._started = self._clock.monotonic()
+        try:
+            return await session.converse(start)
+        finally:
+            self._wall_seconds = self._clock.monotonic() - self._started
+            await asyncio.shield(broker.finished())
+
+    def _start(self) -> wire.Start:
+        limits, imports = self._policy.limits, self._policy.imports
+        return wire.Start(
+            script=self._script.text,
+            name=self._script.name,
+            inputs=self._inputs,
+            seed=self._seed,
+            now=self._clock.now(),
+            spawn_limit=limits.spawns,
+            wall_seconds=limits.wall_seconds,
+            frame_bytes=limits.frame_bytes,
+            imports=None if imports is None else tuple(sorted(imports)),
+            dialect=DIALECT,
+        )
+
+    async def _finish(self, ending: Ending) -> RunResult:
+        """Write the last event, make it durable, and say how the run ended."""
+        result = self._result(ending)
+        error = ending.error
+        value: dict[str, Json] = {"result": ending.result}
+        if error is not None:
+            value = {"message": error.message, "hint": error.hint, "trace": [list(place) for place in error.trace]}
+        self._journal.append(
+            EventKind.RUN_FINISHED,
+            {
+                "state": str(ending.state), "kind": error.kind if error else "", "line": error.line if error else 0,
+                "spawns": result.spawns, "usage": asdict(result.usage),
+            },
+            wire.canonical(value),
+        )  # fmt: skip
+        await self._journal.durable()
+        return result
+
+    # --- events ----------------------------------------------------------------------------
+
+    def _submit(self) -> None:
+        script, policy = self._script, self._policy
+        inputs = wire.canonical(self._inputs)
+        value = {"script": script.text, "policy": policy.resolved, "inputs": self._inputs}
+        self._journal.append(
+            EventKind.RUN_SUBMITTED,
+            {
+                "script": script.name, "script_digest": script.digest, "policy": policy.name,
+                "policy_digest": policy.digest, "inputs_digest": digest_of(inputs), "runner": runner.__version__,
+                "python": platform.python_version(), "trace": self._trace, "span": secrets.token_hex(8),
+                "sandbox": policy.sandbox.demand,
+            },
+            wire.canonical(value),
+        )  # fmt: skip
+
+    def _note_verdict(self, verdict: Verdict) -> None:
+        errors = sum(finding.severity == "error" for finding in verdict.findings)
+        value = {"findings": [asdict(finding) for finding in verdict.findings], "reach": asdict(verdict.reach)}
+        self._journal.append(
+            EventKind.SCRIPT_CHECKED,
+            {
+                "accepted": verdict.accepted, "errors": errors, "warnings": len(verdict.findings) - errors,
+                "dialect": verdict.dialect, "python": verdict.python,
+            },
+            wire.canonical(value),
+        )  # fmt: skip
+
+    def _note_sandbox(self, facts: SandboxFacts, ready: wire.Ready) -> None:
+        if ready.protocol != wire.PROTOCOL or ready.dialect != DIALECT:
+            told = f"protocol {ready.protocol} and dialect {ready.dialect}"
+            raise SandboxError(
+                f"the guest speaks {told}; this host speaks {wire.PROTOCOL} and {DIALECT}", hint="runner image build"
+            )
+        if ready.python != PYTHON:
+            raise SandboxError(
+                f"the guest runs Python {ready.python}, the host {PYTHON}: they parse differently",
+                hint="runner image build",
+            )
+        self._facts = replace(facts, python=ready.python, bundle=ready.bundle)
+        self._journal.append(EventKind.SANDBOX_STARTED, {**asdict(self._facts), "lock": "verified"})
+
+    # --- ends ------------------------------------------------------------------------------
+
+    def _store_failed(self, error: Exception) -> None:
+        failure = error if isinstance(error, StoreError) else StoreError(f"the journal failed: {error}")
+        self._failure = failure
+        if self._session is not None:
+            self._session.interrupt(failure)
+
+    def _stopped(self, by: str = "") -> Ending:
+        name = by or self._stopped_by
+        return Ending(RunState.STOPPED, error=RunError("stopped", f"stopped by {name}"))
+
+    def _result(self, ending: Ending) -> RunResult:
+        broker, session = self._broker, self._session
+        usage = Usage(wall_seconds=round(self._wall_seconds, 6), cpu_seconds=round(self._cpu_seconds, 6))
+        if broker is not None and session is not None:
+            usage = replace(
+                usage,
+                sequential_seconds=round(broker.sequential_seconds, 6),
+                attempts=broker.attempts,
+                parallel_peak=broker.parallel_peak,
+                bytes_in=session.bytes_in,
+                bytes_out=session.bytes_out,
+                output_bytes=broker.output_bytes,
+                dropped_bytes=broker.dropped_bytes,
+                result_bytes=len(wire.canonical(ending.result).encode()) if ending.state is RunState.DONE else 0,
+                log_bytes=session.log_bytes,
+            )
+        return RunResult(
+            run=self.run_id,
+            state=ending.state,
+            result=ending.result,
+            error=ending.error,
+            spawns=dict(broker.counts) if broker is not None else {},
+            usage=usage,
+            script=self._script.name,
+            findings=self._verdict.findings if self._verdict is not None else (),
+            sandbox=self._facts.kind if self._facts is not None else "",
+        )
+
+
+def _rejection(verdict: Verdict) -> RunError:
+    errors = [finding for finding in verdict.findings if finding.severity == "error"]
+    first = errors[0]
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return RunError(first.rule, f"{first.message}{more}", first.line, first.fix)
+
+
+def as_defect(error: Exception) -> RunnerError:
+    """Return what an exception that nobody foresaw is: a defect of runner."""
+    return error if isinstance(error, RunnerError) else Defect(f"{type(error).__name__}: {error}")

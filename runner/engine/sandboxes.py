@@ -1,0 +1,75 @@
+"""Which sandbox a run gets: what was asked, what the policy demands, what this machine has.
+
+`auto` takes the best that is here and never goes below the policy. An engine that is there but
+refuses is not "no engine": that is an error with its fix, never a silent step down.
+"""
+
+from __future__ import annotations
+
+from runner.errors import SandboxUnavailable, UsageError
+from runner.policy.model import Policy, SandboxRule
+from runner.seams import Sandbox
+
+KINDS = ("auto", "docker", "process")
+
+
+class Sandboxes:
+    """The sandboxes of one Runner, started when first asked for and kept until `close`."""
+
+    def __init__(self, *, asked: str, store: str, host: str, waiting_guests: int) -> None:
+        """`store` and `host` label what is started, so that a later process can tell whose it was."""
+        if asked not in KINDS:
+            raise UsageError(f'sandbox "{asked}" is none of {", ".join(KINDS)}')
+        self._asked = asked
+        self._store = store
+        self._host = host
+        self._waiting_guests = waiting_guests
+        self._open: dict[tuple[str, SandboxRule], Sandbox] = {}
+
+    async def choose(self, policy: Policy) -> Sandbox:
+        """Return the sandbox for a run under this policy. Raises SandboxUnavailable, UsageError."""
+        rule = policy.sandbox
+        if self._asked == "process" and rule.demand == "docker":
+            raise UsageError(
+                f'policy "{policy.name}" demands sandbox "docker"; "process" was asked',
+                hint="leave --sandbox out, or use a policy that allows less",
+            )
+        kind = self._asked if self._asked != "auto" else await self._best(rule)
+        key = (kind, rule)
+        if key not in self._open:
+            sandbox = self._start_docker(rule) if kind == "docker" else self._start_process()
+            self._open[key] = self._pooled(sandbox)
+        return self._open[key]
+
+    async def close(self) -> None:
+        for sandbox in self._open.values():
+            await sandbox.close()
+        self._open.clear()
+
+    async def _best(self, rule: SandboxRule) -> str:
+        from runner.sandbox.engine_api import NoEngine, probe
+
+        try:
+            await probe()
+        except NoEngine as absent:
+            if rule.demand == "docker":
+                raise SandboxUnavailable(absent.message, hint=absent.hint) from None
+            return "process"
+        return "docker"
+
+    def _start_docker(self, rule: SandboxRule) -> Sandbox:
+        from runner.sandbox.docker import DockerSandbox
+
+        return DockerSandbox(store=self._store, host=self._host, rule=rule)
+
+    def _start_process(self) -> Sandbox:
+        from runner.sandbox.process import ProcessSandbox
+
+        return ProcessSandbox()
+
+    def _pooled(self, sandbox: Sandbox) -> Sandbox:
+        if not self._waiting_guests:
+            return sandbox
+        from runner.sandbox.pool import Pool
+
+        return Pool(sandbox, self._waiting_guests)

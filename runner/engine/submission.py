@@ -1,0 +1,82 @@
+"""What is handed in: a script's bytes and a run's inputs, read once and checked for form.
+
+What the script says is the check's business; here it is bytes. A run works on the bytes that were
+read here: nothing is read a second time.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from runner.errors import InputsError, ScriptUnreadable
+from runner.guest import wire
+from runner.models import MIB, Json, Script
+
+# The check refuses a script above 1 MiB; reading stops here so that a wrong file costs no memory.
+MAX_READ_BYTES = 16 * MIB
+STDIN = "-"
+
+
+def read_script(path: str | Path, *, name: str | None = None, extract: bool = False) -> Script:
+    """Read a script file, or stdin for "-". Its name is `name`, or the file's stem.
+
+    With `extract` the one Markdown code fence around model output is taken off.
+
+    Raises ScriptUnreadable.
+    """
+    try:
+        if str(path) == STDIN:
+            source = sys.stdin.buffer.read(MAX_READ_BYTES + 1)
+        else:
+            with Path(path).open("rb") as file:
+                source = file.read(MAX_READ_BYTES + 1)
+    except OSError as error:
+        raise ScriptUnreadable(f'script "{path}" cannot be read: {error.strerror or error}') from None
+    if len(source) > MAX_READ_BYTES:
+        raise ScriptUnreadable(f'script "{path}" is larger than {MAX_READ_BYTES // MIB} MiB')
+    chosen = name or ("stdin" if str(path) == STDIN else Path(path).stem)
+    return Script(chosen, _extracted(source) if extract else source)
+
+
+def _extracted(source: bytes) -> bytes:
+    from runner.guest.dialect import extract_fence
+
+    try:
+        inner = extract_fence(source.decode())
+    except UnicodeDecodeError:
+        return source
+    return source if inner is None else inner.encode()
+
+
+def parse_inputs(text: str | None) -> Json:
+    """Return the inputs of `--inputs JSON` or `--inputs @FILE`; an empty object when None.
+
+    Raises InputsError.
+    """
+    if text is None:
+        return {}
+    origin = "--inputs"
+    if text.startswith("@"):
+        origin = text[1:]
+        try:
+            text = Path(origin).read_bytes().decode()
+        except OSError as error:
+            raise InputsError(f'inputs file "{origin}" cannot be read: {error.strerror or error}') from None
+        except UnicodeDecodeError:
+            raise InputsError(f'inputs file "{origin}" is no UTF-8') from None
+    try:
+        return wire.loads(text.strip())
+    except wire.WireError as error:
+        raise InputsError(f"{origin}: {error}", hint='inputs are one JSON value, such as \'{"topic": "x"}\'') from None
+
+
+def exact(inputs: Json) -> Json:
+    """Return a copy of the inputs, as JSON carries them. Raises InputsError for what JSON cannot carry."""
+    try:
+        text = wire.canonical(inputs)
+        if len(text) > wire.MAX_START_BYTES // 2:
+            raise InputsError(f"inputs of {len(text)} characters; {wire.MAX_START_BYTES // 2} are allowed")
+        return wire.loads(text)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InputsError(f"inputs are no exact JSON: {error}") from None

@@ -1,0 +1,307 @@
+"""The host's conversation with one guest: whose turn it is, how much it may say, and how it ended.
+
+`Session` reads frames, checks number and turn, and passes what the guest asks to a Responder; it does
+not know whether that is live or a replay. Whatever a guest does, `converse` returns an `Ending`, and
+the guest is dead by then.
+
+Not here: the frame format (guest.wire), what a spawn may do (broker), starting a guest (sandbox).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from runner.clock import Clock, Timer
+from runner.errors import GuestDied, GuestMisbehaved, RunnerError, SandboxError
+from runner.guest import wire
+from runner.models import Json, Limits, RunError, RunState
+from runner.seams import Channel, Reply, Responder
+
+# A forked guest is ready in a few ms, a container in about 200 ms; a machine under load is slower.
+READY_SECONDS = 30.0
+
+LIMIT_HINTS = {
+    "wall": "raise limits.wall in the policy, or let the script spawn more in parallel",
+    "cpu": "raise limits.cpu in the policy, or move the computing into an agent",
+    "memory": "raise limits.memory in the policy, or keep big values in agents",
+    "recursion": "write the recursion as a loop",
+    "spawns": "raise limits.spawns in the policy, or ask for fewer",
+    "result": "return less: the result goes into the caller's context",
+    "logged": "raise limits.logged in the policy, or print less",
+    "bytes_in": "raise limits.bytes_in in the policy, or hand agents smaller inputs",
+    "bytes_out": "raise limits.bytes_out in the policy, or narrow the agents' output schemas",
+}
+
+_LIMIT_MESSAGES = {
+    "memory": "the script used more than {memory} MiB of memory",
+    "recursion": "the script called itself too deeply",
+    "spawns": "the script asked for more than {spawns} spawns",
+    "result": "the result is larger than a frame of {frame} bytes",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a conversation ended: the state of the run, and its result or its error."""
+
+    state: RunState
+    result: Json = None
+    error: RunError | None = None
+
+
+class LimitReached(RunnerError):
+    """A limit of the run was reached on the host's side. Becomes the run's end, never leaves this room."""
+
+    def __init__(self, limit: str, message: str) -> None:
+        super().__init__(message, hint=LIMIT_HINTS[limit])
+        self.limit = limit
+
+
+class Session:
+    """One guest, one script, one conversation. `greet`, then `converse`; both once."""
+
+    def __init__(self, channel: Channel, responder: Responder, *, limits: Limits, clock: Clock) -> None:
+        self._channel = channel
+        self._responder = responder
+        self._limits = limits
+        self._clock = clock
+        self._reader = wire.FrameReader(limits.frame_bytes)
+        self._reading: asyncio.Task[bytes] | None = None
+        self._talk: asyncio.Task[Ending] | None = None
+        self._interrupted: Ending | RunnerError | None = None
+        self._spawned = 0
+        self._waited = 0
+        self.bytes_out = 0
+        self.log_bytes = 0
+
+    @property
+    def bytes_in(self) -> int:
+        return self._reader.total
+
+    async def greet(self) -> wire.Ready:
+        """Return what the guest said of itself, once its lock was seen from outside.
+
+        Raises SandboxError: the guest was killed, and got nothing.
+        """
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                messages = await self._messages()
+        except TimeoutError:
+            await self._channel.kill()
+            raise GuestDied(f'guest said nothing in {READY_SECONDS:.0f} s', reason="killed") from None
+        except SandboxError:
+            await self._channel.kill()
+            raise
+        if len(messages) != 1 or not isinstance(messages[0], wire.Ready):
+            await self._channel.kill()
+            raise GuestMisbehaved('guest did not begin with "ready"')
+        await self._channel.verify_lock()
+        return messages[0]
+
+    def interrupt(self, cause: Ending | RunnerError) -> None:
+        """End the conversation from outside: a stop, or a store that failed. The first cause counts."""
+        if self._interrupted is None:
+            self._interrupted = cause
+            if self._talk is not None:
+                self._talk.cancel()
+
+    async def converse(self, start: wire.Start) -> Ending:
+        """Send the script and answer the guest until it ends. The guest is dead when this returns.
+
+        Raises RunnerError only for an `interrupt` with one (a store that failed).
+        """
+        wall = self._clock.call_at(self._clock.monotonic() + self._limits.wall_seconds, self._wall_reached)
+        try:
+            return await self._guarded(start, wall)
+        finally:
+            wall.cancel()
+            await asyncio.shield(self._hang_up())
+
+    async def _guarded(self, start: wire.Start, wall: Timer) -> Ending:
+        if self._interrupted is None:
+            self._talk = asyncio.ensure_future(self._converse(start))
+            try:
+                return await self._talk
+            except asyncio.CancelledError:
+                if self._interrupted is None:
+                    self._talk.cancel()
+                    raise
+            except LimitReached as reached:
+                return limit_ending(reached.limit, reached.message)
+            except GuestDied as death:
+                return await self._death(death)
+            except SandboxError as error:
+                return Ending(RunState.CRASHED, error=RunError("misbehaved", error.message, hint=error.hint))
+        cause = self._interrupted
+        if isinstance(cause, Ending):
+            return cause
+        assert cause is not None
+        raise cause
+
+    def _wall_reached(self) -> None:
+        seconds = f"{self._limits.wall_seconds:g}"
+        self.interrupt(limit_ending("wall", f"the run took longer than {seconds} s of wall time"))
+
+    async def _hang_up(self) -> None:
+        await self._channel.kill()
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
+
+    async def _death(self, death: GuestDied) -> Ending:
+        """Say how a guest ended that never said its last word."""
+        exit = await self._channel.wait()
+        if exit.reason == "cpu":
+            return limit_ending("cpu", f"the script used more than {self._limits.cpu_seconds:g} s of CPU time")
+        if exit.reason == "memory":
+            return limit_ending("memory", self._limit_message("memory"))
+        if exit.reason == "lock":
+            message = "the guest asked the kernel for something its lock forbids, and was killed"
+            return Ending(RunState.CRASHED, error=RunError("lock", message))
+        message = f"{death.message} ({exit.reason} {exit.code})"
+        return Ending(RunState.CRASHED, error=RunError("died", message, hint="runner doctor tests the sandbox"))
+
+    # --- the conversation ------------------------------------------------------------------
+
+    async def _converse(self, start: wire.Start) -> Ending:
+        self._channel.limit_cpu(self._limits.cpu_seconds)
+        await self._send(wire.encode_start(start))
+        while True:
+            messages = await self._messages()
+            for place, message in enumerate(messages, 1):
+                match message:
+                    case wire.Spawn():
+                        self._check_spawn(message)
+                        self._responder.spawned(message)
+                    case wire.Cancel():
+                        self._check_known((message.n,), "cancel")
+                        self._responder.cancelled(message.n)
+                    case wire.Output():
+                        self._count_output(message)
+                        self._responder.printed(message)
+                    case wire.Wait():
+                        self._check_last(messages, place, "wait")
+                        await self._answer(message)
+                    case wire.Finished():
+                        self._check_last(messages, place, "finished")
+                        return self._finished(message)
+                    case wire.Rejected():
+                        return Ending(RunState.CRASHED, error=_disagreement(message.reason))
+                    case _:
+                        raise GuestMisbehaved('guest said "ready" again')
+            # A guest that floods must not keep timers and other runs from their turn.
+            await asyncio.sleep(0)
+
+    async def _messages(self) -> list[wire.FromGuest]:
+        """Return the messages that the next bytes complete; at least one."""
+        while True:
+            data = await self._receive()
+            if not data:
+                half = " in the middle of a frame" if self._reader.midway else ""
+                raise GuestDied(f"the guest ended without a last word{half}", reason="exit")
+            try:
+                messages = [wire.decode_guest(payload) for payload in self._reader.feed(data)]
+            except wire.WireError as error:
+                raise GuestMisbehaved(f"the guest broke the protocol: {error}") from None
+            if self._reader.total > self._limits.bytes_in:
+                raise LimitReached("bytes_in", f"the guest sent more than {self._limits.bytes_in} bytes")
+            if messages:
+                return messages
+
+    async def _receive(self) -> bytes:
+        reading = self._reading or asyncio.ensure_future(self._channel.receive())
+        self._reading = reading
+        data = await asyncio.shield(reading)
+        self._reading = None
+        return data
+
+    async def _send(self, data: bytes) -> None:
+        self.bytes_out += len(data)
+        if self.bytes_out > self._limits.bytes_out:
+            raise LimitReached("bytes_out", f"the guest was owed more than {self._limits.bytes_out} bytes")
+        await self._channel.send(data)
+
+    async def _answer(self, wait: wire.Wait) -> None:
+        if wait.n != self._waited + 1:
+            raise GuestMisbehaved(f"wait {wait.n} follows wait {self._waited}")
+        self._waited += 1
+        self._check_known(wait.handles, "wait")
+        replying = asyncio.ensure_future(self._responder.wait(wait))
+        try:
+            await self._watch_until(replying)
+        finally:
+            if not replying.done():
+                replying.cancel()
+        reply = replying.result()
+        frames = wire.encode_answer(
+            wait.n, reply.outcomes, reply.ended, reply.now, frame_bytes=self._limits.frame_bytes
+        )
+        for data in frames:
+            await self._send(data)
+
+    async def _watch_until(self, replying: asyncio.Task[Reply]) -> None:
+        """Wait for the reply, and notice a guest that speaks out of turn or dies meanwhile."""
+        reading = self._reading or asyncio.ensure_future(self._channel.receive())
+        self._reading = reading
+        both: set[asyncio.Task[Any]] = {replying, reading}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if reading.done():
+            self._reading = None
+            if reading.result():
+                raise GuestMisbehaved("the guest spoke while it was waiting for an answer")
+            raise GuestDied("the guest ended while it was waiting for an answer", reason="exit")
+
+    # --- turn and number -------------------------------------------------------------------
+
+    def _check_spawn(self, spawn: wire.Spawn) -> None:
+        self._spawned += 1
+        if spawn.n != self._spawned:
+            raise GuestMisbehaved(f"spawn {spawn.n} follows spawn {self._spawned - 1}")
+        if spawn.n > self._limits.spawns:
+            raise GuestMisbehaved(f"the guest spawned beyond its limit of {self._limits.spawns}")
+
+    def _check_known(self, handles: tuple[int, ...], what: str) -> None:
+        if handles and max(handles) > self._spawned:
+            raise GuestMisbehaved(f"{what} names spawn {max(handles)}, which was never asked for")
+
+    def _check_last(self, messages: list[wire.FromGuest], place: int, what: str) -> None:
+        if place != len(messages) or self._reader.midway:
+            raise GuestMisbehaved(f'the guest went on after "{what}" without its turn')
+
+    def _count_output(self, output: wire.Output) -> None:
+        self.log_bytes += len(output.text.encode())
+        if output.fields:
+            self.log_bytes += len(wire.canonical(output.fields).encode())
+        if self.log_bytes > self._limits.log_bytes:
+            raise LimitReached("logged", f"the script printed more than {self._limits.log_bytes} bytes")
+
+    # --- the end ---------------------------------------------------------------------------
+
+    def _finished(self, message: wire.Finished) -> Ending:
+        if message.ok:
+            return Ending(RunState.DONE, result=message.result)
+        if message.error is not None:
+            error = message.error
+            return Ending(
+                RunState.FAILED, error=RunError(error.type, error.message, error.line, trace=error.trace)
+            )
+        limit = message.limit or ""
+        return limit_ending(limit, self._limit_message(limit), line=message.line)
+
+    def _limit_message(self, limit: str) -> str:
+        limits = self._limits
+        return _LIMIT_MESSAGES[limit].format(
+            memory=limits.memory_bytes // 2**20, spawns=limits.spawns, frame=limits.frame_bytes
+        )
+
+
+def limit_ending(limit: str, message: str, *, line: int = 0) -> Ending:
+    """Return the end of a run that reached a limit."""
+    return Ending(RunState.LIMIT, error=RunError(limit, message, line, LIMIT_HINTS[limit]))
+
+
+def _disagreement(reason: str) -> RunError:
+    message = f"the guest's own check refuses what the host's accepted: {reason}"
+    return RunError("defect", message, hint="report this with the script")
