@@ -1,0 +1,131 @@
+"""The verbs, and which module each one lives in: a module is imported when its verb is asked for.
+
+`runner --help` reads this table alone, so it costs the argument parser and nothing else. The first line
+of a verb's docstring and its line here are the same text; a test holds them to it.
+
+Not here: what a verb does (its module), how errors become exit codes (ends).
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One verb: "module:function" below `runner.cli`, or verbs of its own."""
+
+    help: str
+    place: str = ""
+    verbs: Mapping[str, Verb] = field(default_factory=dict)
+
+
+VERBS: Mapping[str, Verb] = {
+    "run": Verb("Check a script, run it in a sandbox under a policy, and print its result.", "run:run"),
+    "check": Verb("Check a script against the dialect and a policy, without running it.", "check:check"),
+    "init": Verb("Write a policy, one python agent and a script that run at once.", "policy:init"),
+    "runs": Verb("List the newest runs.", "runs:runs"),
+    "show": Verb("Tell the story of a run: what was asked, what happened, how it ended.", "runs:show"),
+    "watch": Verb("Follow a live run from another terminal, and end with its exit code.", "watch:watch"),
+    "stop": Verb("Stop a live run from another terminal, and wait until it has ended.", "watch:stop"),
+    "journal": Verb("Print the events of a run.", "journal:journal"),
+    "verify": Verb("Check that the record of a run is whole and unaltered.", "journal:verify"),
+    "policy": Verb(
+        "Check policies, and print their schema for editors.",
+        verbs={
+            "check": Verb("Read a policy as a run would, and show what it grants.", "policy:check"),
+            "schema": Verb("Print the JSON Schema of policy files.", "policy:schema"),
+        },
+    ),
+    "image": Verb(
+        "Build what the docker sandbox runs.",
+        verbs={"build": Verb("Build the sandbox image from this machine's Python.", "machine:build")},
+    ),
+    "doctor": Verb("Say what this machine can run, and what would mend the rest.", "machine:doctor"),
+}
+
+# Without this typer would draw help with rich: 60 ms, and boxes where a pipe wants lines.
+PLAIN = None
+
+
+class LazyGroup(TyperGroup):
+    """A group that knows its verbs by name, and imports one when it is called."""
+
+    verbs: Mapping[str, Verb] = VERBS
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(self.verbs)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        verb = self.verbs.get(cmd_name)
+        if verb is None:
+            return None
+        return _group(verb) if verb.verbs else _command(verb, cmd_name)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, verb.help) for name, verb in self.verbs.items()])
+
+
+def _command(verb: Verb, name: str) -> Any:
+    app = typer.Typer(add_completion=False, rich_markup_mode=PLAIN, pretty_exceptions_enable=False)
+    app.command(name)(_function(verb.place))
+    return typer.main.get_command(app)
+
+
+def _function(place: str) -> Callable[..., Any]:
+    module, _, name = place.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(f"runner.cli.{module}"), name)
+    return found
+
+
+def _group(verb: Verb) -> Any:
+    group = type("VerbGroup", (LazyGroup,), {"verbs": verb.verbs})
+    app = typer.Typer(cls=group, add_completion=False, rich_markup_mode=PLAIN)
+    app.callback(help=verb.help)(_nothing)
+    return typer.main.get_command(app)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from runner import __version__
+        from runner.cli.output import put
+
+        put(f"runner {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Run a Python script that a model wrote, so that a person can trust it.
+
+    The script says what to delegate with spawn() and gather(). It is checked, runs in a locked sandbox,
+    and every spawn is answered under a policy. Everything that happened is in one journal.
+    """
+
+
+def command() -> Any:
+    """Return the whole command line as the argument parser's command."""
+    app = typer.Typer(
+        cls=LazyGroup,
+        rich_markup_mode=PLAIN,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        epilog="Exit codes: 0 done, 1 the script raised, 2 bad usage, policy or inputs, 3 rejected by the check, "
+        "5 a limit reached, 6 sandbox, 8 store, 70 a defect of runner, 130 stopped.",
+    )
+    app.callback()(_root)
+    return typer.main.get_command(app)

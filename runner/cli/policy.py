@@ -1,0 +1,110 @@
+"""`runner policy check`, `runner policy schema`, `runner init`, and which policy a script gets.
+
+Not here: what a policy may say (policy).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from runner.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from runner.policy.model import AgentEntry, Policy
+
+
+def chosen_policy(policy: Path | None, script: str) -> Path:
+    """Return the policy's file: as told, else RUNNER_POLICY, else runner.yaml upwards from the script.
+
+    Raises UsageError naming `runner init` where there is none.
+    """
+    from runner.policy import find_policy
+
+    if policy is not None:
+        return policy
+    found = find_policy(Path.cwd() / "stdin" if script == "-" else Path(script))
+    if found is None:
+        raise UsageError(
+            "no policy: neither --policy nor RUNNER_POLICY is given, and no runner.yaml stands above the script",
+            hint="`runner init` writes one, with an agent and a script that run at once",
+        )
+    return Path(found)
+
+
+def check(
+    policy: Annotated[Path, typer.Argument(help="The policy's file.")],
+    json: Annotated[bool, typer.Option("--json", help="Print the resolved policy, as it is archived.")] = False,
+) -> int:
+    """Read a policy as a run would, and show what it grants."""
+    from json import loads
+
+    from runner.cli.output import put, put_json, say
+    from runner.cli.text import clean
+    from runner.policy import load_policy
+
+    found = load_policy(policy)
+    for warning in found.warnings:
+        say(f"warning: {clean(warning)}")
+    if json:
+        put_json({"digest": found.digest, "warnings": list(found.warnings), "policy": loads(found.resolved)})
+    else:
+        put("\n".join(policy_lines(found)))
+    return ExitCode.DONE
+
+
+def policy_lines(policy: Policy) -> list[str]:
+    """Return what a policy grants: each agent, the limits, the sandbox."""
+    from runner.cli.text import clean, plural
+
+    lines = [f"policy {clean(policy.name)}: {plural(len(policy.agents), 'agent')}, sha256 {policy.digest[:12]}"]
+    for entry in policy.agents.values():
+        lines.append(f"agent {clean(entry.name)}: {clean(entry.description, limit=120)}")
+        lines.append(f"  {_granted(entry)}")
+    lines += [f"limit {name}: {value:,}" for name, value in asdict(policy.limits).items()]
+    lines.append(f"sandbox: {'docker' if policy.sandbox.demand == 'docker' else 'docker or process'}")
+    imports = "all of the dialect" if policy.imports is None else ", ".join(sorted(policy.imports)) or "none"
+    return [*lines, f"imports: {imports}"]
+
+
+def _granted(entry: AgentEntry) -> str:
+    from runner.cli.text import clean, seconds
+
+    scopes = ", ".join(sorted(clean(scope) for scope in entry.scopes)) or "none"
+    repeated = "idempotent" if entry.idempotent else "not idempotent"
+    return (
+        f"{entry.backend}, scopes {scopes}, timeout {seconds(entry.timeout_seconds)}, "
+        f"at most {entry.parallel:,} at once, effects {entry.effects}, {repeated}"
+    )
+
+
+def schema() -> int:
+    """Print the JSON Schema of policy files."""
+    from runner.cli.output import put_json
+    from runner.policy import policy_schema
+
+    put_json(policy_schema(), indent=True)
+    return ExitCode.DONE
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where to write; made if it is not there.")] = Path("."),
+) -> int:
+    """Write a policy, one python agent and a script that run at once."""
+    from runner.cli.envelope import quoted
+    from runner.cli.output import put, say
+    from runner.policy.starter import write_starter
+
+    written = list(write_starter(folder))
+    put("\n".join(str(path) for path in written))
+    scripts = [path for path in written if _is_script(Path(path))]
+    if scripts:
+        say(f"next: runner run {quoted(str(scripts[0]))}")
+    return ExitCode.DONE
+
+
+def _is_script(path: Path) -> bool:
+    return path.suffix == ".py" and "agent" not in path.stem

@@ -1,0 +1,200 @@
+"""`runner run`: one script, checked, sandboxed, answered under a policy, shown while it goes.
+
+stdout gets the result's JSON, or with --json the envelope, and nothing else. Progress and summary go to
+stderr. The first Ctrl-C stops the run: guest and agents are killed and the record ends as stopped; the
+second one ends the process at once.
+
+Not here: what a run is (engine), the words (plain, live, summary).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Protocol
+
+import typer
+
+from runner.cli.board import Board
+from runner.errors import ExitCode
+from runner.events import Event
+from runner.models import Json, RunResult, RunState, Script
+
+if TYPE_CHECKING:
+    from runner.engine import Runner
+
+# Four pictures a second read as motion, and cost nothing beside a run.
+TICK_SECONDS = 0.25
+
+
+class SandboxChoice(StrEnum):
+    AUTO = "auto"
+    DOCKER = "docker"
+    PROCESS = "process"
+
+
+def run(
+    script: Annotated[str, typer.Argument(metavar="SCRIPT|-", help="The script's file; - reads stdin.")],
+    policy: Annotated[
+        Path | None,
+        typer.Option(help="The policy. Without it: RUNNER_POLICY, then runner.yaml upwards from the script."),
+    ] = None,
+    inputs: Annotated[str | None, typer.Option(metavar="JSON|@FILE", help="The run's inputs: one JSON value.")] = None,
+    name: Annotated[str | None, typer.Option(help="The script's name in the record, instead of its file's.")] = None,
+    sandbox: Annotated[
+        SandboxChoice, typer.Option(help="Where it runs. auto: the best here, never below the policy.")
+    ] = SandboxChoice.AUTO,
+    json: Annotated[bool, typer.Option("--json", help="Print the envelope of docs/cli.md, always.")] = False,
+    extract: Annotated[bool, typer.Option("--extract", help="Take the script out of its Markdown fence.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,
+) -> int:
+    """Check a script, run it in a sandbox under a policy, and print its result."""
+    from runner.cli.envelope import next_command, of_result
+    from runner.cli.output import put_json, say
+    from runner.cli.policy import chosen_policy
+    from runner.cli.summary import summary
+    from runner.engine import parse_inputs, read_script
+
+    submission = Submission(
+        script=read_script(script, name=name, extract=extract),
+        policy=chosen_policy(policy, script),
+        inputs=parse_inputs(inputs),
+        sandbox=str(sandbox),
+    )
+    view = QuietView() if quiet else chosen_view()
+    result = asyncio.run(drive(submission, view))
+    then = next_command(result.state, run=result.run, script=script, policy=str(policy or ""))
+    if not quiet:
+        for line in summary(result, view.board, submission.script, next_command=then):
+            say(line)
+    if json:
+        put_json({**of_result(result), "next": then})
+    elif result.state is RunState.DONE:
+        put_json(result.result)
+    return int(result.exit_code)
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What is asked for, read and ready."""
+
+    script: Script
+    policy: Path
+    inputs: Json
+    sandbox: str
+
+
+class View(Protocol):
+    """Shows a live run. `board` counts it, for the summary."""
+
+    board: Board
+
+    def see(self, event: Event) -> None: ...
+    def tick(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class QuietView:
+    """Counts and shows nothing."""
+
+    def __init__(self) -> None:
+        self.board = Board()
+
+    def see(self, event: Event) -> None:
+        self.board.apply(event)
+
+    def tick(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def chosen_view() -> View:
+    """Return the view that fits stderr: a drawn one in a terminal, lines elsewhere."""
+    import time
+
+    from runner.cli.output import say, stderr_is_terminal
+
+    if stderr_is_terminal():
+        from rich.console import Console
+
+        from runner.cli.live import LiveView
+
+        return LiveView(Console(stderr=True), time.monotonic)
+    from runner.cli.plain import PlainView
+
+    return PlainView(say, time.monotonic)
+
+
+async def drive(submission: Submission, view: View) -> RunResult:
+    """Run it, feeding the view, until it ended or was stopped."""
+    from runner.engine import Runner
+
+    try:
+        async with Runner(sandbox=submission.sandbox) as runner:
+            with stopped_by_signals(runner, view) as begun, _ticking(view):
+                return await runner.run(
+                    submission.script,
+                    policy=submission.policy,
+                    inputs=submission.inputs,
+                    on_event=view.see,
+                    on_start=begun.append,
+                )
+    finally:
+        view.close()
+
+
+@contextmanager
+def _ticking(view: View) -> Iterator[None]:
+    task = asyncio.ensure_future(_tick(view))
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+async def _tick(view: View) -> None:
+    while True:
+        await asyncio.sleep(TICK_SECONDS)
+        view.tick()
+
+
+@contextmanager
+def stopped_by_signals(runner: Runner, view: View) -> Iterator[list[str]]:
+    """Within, the first SIGINT, SIGTERM or SIGHUP stops the run; the second ends the process at once.
+
+    The caller appends the run's id to the list once there is one. Before that there is nothing to stop
+    but the call itself.
+    """
+    loop, whole = asyncio.get_running_loop(), asyncio.current_task()
+    begun: list[str] = []
+    asked: list[str] = []
+
+    def stop(name: str) -> None:
+        if asked:
+            view.close()
+            os._exit(ExitCode.STOPPED)
+        asked.append(name)
+        if begun:
+            runner.stop_all(name)
+        elif whole is not None:
+            whole.cancel()
+
+    names = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
+    heeded = [number for number in names if signal.getsignal(number) is not signal.SIG_IGN]
+    for number in heeded:
+        loop.add_signal_handler(number, stop, names[number])
+    try:
+        yield begun
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    finally:
+        for number in heeded:
+            loop.remove_signal_handler(number)

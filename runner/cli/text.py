@@ -1,0 +1,133 @@
+"""Make text fit for a terminal: other people's words without control characters, numbers with units.
+
+Whatever a script, an agent or a file said passes through `clean` before it is printed, so that nothing
+of it can move the cursor, colour a line, hide text or turn its direction. JSON for a terminal or a pipe
+passes through `json_text`, which escapes the same characters instead: there nothing may be lost.
+
+Not here: what is printed (story, summary, progress), or escaping for HTML.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterable, Sequence
+
+from runner.models import Json
+
+# ECMA-48 sequences: CSI, then OSC/DCS/SOS/PM/APC up to their terminator (or the end of the line), then
+# any other two-character escape. The C1 forms (U+009B ...) count as their two-character ones.
+_SEQUENCE = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
+    r"|\x1b[ -/]*[0-~]?"
+)
+# C0 without tab and line feed, DEL, C1, the bidirectional controls of Unicode TR 9, line and paragraph
+# separators, the byte order mark, lone surrogates, and the invisible tag characters.
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
+)
+_ELLIPSIS = "…"
+
+
+def clean(text: str, *, limit: int = 0) -> str:
+    """Return the text on one line without what a terminal would act on.
+
+    Sequences and control characters are removed; line feeds and tabs become a space. Longer than
+    `limit` characters (0: no limit) is cut and ends in an ellipsis.
+    """
+    # Cut before the expressions run: a script may log a megabyte.
+    kept = clean_block(text[: limit * 4] if limit else text)
+    kept = kept.replace("\n", " ").replace("\t", " ")
+    if limit and (len(kept) > limit or len(text) > limit * 4):
+        return kept[: limit - 1] + _ELLIPSIS
+    return kept
+
+
+def clean_block(text: str) -> str:
+    """Return the text without what a terminal would act on; line feeds and tabs stay."""
+    if text.isascii() and text.isprintable():
+        return text
+    return _HIDDEN.sub("", _SEQUENCE.sub("", text.replace("\r\n", "\n")))
+
+
+def json_text(value: Json, *, indent: bool) -> str:
+    """Return JSON on one compact line, or indented by two.
+
+    Keys stay in the script's order. Letters beyond ASCII stand as they are; characters that `clean`
+    would remove stand as escapes, so that the text parses to the same value everywhere.
+    """
+    separators = (",", ": ") if indent else (",", ":")
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2 if indent else None, separators=separators)
+    return text if text.isascii() and "\x7f" not in text else _HIDDEN.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    # Line feeds are the indentation's own: inside JSON strings they are escaped already.
+    code = ord(found[0])
+    if code < 0x10000:
+        return f"\\u{code:04x}"
+    code -= 0x10000
+    return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
+
+
+def size(count: int) -> str:
+    """Return bytes for a person, such as "512 B", "4.1 KB", "1.2 MB" (of 1000)."""
+    if count < 1000:
+        return f"{count} B"
+    value = float(count)
+    for unit in ("KB", "MB", "GB"):
+        value /= 1000
+        if value < 999.5 or unit == "GB":
+            break
+    return f"{value:.1f} {unit}" if value < 100 else f"{value:.0f} {unit}"
+
+
+def tokens(count: int) -> str:
+    """Return the estimate of a text's tokens: its bytes divided by four, a common rule of thumb."""
+    return f"about {round(count / 4):,} tokens"
+
+
+def seconds(value: float) -> str:
+    """Return a duration for a person, such as "12 ms", "3.2 s", "2 min 05 s", "3 h 10 min"."""
+    if value < 0.9995:
+        return f"{round(value * 1000)} ms"
+    if value < 99.95:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    if minutes < 100:
+        return f"{minutes} min {rest:02} s"
+    return f"{minutes // 60:,} h {minutes % 60:02} min"
+
+
+def moment(at: float, *, now: float | None = None) -> str:
+    """Return a wall time in the local zone: the time of day, with the date unless it is today."""
+    when, today = time.localtime(at), time.localtime(now)
+    if when[:3] == today[:3]:
+        return time.strftime("%H:%M:%S", when)
+    return time.strftime("%Y-%m-%d %H:%M:%S", when)
+
+
+def plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def columns(rows: Iterable[Sequence[str]], *, head: Sequence[str] = (), right: Iterable[int] = ()) -> list[str]:
+    """Return the rows as lines with aligned columns, two spaces between; `right` names right-aligned ones.
+
+    The last column is not padded. Cells must be clean already.
+    """
+    table = [list(row) for row in ([head, *rows] if head else rows)]
+    if not table:
+        return []
+    widths = [max(len(row[place]) for row in table) for place in range(len(table[0]))]
+    to_right = frozenset(right)
+    lines = []
+    for row in table:
+        cells = [
+            cell.rjust(width) if place in to_right else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines
