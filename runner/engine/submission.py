@@ -77,6 +77,10 @@ def exact(inputs: Json) -> Json:
         text = wire.canonical(inputs)
         if len(text) > wire.MAX_START_BYTES // 2:
             raise InputsError(f"inputs of {len(text)} characters; {wire.MAX_START_BYTES // 2} are allowed")
-        return wire.loads(text)
+        value = wire.loads(text)
     except (ValueError, TypeError, RecursionError) as error:
         raise InputsError(f"inputs are no exact JSON: {error}") from None
+    # json writes the key 1 as "1" and a tuple as a list: what the script would see is not what was given.
+    if value != inputs:
+        raise InputsError("inputs are no exact JSON: a key that is no text, or a tuple, would change on the way")
+    return value

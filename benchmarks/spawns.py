@@ -1,0 +1,97 @@
+"""What a spawn costs: alone, in thousands, and while it waits."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.measure import Figure, fdatasync_ms, p50, rss_bytes
+from runner import Runner, Script
+from runner.models import RunResult, RunState
+
+POLICY = Path(__file__).parent / "policy.yaml"
+FAN_OUT = b'result = len(gather([spawn(inputs["agent"], {"n": n}) for n in range(inputs["count"])]))'
+ONE_BY_ONE = b"""
+for n in range(inputs["count"]):
+    spawn("noop", {"n": n}).result()
+result = inputs["count"]
+"""
+
+
+def figures() -> Iterator[Figure]:
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "home"
+        sync_ms = fdatasync_ms(Path(folder))
+        yield from asyncio.run(_figures(home, sync_ms))
+
+
+async def _figures(home: Path, sync_ms: float) -> list[Figure]:
+    found = []
+    async with Runner(home=home, sandbox="process", waiting_guests=1) as runner:
+        await _fan_out(runner, "noop", 100)
+        bare = await _bare(10_000)
+        rates = {count: p50([await _fan_out(runner, "noop", count) for _ in range(3)]) for count in (1_000, 10_000)}
+        rates[100_000] = await _fan_out(runner, "noop", 100_000)
+        found.append(
+            Figure(
+                "10,000 no-op spawns, gathered", 10_000 / rates[10_000], "/s", ">= 8000",
+                f"asyncio.gather of the same agent {10_000 / bare:.0f}/s",
+            )
+        )  # fmt: skip
+        per_spawn = {count: seconds / count * 1e6 for count, seconds in rates.items()}
+        found.append(
+            Figure(
+                "per spawn at 100,000 against at 1,000", per_spawn[100_000] / per_spawn[1_000], "x", "<= 1.3",
+                f"{per_spawn[1_000]:.0f} us, {per_spawn[10_000]:.0f} us, {per_spawn[100_000]:.0f} us",
+            )
+        )  # fmt: skip
+        alone = await _run(runner, ONE_BY_ONE, "noop", 200)
+        found.append(
+            Figure(
+                "one spawn and its answer, alone, mean", alone / 200 * 1000, "ms", "<= 3",
+                f"one fdatasync {sync_ms:.2f} ms; durable twice",
+            )
+        )  # fmt: skip
+        naps, held = await _outstanding(runner, 10_000)
+        found.append(Figure("10,000 spawns of an agent that sleeps 1 s", naps, "s", "<= 3", "the sleep itself 1 s"))
+        found.append(Figure("host memory per outstanding spawn", held / 1024, "KB", "<= 8"))
+    return found
+
+
+async def _bare(count: int) -> float:
+    from benchmarks.agents import noop
+
+    start = time.perf_counter()
+    await asyncio.gather(*(noop({"n": n}) for n in range(count)))
+    return time.perf_counter() - start
+
+
+async def _run(runner: Runner, source: bytes, agent: str, count: int) -> float:
+    start = time.perf_counter()
+    ended = await runner.run(Script("bench", source), policy=POLICY, inputs={"agent": agent, "count": count})
+    taken = time.perf_counter() - start
+    _expect(ended, count)
+    return taken
+
+
+async def _fan_out(runner: Runner, agent: str, count: int) -> float:
+    return await _run(runner, FAN_OUT, agent, count)
+
+
+async def _outstanding(runner: Runner, count: int) -> tuple[float, float]:
+    """Return the seconds of a wave of naps, and the bytes the host grew by per nap while all slept."""
+    before = rss_bytes()
+    peak = before
+    wave = asyncio.ensure_future(_fan_out(runner, "nap", count))
+    while not wave.done():
+        peak = max(peak, rss_bytes())
+        await asyncio.sleep(0.05)
+    return await wave, (peak - before) / count
+
+
+def _expect(ended: RunResult, count: int) -> None:
+    if ended.state is not RunState.DONE or ended.result != count:
+        raise SystemExit(f"the benchmark's script ended as {ended.state}: {ended.error}")

@@ -1,0 +1,55 @@
+"""What every test gets: a store of its own, and the Docker engine if one answers."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from pathlib import Path
+
+import pytest
+
+from runner.errors import RunnerError
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No test sees another's store, or the user's."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("RUNNER_HOME", str(home))
+    monkeypatch.delenv("RUNNER_POLICY", raising=False)
+    return home
+
+
+@functools.cache
+def engine_refusal() -> str:
+    """Return why no Docker engine can be used here; "" when one answers."""
+    from runner.sandbox.engine_api import Engine
+
+    async def find() -> None:
+        (await Engine.find()).close()
+
+    try:
+        asyncio.run(find())
+    except RunnerError as error:
+        return error.message
+    return ""
+
+
+@pytest.fixture
+def docker_engine() -> None:
+    """Skips the test where no engine answers; `pytest_terminal_summary` counts those."""
+    if refusal := engine_refusal():
+        pytest.skip(f"no engine: {refusal}")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("docker") is not None and (refusal := engine_refusal()):
+        pytest.skip(f"no engine: {refusal}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = [report for report in terminalreporter.stats.get("skipped", []) if "no engine:" in str(report.longrepr)]
+    if skipped:
+        terminalreporter.write_line(f"{len(skipped)} tests had no Docker engine and did not run")
+    else:
+        terminalreporter.write_line("0 tests had no Docker engine")
