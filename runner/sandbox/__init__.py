@@ -1,0 +1,1 @@
+"""The isolated places a guest runs in. Meet them through `seams.Sandbox`."""

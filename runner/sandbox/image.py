@@ -1,0 +1,150 @@
+"""Make the image that Docker guests start from: on this machine, in a second, without a registry.
+
+The image is one layer, written by `rootfs`, with a configuration of our own and fixed times: equal
+inputs give an equal image id. It is tagged `runner-guest:<key>` by what it was made from, so one that
+is up to date is found with one question to the engine and never made twice.
+
+Not here: starting containers (docker).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import platform
+import sys
+import tarfile
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.errors import SandboxUnavailable
+from runner.models import MIB
+from runner.sandbox.bundle import PYTHON_FLAGS, bundle_digest
+from runner.sandbox.engine_api import Engine
+from runner.sandbox.rootfs import GUEST_FOLDER, PYTHON_PATH, interpreter_stamp, write_root, write_tar
+
+REPOSITORY = "runner-guest"
+BUNDLE_LABEL = "runner.bundle"
+PYTHON_LABEL = "runner.python"
+MAX_IMAGE_BYTES = 60 * MIB
+COMMAND = (PYTHON_PATH, *PYTHON_FLAGS, GUEST_FOLDER)
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_PIECE = 256 * 1024
+
+Progress = Callable[[str], object]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """An image that the engine has. `id` is its digest ("sha256:..."), which runs are started by."""
+
+    id: str
+    tag: str
+    size: int
+    """Bytes of its layers."""
+    python: str
+    """Version of the interpreter inside, such as "3.11.7"."""
+    bundle: str
+    """Digest of the guest's sources inside; empty when the image does not say."""
+
+
+async def ensure_image(engine: Engine, on_progress: Progress | None = None) -> ImageFacts:
+    """Return the image for this interpreter and this bundle, made first if the engine has none.
+
+    Raises SandboxUnavailable.
+    """
+    return await find_image(engine, image_tag()) or await build_image(engine, on_progress)
+
+
+async def find_image(engine: Engine, name: str) -> ImageFacts | None:
+    """Return the image of this tag or id, or None if the engine has no such image."""
+    answer = await engine.call("GET", f"/images/{name}/json", allowed=(404,))
+    if answer.status == 404:
+        return None
+    found = answer.json()
+    labels = (found.get("Config") or {}).get("Labels") or {}
+    size = int(found.get("Size", 0))
+    return ImageFacts(found["Id"], name, size, labels.get(PYTHON_LABEL, ""), labels.get(BUNDLE_LABEL, ""))
+
+
+async def build_image(engine: Engine, on_progress: Progress | None = None) -> ImageFacts:
+    """Make the image anew and hand it to the engine. Raises SandboxUnavailable."""
+    tell: Progress = on_progress or (lambda text: None)
+    tag = image_tag()
+    with tempfile.TemporaryDirectory(prefix="runner-image-") as folder:
+        tell(f"building the guest image from Python {platform.python_version()}")
+        layer = Path(folder) / "layer.tar"
+        await asyncio.to_thread(_write_layer, Path(folder) / "root", layer)
+        size = layer.stat().st_size
+        if size > MAX_IMAGE_BYTES:
+            raise SandboxUnavailable(
+                f"the guest image would take {size // MIB} MiB, and {MAX_IMAGE_BYTES // MIB} are allowed",
+                hint="use a Python built without debug information",
+            )
+        tell(f"loading {size / MIB:.1f} MiB into the docker engine")
+        await engine.load(_archive(layer, size, tag))
+    facts = await find_image(engine, tag)
+    if facts is None:
+        raise SandboxUnavailable("the docker engine took the guest image and does not have it", hint="see its log")
+    return facts
+
+
+def image_tag() -> str:
+    """Return the name of the image for this interpreter and this bundle. Reads no file of the interpreter."""
+    key = hashlib.sha256(f"{bundle_digest()}\n{interpreter_stamp()}".encode()).hexdigest()
+    return f"{REPOSITORY}:{key[:12]}"
+
+
+def _write_layer(root: Path, layer: Path) -> None:
+    root.mkdir()
+    write_root(root)
+    with layer.open("wb") as stream:
+        write_tar(root, stream)
+
+
+def image_config(layer_digest: str) -> bytes:
+    """Return the image's configuration (Docker image specification v1.2): its sha256 is the image id."""
+    config = {
+        "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
+        "os": "linux",
+        "created": "1970-01-01T00:00:00Z",
+        "config": {
+            "User": "65534:65534",
+            "WorkingDir": "/",
+            "Cmd": list(COMMAND),
+            "Labels": {BUNDLE_LABEL: bundle_digest(), PYTHON_LABEL: sys.version.split()[0]},
+        },
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer_digest}"]},
+        "history": [{"created": "1970-01-01T00:00:00Z", "created_by": "runner image build"}],
+    }
+    return json.dumps(config, sort_keys=True, separators=(",", ":")).encode()
+
+
+async def _archive(layer: Path, size: int, tag: str) -> AsyncIterator[bytes]:
+    """Yield a `docker save` archive of one image: its manifest, its configuration, its layer."""
+    with layer.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    config = image_config(digest)
+    name = f"{hashlib.sha256(config).hexdigest()}.json"
+    manifest = json.dumps([{"Config": name, "RepoTags": [tag], "Layers": [f"{digest}/layer.tar"]}]).encode()
+    yield _entry(name, config)
+    yield _entry("manifest.json", manifest)
+    yield _header(f"{digest}/layer.tar", size)
+    with layer.open("rb") as stream:
+        while piece := stream.read(_PIECE):
+            yield piece
+    yield bytes(-size % tarfile.BLOCKSIZE + 2 * tarfile.BLOCKSIZE)
+
+
+def _header(name: str, size: int) -> bytes:
+    entry = tarfile.TarInfo(name)
+    entry.size = size
+    return entry.tobuf(tarfile.USTAR_FORMAT)
+
+
+def _entry(name: str, data: bytes) -> bytes:
+    return _header(name, len(data)) + data + bytes(-len(data) % tarfile.BLOCKSIZE)
