@@ -60,7 +60,8 @@ def drawn(board: Board, elapsed: float) -> Table:
     table.add_row(Text(f"{clean(board.script, limit=40)}{place}", style="bold"), Text(seconds(elapsed), style="bold"),
                   Text(plural(spawns, "spawn")), Text(f"{board.running:,} at once"))  # fmt: skip
     for name, count in _rows(board.agents):
-        table.add_row(f"  {name}", *_cells(count))
+        # As Text: in a str rich would read "[red]" in an agent's name as its markup.
+        table.add_row(Text(f"  {name}"), *_cells(count))
     return table
 
 

@@ -20,6 +20,7 @@ from runner.models import Json
 STATUS_SECONDS = 1.0
 # A terminal's line, roughly: what a script prints may be a megabyte.
 TEXT_CHARS = 500
+TEXT_LINES = 20
 
 
 class PlainView:
@@ -53,7 +54,7 @@ class PlainView:
 def event_lines(event: Event, board: Board) -> list[str]:
     """Return what an event says at once, whatever the view: none for most. `board` has seen it already."""
     if event.kind is EventKind.OUTPUT_WRITTEN:
-        return [output_line(event.content())]
+        return output_lines(event.content())
     if event.kind is EventKind.SPAWN_SETTLED:
         return _failure_lines(event, board) if event.body["outcome"] != OK else []
     if event.kind is EventKind.RUN_SUBMITTED:
@@ -78,13 +79,17 @@ def _failure_lines(event: Event, board: Board) -> list[str]:
     return lines
 
 
-def output_line(content: Mapping[str, Json]) -> str:
-    """Return what a script printed or logged, as one line: "| text  key=value"."""
-    parts = [clean(str(content.get("text", "")), limit=TEXT_CHARS)]
+def output_lines(content: Mapping[str, Json]) -> list[str]:
+    """Return what a script printed or logged: "| text" for each of its lines, fields after the last."""
+    texts = str(content.get("text", "")).rstrip("\n").split("\n")
+    lines = [f"| {clean(text, limit=TEXT_CHARS)}" for text in texts[:TEXT_LINES]]
+    if len(texts) > TEXT_LINES:
+        lines.append(f"| and {plural(len(texts) - TEXT_LINES, 'more line')}")
     fields = content.get("fields")
-    if isinstance(fields, dict):
-        parts += [f"{clean(key, limit=60)}={clean(_shown(value), limit=200)}" for key, value in fields.items()]
-    return "| " + "  ".join(parts)
+    if isinstance(fields, dict) and fields:
+        shown = "  ".join(f"{clean(key, limit=60)}={clean(_shown(value), limit=200)}" for key, value in fields.items())
+        lines[-1] = f"{lines[-1]}  {shown}"
+    return lines
 
 
 def _shown(value: Json) -> str:

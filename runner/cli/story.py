@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from runner.cli.board import AgentCount
-from runner.cli.plain import output_line
+from runner.cli.plain import output_lines
 from runner.cli.summary import agent_lines, error_story, failed_line, finding_lines, indented, usage_lines
 from runner.cli.text import clean, clean_block, columns, json_text, moment, plural, seconds
 from runner.events import RunView, SpawnView
@@ -189,10 +189,10 @@ def _printed(view: RunView) -> list[str]:
     if not view.output:
         return []
     skipped = len(view.output) - SHOWN_OUTPUT
-    lines = [f"printed: {plural(len(view.output), 'line')}"]
+    lines = [f"printed: {plural(len(view.output), 'text')}"]
     if skipped > 0:
         lines.append(f"  {skipped:,} earlier ones: runner journal {view.run}")
-    return lines + indented(output_line({"text": text}) for text in view.output[-SHOWN_OUTPUT:])
+    return lines + [f"  {line}" for text in view.output[-SHOWN_OUTPUT:] for line in output_lines({"text": text})]
 
 
 def _ending(view: RunView, script: Script) -> list[str]:
