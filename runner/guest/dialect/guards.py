@@ -1,0 +1,220 @@
+"""Decide at run time what a script may read from an object and write to it.
+
+An object is readable when its type is one of the script's own, of the built-in values, or of the facades; everything
+else, a module above all, refuses. Some public attributes are never handed out as they are: `str.format`, the clock of
+`datetime`, what leads from an exception to the object that it is about. Whatever an attribute yields is checked as well:
+a module, frame, code or traceback never passes.
+
+Writing is for instances, classes and functions of the script.
+
+Not here: the names that are refused on every object (names), items and iteration (not guarded: see rewrite).
+"""
+
+from __future__ import annotations
+
+import abc
+import datetime
+import decimal
+import enum
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.guest.dialect.names import METHOD_DUNDERS, READABLE_DUNDERS, WATCHED, attribute_fault
+from runner.guest.dialect.text import safe_format, safe_format_map
+
+FILENAME = "<script>"
+
+FORBIDDEN = (types.ModuleType, types.FrameType, types.CodeType, types.TracebackType, types.CellType)
+_FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, types.MethodType)
+
+_VALUES: tuple[type, ...] = (
+    object, str, bytes, bytearray, int, float, complex, bool, list, tuple, dict, set, frozenset, range, slice,
+    type(None), type(Ellipsis), type(NotImplemented),
+)  # fmt: skip
+
+# Types without a name of their own that a script meets; public attributes of all of them lead nowhere.
+_MET: tuple[type, ...] = (
+    types.GeneratorType, types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.MappingProxyType,
+    types.MethodDescriptorType, types.WrapperDescriptorType, types.MethodWrapperType, types.ClassMethodDescriptorType,
+    types.GenericAlias, types.UnionType, property, classmethod, staticmethod, super, enumerate, zip, map, filter, reversed,
+    type({}.keys()), type({}.values()), type({}.items()), type(iter([])), type(iter({})), type(iter(())), type(iter("")),
+    type(iter(set())), type(iter(range(0))), type(iter({}.values())), type(iter({}.items())), type(iter(reversed([]))),
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Registry:
+    """Which types one run knows. `open` and `readable` are tested by the code of the script itself."""
+
+    open: set[type] = field(default_factory=set)
+    """Classes of the script: their instances may be read and written."""
+    readable: set[type] = field(default_factory=lambda: set(_VALUES))
+    """Types whose public attributes need no guard, but for the watched names."""
+    known: set[type] = field(default_factory=lambda: {*_VALUES, *_MET})
+    """Types that may be read through the guard."""
+    bases: set[type] = field(default_factory=set)
+    """Classes that a script may derive from, besides its own."""
+
+    def own(self, cls: type) -> None:
+        """Count a class as one of the script."""
+        self.open.add(cls)
+        self.readable.add(cls)
+        self.known.add(cls)
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """The guards of one run, as the script's code and its builtins call them."""
+
+    read: Callable[[Any, str], Any]
+    write: Callable[[Any, str], Any]
+    pattern: Callable[[Any, tuple[str, ...]], Any]
+
+
+def make_guards(
+    registry: Registry,
+    *,
+    kind_of: Callable[[Any], Any],
+    dates: Mapping[tuple[type, str], Callable[..., Any]],
+    own_globals: dict[str, Any],
+) -> Guards:
+    """Return the guards over a registry.
+
+    `kind_of` is the script's `type`; `dates` says what a class of datetime answers for the names that read the clock.
+    """
+    own, known = registry.open, registry.known
+
+    def read(o: Any, name: str) -> Any:
+        kind = type(o)
+        if name[0] != "_" and name not in WATCHED and kind in own:
+            return getattr(o, name)
+        if type(name) is not str:
+            raise TypeError("attribute name must be a string")
+        fault = attribute_fault(name)
+        if fault is not None:
+            raise AttributeError(f'attribute "{name}" is not offered to scripts')
+        if isinstance(o, FORBIDDEN) or not is_known(o, kind):
+            raise AttributeError(f'attributes of a "{kind.__name__}" are not offered to scripts')
+        if name[0] == "_" and name != "_":
+            value = read_dunder(o, kind, name) if name in READABLE_DUNDERS else read_private(o, kind, name)
+        elif name in WATCHED:
+            value = read_watched(o, name)
+        else:
+            value = getattr(o, name)
+        if isinstance(value, FORBIDDEN):
+            raise AttributeError(f'attribute "{name}" of a "{kind.__name__}" is not offered to scripts')
+        return value
+
+    def is_known(o: Any, kind: type) -> bool:
+        if kind in known or isinstance(o, BaseException):
+            return True
+        if isinstance(o, type):
+            return o in known or issubclass(o, BaseException)
+        return False
+
+    def read_watched(o: Any, name: str) -> Any:
+        if name in ("format", "format_map"):
+            make = safe_format if name == "format" else safe_format_map
+            if isinstance(o, str):
+                return make(o, read)
+            if isinstance(o, type) and issubclass(o, str):
+                return lambda template, *args, **kwargs: make(_text(template), read)(*args, **kwargs)
+        elif name == "obj" and isinstance(o, BaseException):
+            raise AttributeError('attribute "obj" of an exception is not offered to scripts')
+        elif name in ("mro", "register") and isinstance(o, type) and _is_of_metaclass(o, name):
+            raise AttributeError(f'attribute "{name}" of a class is not offered to scripts')
+        else:
+            cls = o if isinstance(o, type) else type(o)
+            if issubclass(cls, datetime.date):
+                base = datetime.datetime if issubclass(cls, datetime.datetime) else datetime.date
+                if (base, name) in dates:
+                    return dates[base, name]
+        return getattr(o, name)
+
+    def read_dunder(o: Any, kind: type, name: str) -> Any:
+        if name == "__class__":
+            return kind_of(o)
+        if name in ("__name__", "__qualname__", "__module__", "__doc__"):
+            return _described(o, name)
+        if name in ("__cause__", "__context__") and isinstance(o, BaseException):
+            return getattr(o, name)
+        if name == "__members__" and isinstance(o, enum.EnumMeta):
+            return o.__members__
+        if name == "__setattr__" and o is object:
+            return set_anyway
+        if name in METHOD_DUNDERS and (kind is super or not isinstance(o, (*_FUNCTIONS, type)) or is_base(o)):
+            return getattr(o, name)
+        raise AttributeError(f'attribute "{name}" of a "{kind.__name__}" is not offered to scripts')
+
+    def is_base(o: Any) -> bool:
+        return isinstance(o, type) and (o in own or o in registry.bases or issubclass(o, Exception))
+
+    def read_private(o: Any, kind: type, name: str) -> Any:
+        """Read `_name`: only what the script itself, or a named tuple of it, has put there."""
+        places = o.__mro__ if isinstance(o, type) else kind.__mro__
+        if isinstance(o, types.FunctionType) or (kind in own and name in getattr(o, "__dict__", ())):
+            return getattr(o, name)
+        for place in places:
+            if name in place.__dict__ and place in own and (kind in own or o in own):
+                return getattr(o, name)
+        if kind is super:
+            return getattr(o, name)
+        raise AttributeError(f"'{kind.__name__}' object has no attribute '{name}'")
+
+    def write(o: Any, name: str) -> Any:
+        kind = type(o)
+        if type(name) is not str:
+            raise TypeError("attribute name must be a string")
+        if attribute_fault(name) is not None or name.startswith("__"):
+            raise AttributeError(f'attribute "{name}" is not offered to scripts')
+        if kind in own or (isinstance(o, type) and o in own):
+            return o
+        if kind is types.FunctionType and o.__code__.co_filename == FILENAME and o.__globals__ is own_globals:
+            return o
+        if isinstance(o, Exception) and name[0] != "_":
+            return o
+        if kind is decimal.Context and name in ("prec", "rounding", "Emin", "Emax", "capitals", "clamp"):
+            return o
+        what = f'class "{o.__name__}"' if isinstance(o, type) else f'a "{kind.__name__}"'
+        raise AttributeError(f'a script cannot set attribute "{name}" of {what}')
+
+    def set_anyway(o: Any, name: str, value: Any) -> None:
+        """What `object.__setattr__` does for a script: it fills the fields of a frozen dataclass."""
+        object.__setattr__(write(o, name), name, value)
+
+    def pattern(cls: Any, attributes: tuple[str, ...]) -> Any:
+        if isinstance(cls, type) and (cls in own or not attributes and cls in registry.readable):
+            return cls
+        if isinstance(cls, type) and issubclass(cls, Exception):
+            return cls
+        if isinstance(cls, type) and cls in known and not attributes:
+            return _without_match_args(cls)
+        raise TypeError(f'a pattern cannot read attributes of "{getattr(cls, "__name__", cls)}"')
+
+    return Guards(read, write, pattern)
+
+
+def _is_of_metaclass(cls: type, name: str) -> bool:
+    """Whether `cls.name` is the method of `type` or ABCMeta rather than what the class itself has."""
+    return not any(name in place.__dict__ for place in cls.__mro__ if place is not abc.ABC)
+
+
+def _described(o: Any, name: str) -> Any:
+    if isinstance(o, type) or name == "__doc__" or isinstance(o, (*_FUNCTIONS, types.MethodDescriptorType)):
+        value = getattr(o, name, None)
+        return value if isinstance(value, str) else None
+    raise AttributeError(f"'{type(o).__name__}' object has no attribute '{name}'")
+
+
+def _text(template: Any) -> str:
+    if not isinstance(template, str):
+        raise TypeError(f"descriptor 'format' for 'str' objects doesn't apply to a '{type(template).__name__}' object")
+    return template
+
+
+def _without_match_args(cls: type) -> type:
+    if getattr(cls, "__match_args__", ()):
+        raise TypeError(f'a pattern cannot read attributes of "{cls.__name__}"')
+    return cls

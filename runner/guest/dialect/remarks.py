@@ -1,0 +1,101 @@
+"""What the dialect has to say about a script: remarks, each with a stable rule id, a place, and what to write instead.
+
+The table below is the one source of the messages; a fix that is a piece of code runs as printed.
+
+Not here: which construct earns which remark (rules, source).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """One thing that is wrong with a script, where, and what to write instead."""
+
+    rule: str
+    """Stable id, such as "no-async"."""
+    line: int
+    """1-based."""
+    column: int
+    """1-based, in characters."""
+    text: str
+    """The offending source, at most `MAX_TEXT` characters."""
+    message: str
+    fix: str
+    severity: str = "error"
+
+
+MAX_TEXT = 120
+
+ADVICE: dict[str, tuple[str, str]] = {
+    # rule: (message, fix); {0} is the offending name or detail.
+    "syntax": ("this is not valid Python: {0}", "correct the syntax at this place"),
+    "code-fence": (
+        "this is text with one Markdown code fence around the script",
+        "run it with --extract, or send only what stands inside the fence",
+    ),
+    "not-text": ("a script is UTF-8 text; {0}", "save the script as UTF-8 without this"),
+    "too-big": ("{0}", "split the script, or pass big data through `inputs`"),
+    "too-nested": ("{0}", "give the inner parts names of their own"),
+    "empty": ("the script has no statement", 'result = {{"answer": 42}}'),
+    "not-in-dialect": ("{0} is not part of the dialect", "write it with plain statements and functions"),
+    "no-async": (
+        "scripts are synchronous: spawn() returns at once and gather() waits for all",
+        "{0}",
+    ),
+    "no-except-star": ("`except*` is not part of the dialect", "use `except`: gather() raises one error at a time"),
+    "no-metaclass": ("a class cannot choose its metaclass", "remove `{0}=`; use a decorator or a plain function"),
+    "class-keyword": ("a class takes no keyword but `total`", "remove `{0}`"),
+    "no-dunder": ("`{0}` is not offered", "use a name without double underscores"),
+    "private-name": ("`{0}`: names with two leading underscores are not offered", "{1}"),
+    "reserved-name": ("names of the form `_x_` belong to the dialect", "{1}"),
+    "dunder-method": ("a script cannot define `{0}`", "write a method with a plain name and call it"),
+    "unsafe-attribute": ("`{0}` leads into the interpreter and is not offered", "remove the access to `.{0}`"),
+    "no-builtin": ("`{0}` is not offered", "{1}"),
+    "fatal-name": (
+        "`{0}` ends the run at once and cannot be caught or raised",
+        "catch or raise `Exception` or one of your own classes",
+    ),
+    "import-not-allowed": ('module "{0}" is not offered', "import one of: {1}"),
+    "import-name": ('module "{0}" has no "{1}" here', "from {0} import {2}"),
+    "import-star": ("`import *` is not offered", "import {0}"),
+    "import-relative": ("a script has no package to import from", "remove the import; a script is one file"),
+    "finally-jump": (
+        "`{0}` inside `finally` would swallow what is being raised",
+        "move `{0}` after the try statement",
+    ),
+    "outside-function": ("`{0}` stands outside a function", "move it into a `def`"),
+    "class-pattern": ("`{0}` cannot be read in a pattern", "match the class alone, then read the attribute"),
+    "class-constant": ("`{0}` takes a literal here", "{0} = {1}"),
+}
+
+
+def remark(rule: str, line: int, column: int, text: str, *details: str) -> Remark:
+    """Make a remark from the table; `details` fill its message and fix."""
+    message, fix = ADVICE[rule]
+    return Remark(rule, line, column, text[:MAX_TEXT], message.format(*details), fix.format(*details))
+
+
+BUILTIN_ADVICE: dict[str, str] = {
+    "open": "a script has no files; pass the data through `inputs` or spawn an agent that reads it",
+    "input": "read from `inputs`",
+    "eval": "use json.loads() for data, or a dict of functions",
+    "exec": "write the statements into the script",
+    "compile": "use re.compile() for patterns; code cannot be compiled",
+    "globals": "keep the values in a dict of your own",
+    "locals": "keep the values in a dict of your own",
+    "dir": "use vars(obj) for an instance of your own class",
+    "id": "compare with `is`, or use the object itself as a dict key",
+    "breakpoint": "use print(...)",
+    "help": "remove the call",
+    "exit": "use a top-level `return`, or assign `result`",
+    "quit": "use a top-level `return`, or assign `result`",
+    "memoryview": "use bytes or bytearray",
+    "aiter": "use iter()",
+    "anext": "use next()",
+    "BaseExceptionGroup": "catch one error at a time",
+    "ExceptionGroup": "catch one error at a time",
+}
+"""Built-in names of Python that the dialect does not have, and what to use instead."""

@@ -1,0 +1,351 @@
+"""Read the tree of a script and remark on all that is not in the dialect, in one pass.
+
+The walk is a loop over a stack, so no depth of tree can exhaust it. A node type that is not listed is refused: what a
+later Python adds is not trusted before somebody has read it. Annotations are never evaluated, so their contents are
+not judged.
+
+Not here: how the accepted tree is changed (rewrite), what holds while the script runs (guards).
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator, Mapping
+
+from runner.guest.dialect.names import (
+    CLASS_CONSTANTS,
+    FATAL_NAMES,
+    HAZARDS,
+    METHOD_DUNDERS,
+    WATCHED,
+    attribute_fault,
+    identifier_fault,
+)
+from runner.guest.dialect.remarks import BUILTIN_ADVICE, Remark, remark
+from runner.guest.dialect.source import MAX_DEPTH
+
+# What surrounds a node, as bits that travel down the tree.
+IN_FUNCTION, IN_CLASS_BODY, IN_FINALLY, IN_FINALLY_OUTSIDE_LOOP, IN_ANNOTATION = 1, 2, 4, 8, 16
+
+_PLAIN: tuple[type[ast.AST], ...] = (
+    ast.Module, ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete, ast.Pass, ast.If, ast.For, ast.While,
+    ast.Break, ast.Continue, ast.Return, ast.Raise, ast.Try, ast.Assert, ast.With, ast.withitem, ast.FunctionDef,
+    ast.Lambda, ast.arguments, ast.arg, ast.ClassDef, ast.Global, ast.Nonlocal, ast.Import, ast.ImportFrom, ast.alias,
+    ast.ExceptHandler, ast.Match, ast.match_case, ast.MatchValue, ast.MatchSingleton, ast.MatchSequence,
+    ast.MatchMapping, ast.MatchClass, ast.MatchStar, ast.MatchAs, ast.MatchOr, ast.BoolOp, ast.BinOp, ast.UnaryOp,
+    ast.Compare, ast.IfExp, ast.Call, ast.keyword, ast.Constant, ast.JoinedStr, ast.FormattedValue, ast.Attribute,
+    ast.Subscript, ast.Slice, ast.Starred, ast.Name, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.ListComp, ast.SetComp,
+    ast.DictComp, ast.GeneratorExp, ast.comprehension, ast.NamedExpr, ast.Yield, ast.YieldFrom,
+    ast.expr_context, ast.boolop, ast.operator, ast.unaryop, ast.cmpop,
+)  # fmt: skip
+_KNOWN = {kind for base in _PLAIN for kind in (base, *base.__subclasses__())}
+_ASYNC: tuple[type[ast.AST], ...] = (ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await)
+_SAME_BODY = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.Assign, ast.AnnAssign)
+_QUIET = (ast.expr_context, ast.boolop, ast.operator, ast.unaryop, ast.cmpop)
+
+
+def judge(tree: ast.Module, source: str, modules: Mapping[str, frozenset[str]]) -> tuple[Remark, ...]:
+    """Return every remark on the tree, in the order of the source.
+
+    `modules` are the importable modules with the names each of them offers.
+    """
+    rules = Rules(source, modules)
+    rules.walk(tree)
+    return tuple(sorted(rules.remarks, key=lambda one: (one.line, one.column)))
+
+
+class Rules:
+    """The walk and what it found; one object judges one script."""
+
+    def __init__(self, source: str, modules: Mapping[str, frozenset[str]]) -> None:
+        self.lines = source.split("\n")
+        self.modules = modules
+        self.remarks: list[Remark] = []
+        self.bound: frozenset[str] = frozenset()
+        self.methods: set[int] = set()
+
+    def walk(self, tree: ast.Module) -> None:
+        if not tree.body:
+            self.remarks.append(remark("empty", 1, 1, ""))
+            return
+        self.bound = frozenset(bound_names(tree))
+        stack: list[tuple[ast.AST, int, int]] = [(tree, 0, 0)]
+        while stack:
+            node, around, depth = stack.pop()
+            if depth > MAX_DEPTH:
+                self.add("too-nested", node, f"the syntax is nested more than {MAX_DEPTH} levels deep")
+                return
+            if not around & IN_ANNOTATION:
+                self.judge_node(node, around)
+            stack.extend((child, bits, depth + 1) for child, bits in children(node, around))
+
+    def judge_node(self, node: ast.AST, around: int) -> None:
+        kind = type(node)
+        check = CHECKS.get(kind)
+        if check is not None:
+            check(self, node, around)
+        elif kind in _ASYNC:
+            self.add("no-async", node, self.synchronous(node))
+        elif kind not in _KNOWN:
+            self.add("not-in-dialect", node, f"`{kind.__name__}`")
+
+    def add(self, rule: str, node: ast.AST, *details: str) -> None:
+        line = getattr(node, "lineno", 1)
+        text = self.lines[line - 1] if line <= len(self.lines) else ""
+        start = getattr(node, "col_offset", 0)
+        data = text.encode()
+        end = getattr(node, "end_col_offset", None) if getattr(node, "end_lineno", None) == line else None
+        column = len(data[:start].decode(errors="replace")) + 1
+        self.remarks.append(remark(rule, line, column, data[start:end].decode(errors="replace"), *details))
+
+    def name(self, node: ast.AST, name: str | None) -> None:
+        """Judge a name that the script binds or passes."""
+        fault = identifier_fault(name) if name else None
+        if name and fault:
+            self.add(fault, node, name, name.strip("_") or "name")
+
+    def synchronous(self, node: ast.AST) -> str:
+        """Return the line of the node as it reads without `async` and `await`."""
+        line = self.lines[node.lineno - 1].strip()  # type: ignore[attr-defined]
+        for word in ("async ", "await ", "asyncio."):
+            line = line.replace(word, "")
+        return line
+
+
+def children(node: ast.AST, around: int) -> Iterator[tuple[ast.AST, int]]:
+    """Yield each child with the bits of what surrounds it."""
+    inner = around if isinstance(node, _SAME_BODY) else around & ~IN_CLASS_BODY
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+        inner = IN_FUNCTION | around & IN_ANNOTATION
+    elif isinstance(node, ast.ClassDef):
+        inner = IN_CLASS_BODY
+    elif isinstance(node, (ast.For, ast.While)):
+        inner = around & ~IN_FINALLY_OUTSIDE_LOOP
+    for field, value in ast.iter_fields(node):
+        bits = inner
+        if field in ("annotation", "returns"):
+            bits |= IN_ANNOTATION
+        elif field == "finalbody" and isinstance(node, ast.Try):
+            bits |= IN_FINALLY | IN_FINALLY_OUTSIDE_LOOP
+        elif field in ("decorator_list", "bases", "keywords", "args"):
+            bits = around & ~IN_CLASS_BODY  # these are evaluated outside of the function or class
+        for child in value if isinstance(value, list) else (value,):
+            if isinstance(child, ast.AST) and not isinstance(child, _QUIET):
+                yield child, bits
+
+
+def bound_names(tree: ast.AST) -> Iterator[str]:
+    """Yield each name that the script binds anywhere: such a name is the script's own, whatever a built-in is called."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            yield node.id
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield node.name
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.alias):
+            yield (node.asname or node.name).partition(".")[0]
+        elif isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)) and node.name:
+            yield node.name
+        elif isinstance(node, ast.MatchMapping) and node.rest:
+            yield node.rest
+
+
+def _name(rules: Rules, node: ast.Name, around: int) -> None:
+    name = node.id
+    if name == "__name__" and isinstance(node.ctx, ast.Load):
+        return
+    if around & IN_CLASS_BODY and name.startswith("__") and (name in CLASS_CONSTANTS or name in METHOD_DUNDERS):
+        return  # judged with the assignment that it belongs to
+    rules.name(node, name)
+    if not isinstance(node.ctx, ast.Load) or name in rules.bound:
+        return
+    if name in FATAL_NAMES:
+        rules.add("fatal-name", node, name)
+    elif name in BUILTIN_ADVICE:
+        rules.add("no-builtin", node, name, BUILTIN_ADVICE[name])
+
+
+def _assign(rules: Rules, node: ast.Assign, around: int) -> None:
+    for target in node.targets:
+        dunder = isinstance(target, ast.Name) and target.id.startswith("__") and target.id.endswith("__")
+        if dunder and around & IN_CLASS_BODY:
+            _class_constant(rules, target, node.value)  # type: ignore[arg-type]
+
+
+def _ann_assign(rules: Rules, node: ast.AnnAssign, around: int) -> None:
+    if isinstance(node.target, ast.Name) and around & IN_CLASS_BODY:
+        if node.target.id in HAZARDS:
+            rules.add("unsafe-attribute", node, node.target.id)
+        elif node.target.id.startswith("__") and node.value is not None:
+            _class_constant(rules, node.target, node.value)
+
+
+def _class_constant(rules: Rules, target: ast.Name, value: ast.expr) -> None:
+    name = target.id
+    if name in ("__slots__", "__match_args__"):
+        texts = value.elts if isinstance(value, (ast.Tuple, ast.List)) else [value]
+        sound = all(
+            isinstance(one, ast.Constant) and isinstance(one.value, str) and not attribute_fault(one.value)
+            and one.value.isidentifier() and not one.value.startswith("__")
+            for one in texts
+        )  # fmt: skip
+        if not sound:
+            rules.add("class-constant", target, name, '("first", "second")')
+    elif name == "__hash__" and isinstance(value, ast.Constant) and value.value is None:
+        return
+    elif name in METHOD_DUNDERS - {"__exit__"} and isinstance(value, ast.Name) and value.id in METHOD_DUNDERS:
+        return  # an alias, such as `__repr__ = __str__`
+    elif name in METHOD_DUNDERS:
+        rules.add("class-constant", target, name, "None" if name == "__hash__" else "__str__")
+
+
+def _attribute(rules: Rules, node: ast.Attribute, around: int) -> None:
+    fault = attribute_fault(node.attr)
+    if fault is None and node.attr.startswith("__") and not isinstance(node.ctx, ast.Load) and node.attr.strip("_"):
+        fault = "no-dunder"
+    if fault == "private-name":
+        rules.add(fault, node, node.attr, ast.unparse(node.value)[:60] + "." + node.attr[1:])
+    elif fault:
+        rules.add(fault, node, node.attr, node.attr.strip("_") or "name")
+
+
+def _function(rules: Rules, node: ast.FunctionDef, around: int) -> None:
+    if node.name.startswith("__") and node.name.endswith("__") and node.name.strip("_"):
+        if not around & IN_CLASS_BODY or node.name not in METHOD_DUNDERS:
+            rules.add("dunder-method", node, node.name)
+    else:
+        rules.name(node, node.name)
+    _no_type_parameters(rules, node)
+
+
+def _class(rules: Rules, node: ast.ClassDef, around: int) -> None:
+    rules.name(node, node.name)
+    _no_type_parameters(rules, node)
+    for keyword in node.keywords:
+        if keyword.arg == "metaclass":
+            rules.add("no-metaclass", keyword, "metaclass")
+        elif keyword.arg != "total":
+            rules.add("class-keyword", keyword, f"{keyword.arg}=" if keyword.arg else "**")
+
+
+def _no_type_parameters(rules: Rules, node: ast.AST) -> None:
+    for parameter in getattr(node, "type_params", ()):
+        rules.add("not-in-dialect", parameter, "a type parameter in brackets")
+
+
+def _handler(rules: Rules, node: ast.ExceptHandler, around: int) -> None:
+    rules.name(node, node.name)
+
+
+def _argument(rules: Rules, node: ast.arg, around: int) -> None:
+    rules.name(node, node.arg)
+
+
+def _keyword(rules: Rules, node: ast.keyword, around: int) -> None:
+    rules.name(node, node.arg)
+
+
+def _scope(rules: Rules, node: ast.Global | ast.Nonlocal, around: int) -> None:
+    for name in node.names:
+        rules.name(node, name)
+
+
+def _capture(rules: Rules, node: ast.MatchAs | ast.MatchStar, around: int) -> None:
+    rules.name(node, node.name)
+
+
+def _mapping_pattern(rules: Rules, node: ast.MatchMapping, around: int) -> None:
+    rules.name(node, node.rest)
+
+
+def _class_pattern(rules: Rules, node: ast.MatchClass, around: int) -> None:
+    for name in node.kwd_attrs:
+        if attribute_fault(name) or name in WATCHED or name.startswith("__"):
+            rules.add("class-pattern", node, name)
+
+
+def _jump(rules: Rules, node: ast.Return | ast.Break | ast.Continue, around: int) -> None:
+    held = IN_FINALLY if isinstance(node, ast.Return) else IN_FINALLY_OUTSIDE_LOOP
+    if around & held:
+        rules.add("finally-jump", node, type(node).__name__.lower())
+
+
+def _yield(rules: Rules, node: ast.Yield | ast.YieldFrom, around: int) -> None:
+    if not around & IN_FUNCTION:
+        rules.add("outside-function", node, "yield")
+
+
+def _comprehension(rules: Rules, node: ast.comprehension, around: int) -> None:
+    if node.is_async:
+        rules.add("no-async", node.target, rules.synchronous(node.target))
+
+
+def _import(rules: Rules, node: ast.Import, around: int) -> None:
+    for alias in node.names:
+        _module(rules, alias, alias.name)
+        rules.name(alias, alias.asname)
+
+
+def _module(rules: Rules, node: ast.AST, name: str) -> bool:
+    if name == "asyncio":
+        rules.add("no-async", node, "first, second = gather([spawn(agent, one), spawn(agent, two)])")
+        return False
+    if name not in rules.modules:
+        rules.add("import-not-allowed", node, name, ", ".join(sorted(rules.modules)) or "none")
+        return False
+    return True
+
+
+def _import_from(rules: Rules, node: ast.ImportFrom, around: int) -> None:
+    if node.level:
+        rules.add("import-relative", node)
+        return
+    module = node.module or ""
+    if not _module(rules, node, module):
+        return
+    offered = rules.modules[module]
+    for alias in node.names:
+        rules.name(alias, alias.asname)
+        if alias.name == "*":
+            rules.add("import-star", alias, module)
+        elif alias.name not in offered and f"{module}.{alias.name}" not in rules.modules:
+            rules.add("import-name", alias, module, alias.name, ", ".join(_near(alias.name, offered)))
+
+
+def _near(name: str, offered: frozenset[str]) -> list[str]:
+    import difflib  # rarely needed, and slow to load
+
+    return difflib.get_close_matches(name, offered, 3, 0.5) or sorted(offered)[:8]
+
+
+def _except_star(rules: Rules, node: ast.AST, around: int) -> None:
+    rules.add("no-except-star", node)
+
+
+CHECKS: dict[type[ast.AST], Callable[[Rules, ast.AST, int], None]] = {  # type: ignore[assignment]
+    ast.Name: _name,
+    ast.Assign: _assign,
+    ast.AnnAssign: _ann_assign,
+    ast.Attribute: _attribute,
+    ast.FunctionDef: _function,
+    ast.ClassDef: _class,
+    ast.ExceptHandler: _handler,
+    ast.arg: _argument,
+    ast.keyword: _keyword,
+    ast.Global: _scope,
+    ast.Nonlocal: _scope,
+    ast.MatchAs: _capture,
+    ast.MatchStar: _capture,
+    ast.MatchMapping: _mapping_pattern,
+    ast.MatchClass: _class_pattern,
+    ast.Return: _jump,
+    ast.Break: _jump,
+    ast.Continue: _jump,
+    ast.Yield: _yield,
+    ast.YieldFrom: _yield,
+    ast.comprehension: _comprehension,
+    ast.Import: _import,
+    ast.ImportFrom: _import_from,
+    ast.TryStar: _except_star,
+}
