@@ -53,14 +53,14 @@ class Broker:
         *,
         clock: Clock,
         trace: str,
-        build: Callable[[AgentEntry], Agent],
+        agent_of: Callable[[AgentEntry], Agent],
     ) -> None:
-        """`build` makes an agent when a spawn first names it; `trace` is the run's W3C trace id."""
+        """`agent_of` gives an agent when a spawn first names it; `trace` is the run's W3C trace id."""
         self._policy = policy
         self._journal = journal
         self._clock = clock
         self._trace = trace
-        self._build = build
+        self._agent_of = agent_of
         self._reached: dict[str, _Reached] = {}
         self._lives: dict[int, LiveSpawn] = {}
         self._slots = Slots(
@@ -136,13 +136,11 @@ class Broker:
         return await opened.future
 
     async def finished(self) -> None:
-        """Cancel what is open, wait a moment for agents to stop, and close every agent."""
+        """Cancel what is open, and wait a moment for agents to stop."""
         if self._wait is not None:
             self._close_wait(self._wait)
         self._cancel([live for live in self._lives.values() if not live.settled], "end")
         await self._let_go()
-        closing = [reached.agent.close() for reached in self._reached.values() if reached.agent is not None]
-        await asyncio.gather(*closing, return_exceptions=True)
 
     async def _let_go(self) -> None:
         """Kill attempts that run, durably announced, and name those that do not stop."""
@@ -231,7 +229,7 @@ class Broker:
     def _agent(self, entry: AgentEntry) -> Agent:
         reached = self._reach(entry)
         if reached.agent is None:
-            reached.agent = self._build(entry)
+            reached.agent = self._agent_of(entry)
         return reached.agent
 
     def _call(self, live: LiveSpawn, permitted: Permit) -> Call:

@@ -9,20 +9,20 @@ from __future__ import annotations
 import asyncio
 import platform
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import asdict, replace
 
 import runner
 from runner.broker import Broker
-from runner.check import check
 from runner.clock import Clock
-from runner.errors import Defect, RunnerError, SandboxError, StoreError
+from runner.engine.backends import Backends
+from runner.errors import SandboxError, StoreError
 from runner.events import Event, EventKind
 from runner.guest import wire
 from runner.guest.dialect import VERSION as DIALECT
 from runner.models import Json, RunError, RunResult, RunState, SandboxFacts, Script, Usage, Verdict, digest_of
-from runner.policy.model import AgentEntry, Policy
-from runner.seams import Agent, Channel, Journal, RunJournal, Sandbox
+from runner.policy.model import Policy
+from runner.seams import Channel, Journal, RunJournal, Sandbox
 from runner.session import Ending, Session
 
 PYTHON = ".".join(platform.python_version_tuple()[:2])
@@ -40,8 +40,9 @@ class Execution:
         inputs: Json,
         store: Journal,
         clock: Clock,
-        sandbox: Callable[[], Awaitable[Sandbox]],
-        build: Callable[[AgentEntry], Agent],
+        verdict: Verdict,
+        sandbox: Sandbox,
+        backends: Backends,
         on_event: Callable[[Event], object] | None = None,
         seed: int | None = None,
     ) -> None:
@@ -50,19 +51,18 @@ class Execution:
         self._policy = policy
         self._inputs = inputs
         self._clock = clock
+        self._verdict = verdict
         self._sandbox = sandbox
-        self._build = build
+        self._backends = backends
         self._seed = secrets.randbits(63) if seed is None else seed
         self._trace = secrets.token_hex(16)
         self._session: Session | None = None
         self._broker: Broker | None = None
         self._stopped_by = ""
-        self._failure: Exception | None = None
         self._cpu_seconds = 0.0
         self._started = 0.0
         self._wall_seconds = 0.0
         self._facts: SandboxFacts | None = None
-        self._verdict: Verdict | None = None
         self._journal: RunJournal = store.open_run(run, on_failure=self._store_failed, on_event=on_event)
 
     async def run(self) -> RunResult:
@@ -70,7 +70,11 @@ class Execution:
         try:
             return await self._run()
         finally:
-            await asyncio.shield(self._journal.close())
+            await asyncio.shield(self._let_go())
+
+    async def _let_go(self) -> None:
+        await self._backends.close()
+        await self._journal.close()
 
     def stop(self, by: str) -> None:
         """End the run as stopped. Agents are killed; what is journalled stays."""
@@ -85,7 +89,6 @@ class Execution:
 
     async def _run(self) -> RunResult:
         self._submit()
-        self._verdict = check(self._script, self._policy)
         self._note_verdict(self._verdict)
         if not self._verdict.accepted:
             return await self._finish(Ending(RunState.REJECTED, error=_rejection(self._verdict)))
@@ -100,8 +103,7 @@ class Execution:
         return await self._finish(ending)
 
     async def _execute(self) -> Ending:
-        sandbox = await self._sandbox()
-        channel = await sandbox.start(self._policy.limits)
+        channel = await self._sandbox.start(self._policy.limits)
         try:
             return await self._converse(channel)
         finally:
@@ -111,7 +113,7 @@ class Execution:
     async def _converse(self, channel: Channel) -> Ending:
         limits = self._policy.limits
         broker = self._broker = Broker(
-            self._policy, self._journal, clock=self._clock, trace=self._trace, build=self._build
+            self._policy, self._journal, clock=self._clock, trace=self._trace, agent_of=self._backends.get
         )
         session = self._session = Session(channel, broker, limits=limits, clock=self._clock)
         ready = await session.greet()
@@ -210,7 +212,6 @@ class Execution:
 
     def _store_failed(self, error: Exception) -> None:
         failure = error if isinstance(error, StoreError) else StoreError(f"the journal failed: {error}")
-        self._failure = failure
         if self._session is not None:
             self._session.interrupt(failure)
 
@@ -242,7 +243,7 @@ class Execution:
             spawns=dict(broker.counts) if broker is not None else {},
             usage=usage,
             script=self._script.name,
-            findings=self._verdict.findings if self._verdict is not None else (),
+            findings=self._verdict.findings,
             sandbox=self._facts.kind if self._facts is not None else "",
         )
 
@@ -252,8 +253,3 @@ def _rejection(verdict: Verdict) -> RunError:
     first = errors[0]
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return RunError(first.rule, f"{first.message}{more}", first.line, first.fix)
-
-
-def as_defect(error: Exception) -> RunnerError:
-    """Return what an exception that nobody foresaw is: a defect of runner."""
-    return error if isinstance(error, RunnerError) else Defect(f"{type(error).__name__}: {error}")

@@ -12,6 +12,7 @@ from types import TracebackType
 
 from runner.check import check
 from runner.clock import Clock, SystemClock
+from runner.engine.backends import Backends
 from runner.engine.execution import Execution
 from runner.engine.sandboxes import Sandboxes
 from runner.engine.submission import exact, read_script
@@ -19,8 +20,8 @@ from runner.events import Event, RunView, fold
 from runner.journal import SqliteJournal, open_store
 from runner.models import Json, RunResult, RunState, Script, Verdict
 from runner.policy import load_policy
-from runner.policy.model import AgentEntry, Policy
-from runner.seams import Agent, RunRow
+from runner.policy.model import Policy
+from runner.seams import RunRow
 
 # `runner stop` from another terminal is a row in the store; four looks a second cost nothing.
 STOP_POLL_SECONDS = 0.25
@@ -124,17 +125,22 @@ class Runner:
         on_start: Callable[[str], object] | None,
         seed: int | None,
     ) -> RunResult:
-        sandboxes = self._opened()
+        verdict = check(script, policy)
+        sandbox = await self._opened().choose(policy)
+        backends = Backends(policy, self._clock)
+        if verdict.accepted:
+            backends.prepare(verdict.reach.agents)
         run = new_run_id()
         execution = Execution(
             run=run,
             script=script,
             policy=policy,
             inputs=inputs,
+            verdict=verdict,
             store=self.store,
             clock=self._clock,
-            sandbox=lambda: sandboxes.choose(policy),
-            build=lambda entry: _build(entry, policy),
+            sandbox=sandbox,
+            backends=backends,
             on_event=on_event,
             seed=seed,
         )
@@ -213,15 +219,6 @@ class Runner:
     def verify(self, run: str) -> None:
         """Prove the run's record whole. Raises RecordBroken."""
         self.store.verify(run)
-
-
-def _build(entry: AgentEntry, policy: Policy) -> Agent:
-    from runner.agents import build_agent
-    from runner.policy.references import read_reference
-
-    return build_agent(
-        entry, folder=policy.folder, read_reference=lambda reference: read_reference(reference, policy.folder)
-    )
 
 
 def new_run_id() -> str:

@@ -47,10 +47,10 @@ class Sandboxes:
         self._open.clear()
 
     async def _best(self, rule: SandboxRule) -> str:
-        from runner.sandbox.engine_api import NoEngine, probe
+        from runner.sandbox.engine_api import Engine, NoEngine
 
         try:
-            await probe()
+            (await Engine.find()).close()
         except NoEngine as absent:
             if rule.demand == "docker":
                 raise SandboxUnavailable(absent.message, hint=absent.hint) from None
