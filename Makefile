@@ -1,0 +1,95 @@
+# Run from a fresh clone: `make demo`, `make test`. `make` alone says what there is.
+# PYTHON=... chooses the interpreter. DOCKER=install installs an engine without asking (root, Debian or Ubuntu).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --no-input --disable-pip-version-check
+WORKERS ?= 2
+
+.PHONY: help setup demo test check bench test-fresh test-crash fuzz image engine constraints clean
+
+help: ## Say what there is
+	@echo "First time here: make demo"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- set-up: each stamp is made once, and again when what it depends on changes ---
+
+# Scripts in an environment name its folder: one that was moved, or whose Python is gone, is made anew.
+ifneq ($(shell test -x $(BIN)/python && cat $(VENV)/.python 2>/dev/null),$(CURDIR))
+$(shell rm -f $(VENV)/.python)
+endif
+
+$(VENV)/.python:
+	@python="$$(.ci/python)"; \
+	echo "making $(VENV) with $$python" >&2; \
+	"$$python" -m venv --clear $(VENV); \
+	echo "$(CURDIR)" > $@
+
+$(VENV)/.runtime: $(VENV)/.python pyproject.toml constraints.txt
+	@echo "installing runner and what it needs into $(VENV)" >&2
+	@$(PIP) install --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime
+	@echo "installing what tests and checks need" >&2
+	@$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+setup: $(VENV)/.dev ## Make .venv with all that tests and checks need
+
+engine: ## See which Docker engine answers; offer to install one where there is none
+	@.ci/engine
+
+image: $(VENV)/.runtime engine ## Build the sandbox image from the Python of .venv
+	@$(BIN)/runner image build
+
+# --- what a person runs ---
+
+demo: $(VENV)/.runtime engine ## Run the demo: which modules of this machine's Python are hardest to change, and why
+	@$(BIN)/runner run examples/demo/hardest_modules.py --policy policies/demo.yaml | $(BIN)/python examples/demo/show.py
+	@echo 'Try next'
+	@echo '  $(BIN)/runner show              the story of this run, spawn by spawn'
+	@echo '  $(BIN)/runner journal           its events, hash-chained, as they happened'
+	@echo '  $(BIN)/runner init mine         a policy, an agent and a script of your own, ready to run'
+	@echo 'To call it just "runner" in this shell'
+	@echo '  export PATH="$(abspath $(BIN)):$$PATH"'
+
+test: $(VENV)/.dev engine ## Run the tests, those in Docker included
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+check: $(VENV)/.dev ## Lint, types, and who may import whom
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(VENV)/.dev engine ## Measure; a table here, JSON in build/bench.json
+	@mkdir -p build
+	@$(BIN)/python -m benchmarks --json build/bench.json
+
+# --- long forms of what `make test` does briefly ---
+
+test-fresh: $(VENV)/.dev engine ## Clone HEAD elsewhere, run `make demo` there, look at time and output
+	@RUNNER_FRESH=1 $(BIN)/python -m pytest tests/integration/test_fresh_clone.py -s
+
+test-crash: $(VENV)/.dev engine ## Kill the host at many moments
+	@RUNNER_CRASH_POINTS=50 $(BIN)/python -m pytest tests/integration/test_crash.py
+
+fuzz: $(VENV)/.dev ## Feed random bytes to whatever reads bytes
+	@RUNNER_FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest tests/fuzz
+
+constraints: ## Renew constraints.txt from a new environment
+	@python="$$(.ci/python)"; folder="$$(mktemp -d)"; trap 'rm -rf "$$folder"' EXIT; \
+	"$$python" -m venv "$$folder/venv"; \
+	"$$folder/venv/bin/python" -m pip --quiet --no-input --disable-pip-version-check install '.[dev]'; \
+	{ sed -n '/^#/p' constraints.txt; \
+	  "$$folder/venv/bin/python" -m pip --disable-pip-version-check freeze --exclude spawn-runner; } > "$$folder/new"; \
+	cp "$$folder/new" constraints.txt
+
+clean: ## Remove .venv and everything built
+	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
