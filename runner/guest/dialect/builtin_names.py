@@ -13,28 +13,30 @@ from typing import Any
 from runner.guest.dialect.bounds import power
 from runner.guest.dialect.classes import HASH_KEY, Numbers
 from runner.guest.dialect.guards import Guards, Registry
+from runner.guest.dialect.names import words
 from runner.guest.dialect.text import format_of, repr_of
 
-_AS_THEY_ARE = (
-    "None True False Ellipsis NotImplemented abs all any bin bool bytearray bytes callable chr classmethod complex dict divmod "
-    "enumerate filter float frozenset hex int isinstance issubclass iter len list map max min next object oct ord property "
-    "range reversed round set slice sorted staticmethod str sum super tuple zip"
-).split()
+_AS_THEY_ARE = words("""
+    None True False Ellipsis NotImplemented abs all any bin bool bytearray bytes callable chr classmethod complex dict
+    divmod enumerate filter float frozenset hex int isinstance issubclass iter len list map max min next object oct ord
+    property range reversed round set slice sorted staticmethod str sum super tuple zip
+""")
 
-_EXCEPTIONS = (
-    "BaseException Exception ArithmeticError AssertionError AttributeError BlockingIOError BrokenPipeError BufferError "
-    "ChildProcessError ConnectionAbortedError ConnectionError ConnectionRefusedError ConnectionResetError EOFError "
-    "EnvironmentError FileExistsError FileNotFoundError FloatingPointError IOError ImportError IndexError InterruptedError "
-    "IsADirectoryError KeyError LookupError ModuleNotFoundError NameError NotADirectoryError NotImplementedError OSError "
-    "OverflowError PermissionError ProcessLookupError ReferenceError RuntimeError StopIteration SyntaxError SystemError "
-    "TimeoutError TypeError UnboundLocalError UnicodeDecodeError UnicodeEncodeError UnicodeError UnicodeTranslateError "
-    "ValueError ZeroDivisionError Warning UserWarning DeprecationWarning RuntimeWarning FutureWarning StopAsyncIteration"
-).split()
+_EXCEPTIONS = words("""
+    BaseException Exception ArithmeticError AssertionError AttributeError BlockingIOError BrokenPipeError BufferError
+    ChildProcessError ConnectionAbortedError ConnectionError ConnectionRefusedError ConnectionResetError EOFError
+    EnvironmentError FileExistsError FileNotFoundError FloatingPointError IOError ImportError IndexError
+    InterruptedError IsADirectoryError KeyError LookupError ModuleNotFoundError NameError NotADirectoryError
+    NotImplementedError OSError OverflowError PermissionError ProcessLookupError ReferenceError RuntimeError
+    StopAsyncIteration StopIteration SyntaxError SystemError TimeoutError TypeError UnboundLocalError UnicodeDecodeError
+    UnicodeEncodeError UnicodeError UnicodeTranslateError ValueError ZeroDivisionError
+    Warning UserWarning DeprecationWarning RuntimeWarning FutureWarning
+""")
 
-NAMES = frozenset(
-    [*_AS_THEY_ARE, *_EXCEPTIONS, "type", "print", "getattr", "hasattr", "setattr", "delattr", "vars", "repr", "ascii"]
-    + ["format", "hash", "pow"]
-)
+_OWN = words("type print getattr hasattr setattr delattr vars repr ascii format hash pow")
+
+NAMES = frozenset({*_AS_THEY_ARE, *_EXCEPTIONS, *_OWN})
+"""Every built-in name of a script."""
 
 # What a base class of a script may be, besides its own classes and exceptions.
 BASES: tuple[type, ...] = (object, str, bytes, int, float, complex, list, tuple, dict, set, frozenset)

@@ -135,7 +135,8 @@ def class_builder(registry: Registry, script_object: type) -> Callable[..., Any]
 
 
 def _hashes_by_address(bases: list[type]) -> bool:
-    return all(base.__hash__ is object.__hash__ and type(base) in (type, abc.ABCMeta) for base in bases)
+    default: Any = object.__hash__
+    return all(base.__hash__ is default and type(base) in (type, abc.ABCMeta) for base in bases)
 
 
 def _keep_what_other_bases_say(cls: type, script_object: type) -> None:
@@ -149,7 +150,7 @@ def _keep_what_other_bases_say(cls: type, script_object: type) -> None:
                 setattr(cls, name, place.__dict__[name])
                 break
     if isinstance(cls, enum.EnumMeta) and cls.__dict__.get("_value_repr_") is script_object.__dict__["__repr__"]:
-        cls._value_repr_ = None
+        cls._value_repr_ = None  # type: ignore[attr-defined]
 
 
 def make_type(registry: Registry) -> tuple[type, Callable[[Any], Any]]:

@@ -1,7 +1,7 @@
 """Turn the text of a script into code, or into remarks; never raise.
 
-The order is that of trust: bytes and size, parser, rules, rewrite, compiler. The parser and the compiler of CPython raise
-four kinds of errors on hostile text, and each becomes a remark.
+The order is that of trust: bytes and size, parser, rules, rewrite, compiler. CPython's parser and compiler raise
+several kinds of errors on hostile text, and each becomes a remark.
 
 Not here: what the code runs in (namespace).
 """

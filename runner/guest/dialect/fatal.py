@@ -30,7 +30,8 @@ _HEADROOM = 200
 def is_fatal(error: BaseException) -> bool:
     """Whether a script must not observe this exception.
 
-    `BaseException` itself is what a script can raise by that name; a class below it that is no `Exception` is not its own.
+    `BaseException` itself is what a script can raise by that name; a class below it that is no `Exception` is
+    never its own.
     """
     if isinstance(error, FATAL):
         return True

@@ -2,8 +2,8 @@
 
 An object is readable when its type is one of the script's own, of the built-in values, or of the facades; everything
 else, a module above all, refuses. Some public attributes are never handed out as they are: `str.format`, the clock of
-`datetime`, what leads from an exception to the object that it is about. Whatever an attribute yields is checked as well:
-a module, frame, code or traceback never passes.
+`datetime`, what leads from an exception to the object that it is about. Whatever an attribute yields is
+checked as well: a module, frame, code or traceback never passes.
 
 Writing is for instances, classes and functions of the script.
 
@@ -38,9 +38,9 @@ _VALUES: tuple[type, ...] = (
 _MET: tuple[type, ...] = (
     types.GeneratorType, types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.MappingProxyType,
     types.MethodDescriptorType, types.WrapperDescriptorType, types.MethodWrapperType, types.ClassMethodDescriptorType,
-    types.GenericAlias, types.UnionType, property, classmethod, staticmethod, super, enumerate, zip, map, filter, reversed,
-    type({}.keys()), type({}.values()), type({}.items()), type(iter([])), type(iter({})), type(iter(())), type(iter("")),
-    type(iter(set())), type(iter(range(0))), type(iter({}.values())), type(iter({}.items())), type(iter(reversed([]))),
+    types.GenericAlias, types.UnionType, property, classmethod, staticmethod, super, enumerate, zip, map, filter,
+    reversed, type({}.keys()), type({}.values()), type({}.items()), type(iter([])), type(iter({})), type(iter(())),
+    type(iter("")), type(iter(set())), type(iter(range(0))), type(iter({}.values())), type(iter({}.items())),
 )  # fmt: skip
 
 
@@ -185,7 +185,7 @@ def make_guards(
         object.__setattr__(write(o, name), name, value)
 
     def pattern(cls: Any, attributes: tuple[str, ...]) -> Any:
-        if isinstance(cls, type) and (cls in own or not attributes and cls in registry.readable):
+        if isinstance(cls, type) and (cls in own or (not attributes and cls in registry.readable)):
             return cls
         if isinstance(cls, type) and issubclass(cls, Exception):
             return cls

@@ -13,15 +13,21 @@ from __future__ import annotations
 
 from RestrictedPython.transformer import INSPECT_ATTRIBUTES
 
+
+def words(text: str) -> tuple[str, ...]:
+    """Return the words of a table that is written as a text."""
+    return tuple(text.split())
+
+
 METHOD_DUNDERS = frozenset(
     f"__{name}__"
-    for name in (
-        "init post_init repr str bytes format hash bool len iter next reversed contains getitem setitem delitem missing "
-        "call enter exit copy eq ne lt le gt ge neg pos abs invert int float complex index round trunc floor ceil "
-        "add sub mul matmul truediv floordiv mod divmod pow lshift rshift and or xor "
-        "radd rsub rmul rmatmul rtruediv rfloordiv rmod rdivmod rpow rlshift rrshift rand ror rxor "
-        "iadd isub imul imatmul itruediv ifloordiv imod ipow ilshift irshift iand ior ixor"
-    ).split()
+    for name in words("""
+        init post_init repr str bytes format hash bool len iter next reversed contains getitem setitem delitem missing
+        call enter exit copy eq ne lt le gt ge neg pos abs invert int float complex index round trunc floor ceil
+        add sub mul matmul truediv floordiv mod divmod pow lshift rshift and or xor
+        radd rsub rmul rmatmul rtruediv rfloordiv rmod rdivmod rpow rlshift rrshift rand ror rxor
+        iadd isub imul imatmul itruediv ifloordiv imod ipow ilshift irshift iand ior ixor
+    """)
 )
 """Methods that a class of a script may define, and call on `super()` or on its bases."""
 

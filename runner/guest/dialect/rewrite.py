@@ -2,16 +2,17 @@
 
 What is changed, and into what (hooks have names of the form `_x_`, which no script can bind):
 
-    o.a                 o.a if _type_(o) in _readable_ else _read_(o, "a")         the fast path stands in the code
-    o.a = v, del o.a    (o if _type_(o) in _open_ else _write_(o, "a")).a = v
-    try, with           each gets `except _Fatal_: _end_(); raise` first; `finally`, every handler and `__exit__` begin with `_end_()`
-    with a, b           nested, so that each body is covered
-    import x.y as z     z = _import_("x.y", ...)
-    case C(...)         the class is taken through `_pattern_` first; an attribute in a pattern is read through the guard first
-    x: T = v            x = v; in a class body the annotation becomes a text
-    f"{v!r:spec}"       v through `_text_`, `_repr_` or `_format_`
-    a ** b, a << b, "-" * n      with an unknown size: `_power_`, `_shift_`, `_repeat_`
-    top-level return    the module becomes one function whose names are global; `return v` there assigns `result`
+    o.a                      o.a if _type_(o) in _readable_ else _read_(o, "a")
+    o.a = v, del o.a         (o if _type_(o) in _open_ else _write_(o, "a")).a = v
+    try, with                each gets `except _Fatal_: _end_(); raise` first;
+                             `finally`, every handler and `__exit__` begin with `_end_()`
+    with a, b                nested, so that each body is covered
+    import x.y as z          z = _import_("x.y", ...)
+    case C(...), case M.X    before the statement the class goes through `_pattern_`, the attribute through the guard
+    x: T = v                 x = v; in a class body the annotation becomes a text
+    f"{v!r:spec}"            v through `_text_`, `_repr_` or `_format_`
+    a ** b, a << b, "-" * n  where the size is unknown: `_power_`, `_shift_`, `_repeat_`
+    top-level return         the module becomes one function whose names are global; `return v` assigns `result`
 
 Items, iteration, unpacking, calls and other operators stay as they are: the objects that a script can hold are safe by
 themselves, so guarding them would cost time and stop nothing.
@@ -44,7 +45,7 @@ def rewrite(tree: ast.Module) -> tuple[ast.Module, list[str]]:
     return ast.fix_missing_locations(tree), transformer.errors
 
 
-class Rewrite(RestrictingNodeTransformer):  # type: ignore[misc]
+class Rewrite(RestrictingNodeTransformer):
     """The transformer; one object rewrites one tree."""
 
     def __init__(self) -> None:
@@ -104,7 +105,7 @@ class Rewrite(RestrictingNodeTransformer):  # type: ignore[misc]
     # Items, iteration, assignment: as they stand
 
     def _contents(self, node: _Node) -> _Node:
-        return self.node_contents_visit(node)  # type: ignore[no-any-return]
+        return self.node_contents_visit(node)
 
     visit_Subscript = visit_comprehension = visit_For = visit_Assign = visit_AugAssign = _contents
     visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_NamedExpr = _contents
@@ -189,13 +190,14 @@ class Rewrite(RestrictingNodeTransformer):  # type: ignore[misc]
         return [assign, _at(node, ast.Return(None))]
 
     def visit_Import(self, node: ast.Import) -> Any:
-        return [_at(node, _bind(alias.asname or alias.name.partition(".")[0], _imported(alias))) for alias in node.names]
+        return [_at(node, _bind(one.asname or one.name.partition(".")[0], _imported(one))) for one in node.names]
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> Any:
         if node.module == "__future__":
             return _at(node, ast.Pass())
+        module = ast.Constant(node.module)
         return [
-            _at(node, _bind(one.asname or one.name, _call("_import_", ast.Constant(node.module), ast.Constant(one.name))))
+            _at(node, _bind(one.asname or one.name, _call("_import_", module, ast.Constant(one.name))))
             for one in node.names
         ]
 
@@ -263,7 +265,7 @@ class Rewrite(RestrictingNodeTransformer):  # type: ignore[misc]
     def visit_pattern(self, pattern: ast.pattern, before: list[ast.stmt]) -> None:
         for one in ast.walk(pattern):
             if isinstance(one, ast.MatchClass):
-                attributes = ast.Constant(tuple(one.kwd_attrs))
+                attributes = ast.Tuple([ast.Constant(name) for name in one.kwd_attrs], ast.Load())
                 one.cls = self.earlier(_call("_pattern_", self.visit(one.cls), attributes), before)
             elif isinstance(one, ast.MatchValue):
                 one.value = self.pattern_value(one.value, before)
@@ -378,7 +380,7 @@ def _as_function(body: list[ast.stmt]) -> list[ast.stmt]:
     """Put the body of a module into a function whose names stay global, so that `return` can end it."""
     names = sorted({"result", *_module_names(body)})
     kept = [one for one in body if not isinstance(one, ast.Global)]
-    arguments = ast.arguments(posonlyargs=[], args=[], vararg=None, kwonlyargs=[], kw_defaults=[], kwarg=None, defaults=[])
+    arguments = ast.arguments([], [], None, [], [], None, [])
     main = ast.FunctionDef(name=MAIN, args=arguments, body=[ast.Global(names), *kept], decorator_list=[], returns=None)
     main.type_params = []  # type: ignore[attr-defined, unused-ignore]
     return [_at(body[0], main), _at(body[0], ast.Expr(_call(MAIN)))]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from runner.guest.dialect.names import (
     CLASS_CONSTANTS,
@@ -135,7 +136,7 @@ def children(node: ast.AST, around: int) -> Iterator[tuple[ast.AST, int]]:
 
 
 def bound_names(tree: ast.AST) -> Iterator[str]:
-    """Yield each name that the script binds anywhere: such a name is the script's own, whatever a built-in is called."""
+    """Yield each name that the script binds anywhere: such a name is the script's own, even that of a built-in."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
             yield node.id
@@ -323,7 +324,7 @@ def _except_star(rules: Rules, node: ast.AST, around: int) -> None:
     rules.add("no-except-star", node)
 
 
-CHECKS: dict[type[ast.AST], Callable[[Rules, ast.AST, int], None]] = {  # type: ignore[assignment]
+CHECKS: dict[type[ast.AST], Callable[[Rules, Any, int], None]] = {
     ast.Name: _name,
     ast.Assign: _assign,
     ast.AnnAssign: _ann_assign,

@@ -69,7 +69,7 @@ def measure(text: str) -> Remark | None:
 
 
 def extract_fence(text: str) -> str | None:
-    """Return what stands inside the one Markdown code fence of a model's answer, or None if there is not exactly one."""
+    """Return what stands inside the Markdown code fence of a model's answer; None if there is not exactly one."""
     lines = text.splitlines()
     marks = [(n, found) for n, found in ((n, _FENCE.match(line)) for n, line in enumerate(lines)) if found]
     if len(marks) != 2:

@@ -57,7 +57,7 @@ class Formatter(string.Formatter):
         first, rest = field_name_split(field_name)
         found = self.get_value(first, args, kwargs)
         for is_attribute, part in rest:
-            found = self._read(found, part) if is_attribute else found[part]
+            found = self._read(found, str(part)) if is_attribute else found[part]
         return found, first
 
     def format_field(self, value: Any, format_spec: str) -> str:
@@ -66,7 +66,7 @@ class Formatter(string.Formatter):
     def convert_field(self, value: Any, conversion: str | None) -> Any:
         if conversion in ("r", "a"):
             return repr_of(value, conversion == "a")
-        return super().convert_field(value, conversion)  # type: ignore[arg-type]
+        return super().convert_field(value, conversion)
 
 
 def field_name_split(name: str) -> tuple[int | str, list[tuple[bool, int | str]]]:
@@ -98,9 +98,12 @@ def safe_format_map(template: str, read: Read) -> Callable[[Mapping[str, Any]], 
 def print_to(emit: Callable[[str], None]) -> Callable[..., None]:
     """Return the `print` of a script: a log, without files."""
 
-    def print(*values: Any, sep: str | None = None, end: str | None = None, file: None = None, flush: bool = False) -> None:
+    def print(*values: Any, sep: Any = None, end: Any = None, file: Any = None, flush: Any = False) -> None:
         if file is not None:
             raise TypeError("print() writes to the log of the run only; leave out `file`")
-        emit((" " if sep is None else sep).join(string_of(one) for one in values) + ("\n" if end is None else end))
+        between, after = " " if sep is None else sep, "\n" if end is None else end
+        if not isinstance(between, str) or not isinstance(after, str):
+            raise TypeError("sep and end must be None or a string")
+        emit(str(between).join(string_of(one) for one in values) + str(after))
 
     return print

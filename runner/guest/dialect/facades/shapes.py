@@ -1,7 +1,7 @@
 """Facades that make classes or read attributes by name: they go past the guards and the registry of the run.
 
-`dataclasses` and `namedtuple` write source text from the names of fields and execute it, so those names are checked here
-to be plain identifiers before they get there.
+`dataclasses` and `namedtuple` write source text from the names of fields and execute it, so those names are checked
+here to be plain identifiers before they get there.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import collections.abc
 import contextlib
 import dataclasses
 import functools
+import inspect
 import keyword
-import operator
 import typing
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ from runner.guest.dialect.classes import NamedTupleBase, TypedDict
 from runner.guest.dialect.facades.pure import SAFE_COLLECTIONS, SAFE_FUNCTIONS, SAFE_OPERATORS
 from runner.guest.dialect.fatal import is_fatal
 from runner.guest.dialect.guards import Guards, Registry
-from runner.guest.dialect.names import attribute_fault
+from runner.guest.dialect.names import attribute_fault, words
 
 _DATACLASS_OPTIONS = frozenset(
     {"init", "repr", "eq", "order", "unsafe_hash", "frozen", "match_args", "kw_only", "slots"}
@@ -39,7 +39,7 @@ def dataclasses_module(registry: Registry) -> dict[str, Any]:
         def decorate(cls: Any) -> Any:
             if cls not in registry.open:
                 raise TypeError("dataclass() decorates a class of the script")
-            for name in cls.__dict__.get("__annotations__", {}):
+            for name in inspect.get_annotations(cls):
                 check_field(name)
             made = dataclasses.dataclass(cls, **options)
             registry.own(made)
@@ -47,16 +47,16 @@ def dataclasses_module(registry: Registry) -> dict[str, Any]:
 
         return decorate if cls is None else decorate(cls)
 
-    names = "field fields asdict astuple replace is_dataclass InitVar KW_ONLY MISSING FrozenInstanceError Field"
-    return {"dataclass": dataclass, **{name: getattr(dataclasses, name) for name in names.split()}}
+    names = words("field fields asdict astuple replace is_dataclass InitVar KW_ONLY MISSING FrozenInstanceError Field")
+    return {"dataclass": dataclass, **{name: getattr(dataclasses, name) for name in names}}
 
 
 def check_field(name: Any) -> str:
     """Return the name of a field, or raise ValueError: it becomes part of source text that is executed."""
-    sound = type(name) is str and name.isidentifier() and not keyword.iskeyword(name)
+    sound = isinstance(name, str) and type(name) is str and name.isidentifier() and not keyword.iskeyword(name)
     if not sound or attribute_fault(name) is not None or name.startswith("__"):
         raise ValueError(f"{name!r} cannot be the name of a field")
-    return name
+    return str(name)
 
 
 def collections_module(registry: Registry, abc_module: Any) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def collections_module(registry: Registry, abc_module: Any) -> dict[str, Any]:
             names = [check_field(name) for name in names]
         elif not all(type(name) is str for name in names):
             raise TypeError("field names must be strings")
-        made = collections.namedtuple(check_field(typename), names, rename=rename, defaults=defaults)  # type: ignore[misc] # noqa: PYI024
+        made: type = collections.namedtuple(check_field(typename), names, rename=rename, defaults=defaults)  # type: ignore
         registry.own(made)
         return made
 
@@ -105,7 +105,8 @@ def functools_module(guards: Guards) -> dict[str, Any]:
 
     def update_wrapper(wrapper: Any, wrapped: Any) -> Any:
         for name in ("__name__", "__qualname__", "__doc__"):
-            value = guards.read(wrapped, name) if callable(wrapped) and not isinstance(wrapped, functools.partial) else None
+            has_name = callable(wrapped) and not isinstance(wrapped, functools.partial)
+            value = guards.read(wrapped, name) if has_name else None
             if isinstance(value, str) and guards.write(wrapper, "name") is wrapper:
                 setattr(wrapper, name, value)
         return wrapper
@@ -142,11 +143,11 @@ class Inert:
         return f"typing.{self._name}"
 
 
-_INERT = (
-    "Any Optional Union Literal Final ClassVar Annotated Generic Protocol TypeVar ParamSpec Concatenate TypeAlias Self Never "
-    "NoReturn LiteralString TypeGuard Required NotRequired Unpack TypeVarTuple Text AnyStr SupportsFloat SupportsInt "
-    "SupportsIndex SupportsAbs SupportsRound"
-).split()
+_INERT = words("""
+    Any Optional Union Literal Final ClassVar Annotated Generic Protocol TypeVar ParamSpec Concatenate TypeAlias Self
+    Never NoReturn LiteralString TypeGuard Required NotRequired Unpack TypeVarTuple Text AnyStr SupportsFloat
+    SupportsInt SupportsIndex SupportsAbs SupportsRound
+""")
 _BUILT_IN = {"List": list, "Dict": dict, "Set": set, "FrozenSet": frozenset, "Tuple": tuple}
 
 

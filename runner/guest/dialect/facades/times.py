@@ -15,6 +15,8 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from runner.guest.dialect.names import words
+
 Clock = Callable[[], float]
 Randomness = Callable[[str], random.Random]
 
@@ -116,10 +118,11 @@ def dates_by_clock(clock: Clock) -> dict[tuple[type, str], Callable[..., Any]]:
     }
 
 
-_DRAWS = (
-    "random uniform triangular randint randrange choice choices shuffle sample gauss normalvariate lognormvariate expovariate "
-    "betavariate gammavariate paretovariate weibullvariate vonmisesvariate getrandbits randbytes binomialvariate getstate setstate"
-).split()
+_DRAWS = words("""
+    random uniform triangular randint randrange choice choices shuffle sample gauss normalvariate lognormvariate
+    expovariate betavariate gammavariate paretovariate weibullvariate vonmisesvariate getrandbits randbytes
+    binomialvariate getstate setstate
+""")
 
 
 def random_module(randomness: Randomness) -> tuple[dict[str, Any], type]:
@@ -156,5 +159,5 @@ def uuid_module(randomness: Randomness) -> dict[str, Any]:
     def uuid5(namespace: uuid.UUID, name: str) -> uuid.UUID:
         return uuid.UUID(bytes=hashlib.sha1(namespace.bytes + name.encode()).digest()[:16], version=5)
 
-    spaces = {name: getattr(uuid, name) for name in ("NAMESPACE_DNS", "NAMESPACE_URL", "NAMESPACE_OID", "NAMESPACE_X500")}
+    spaces = {name: getattr(uuid, name) for name in words("NAMESPACE_DNS NAMESPACE_URL NAMESPACE_OID NAMESPACE_X500")}
     return {"UUID": uuid.UUID, "uuid4": uuid4, "uuid3": uuid3, "uuid5": uuid5, **spaces}
