@@ -21,11 +21,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner.errors import RunnerError
 from runner.events import Event, EventKind
 from runner.models import MIB, Limits, RunState, Script, digest_of
+
+if TYPE_CHECKING:
+    from runner.sandbox.engine_api import Engine
 
 TESTED_PYTHONS = ((3, 11), (3, 12), (3, 13))
 TESTED_MACHINES = ("x86_64",)
@@ -205,13 +208,14 @@ def runc_version(version: str) -> Diagnosis:
     return Diagnosis("container runtime", Level.WARNING, fact, "update runc to 1.2.8, 1.3.3 or later")
 
 
-async def image(engine: Any) -> Diagnosis:
-    from runner.sandbox.image import find_image
+async def image(engine: Engine) -> Diagnosis:
+    from runner.sandbox.image import find_image, image_tag
 
-    digest = await find_image(engine)
-    if digest:
-        return Diagnosis("sandbox image", Level.OK, digest)
-    return Diagnosis("sandbox image", Level.WARNING, "not built; the first run builds it", "runner image build")
+    found = await find_image(engine, image_tag())
+    if found is None:
+        return Diagnosis("sandbox image", Level.WARNING, "not built; the first run builds it", "runner image build")
+    fact = f"{found.tag}, {found.id}, Python {found.python}, {found.size / MIB:.1f} MiB"
+    return Diagnosis("sandbox image", Level.OK, fact)
 
 
 # --- proof ------------------------------------------------------------------------------------

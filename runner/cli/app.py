@@ -16,6 +16,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from runner.errors import UsageError
+
 
 @dataclass(frozen=True, slots=True)
 class Verb:
@@ -68,9 +70,22 @@ class LazyGroup(TyperGroup):
             return None
         return _group(verb) if verb.verbs else _command(verb, cmd_name)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in self.verbs and not args[0].startswith("-"):
+            raise _unknown_verb(args[0], self.verbs, ctx.command_path)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Verbs"):
             formatter.write_dl([(name, verb.help) for name, verb in self.verbs.items()])
+
+
+def _unknown_verb(word: str, verbs: Mapping[str, Verb], above: str) -> UsageError:
+    import difflib
+
+    meant = difflib.get_close_matches(word, verbs, 1)
+    ask = f"did you mean `{above} {meant[0]}`? " if meant else ""
+    return UsageError(f'"{above}" has no verb "{word}"', hint=f"{ask}`{above} --help` tells them all")
 
 
 def _command(verb: Verb, name: str) -> Any:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from runner.errors import ExitCode, RunnerError
+from runner.errors import ExitCode, RunnerError, RunNotFound
 from runner.events import RunView
 from runner.models import STATE_EXIT, Finding, Json, RunError, RunResult, RunState, Usage
 
@@ -58,7 +58,7 @@ def of_error(error: BaseException, code: ExitCode, *, run: str | None = None) ->
         **_empty(code),
         "run": run,
         "error": _error(RunError(type(error).__name__, message, hint=hint)),
-        "next": next_after_error(code, hint),
+        "next": next_after_error(error, code),
     }
 
 
@@ -78,9 +78,11 @@ def next_command(state: RunState, *, run: str, script: str = "", policy: str = "
     return f"runner show {run}"
 
 
-def next_after_error(code: ExitCode, hint: str = "") -> str | None:
+def next_after_error(error: BaseException, code: ExitCode) -> str | None:
     """Return the command after an error that left no run; None where there is no one command."""
-    if "runner init" in hint:
+    if isinstance(error, RunNotFound):
+        return "runner runs"
+    if isinstance(error, RunnerError) and "runner init" in error.hint:
         return "runner init"
     return {
         ExitCode.USAGE: "runner --help",

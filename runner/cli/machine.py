@@ -59,13 +59,16 @@ def verdict_line(able: bool, found: Iterable[Diagnosis]) -> str:
 def build() -> int:
     """Build the sandbox image from this machine's Python."""
     from runner.cli.output import put, say
+    from runner.cli.text import size
     from runner.sandbox.engine_api import Engine
     from runner.sandbox.image import build_image
 
     async def built() -> str:
         engine = await Engine.find()
         try:
-            return await build_image(engine, progress=say)
+            facts = await build_image(engine, say)
+            say(f"{facts.tag}: Python {facts.python}, {size(facts.size)}")
+            return facts.id
         finally:
             engine.close()
 

@@ -20,7 +20,9 @@ class Told:
     def __init__(self) -> None:
         self.events: list[Event] = []
 
-    def tell(self, kind: EventKind, body: dict[str, Any], value: dict[str, Json] | None = None, *, at: float = 0.0) -> Event:
+    def tell(
+        self, kind: EventKind, body: dict[str, Any], value: dict[str, Json] | None = None, *, at: float = 0.0
+    ) -> Event:
         text = None if value is None else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
         event = Event(
             RUN, len(self.events) + 1, kind, int((START + at) * 1e6), body, text, "d" * 64 if text else "", "e" * 64
@@ -34,7 +36,9 @@ class Told:
             "inputs_digest": "c" * 64, "runner": "0.1.0", "python": "3.11.7", "trace": "f" * 32, "span": "0" * 16,
             "sandbox": "process",
         }  # fmt: skip
-        return self.tell(EventKind.RUN_SUBMITTED, body, {"script": source, "policy": "{}", "inputs": inputs or {}}, at=at)
+        return self.tell(
+            EventKind.RUN_SUBMITTED, body, {"script": source, "policy": "{}", "inputs": inputs or {}}, at=at
+        )
 
     def checked(self, findings: list[dict[str, Json]] | None = None, *, accepted: bool = True) -> Event:
         body = {"accepted": accepted, "errors": 0, "warnings": 0, "dialect": 1, "python": "3.11"}

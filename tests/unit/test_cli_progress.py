@@ -49,9 +49,7 @@ def board_of(told: Told) -> Board:
 
 
 def test_the_status_line_tells_each_agent_by_what_its_spawns_do():
-    assert status_line(board_of(two_agents())) == (
-        "research: 1 ok, 1 failed, 1 queued; summarise: 1 running, 1 denied"
-    )
+    assert status_line(board_of(two_agents())) == ("research: 1 ok, 1 failed, 1 queued; summarise: 1 running, 1 denied")
 
 
 def test_the_boards_counts_agree_with_the_fold_of_the_same_events():

@@ -74,7 +74,9 @@ def ended(state: str = "done", **ending: object) -> Told:
 
 
 def test_the_story_of_a_done_run_tells_everything_once():
-    assert told_story(ended(result={"best": "acme"}), at=10) == f"""\
+    assert (
+        told_story(ended(result={"best": "acme"}), at=10)
+        == f"""\
 run {RUN}: done in 4.2 s
 asked at 2025-06-15 15:06:40
 script vendors, sha256 aaaaaaaaaaaa
@@ -104,6 +106,7 @@ time: 4.2 s; the same 3 attempts one after the other: 61.0 s, 14.5 times as long
 context: 1.2 MB (about 310,000 tokens) of agents' results stayed out of the caller's context, 4.1 KB (about 1,025 \
 tokens) came back; a token is taken as 4 bytes
 1 of 3 spawns did not end well: 1 failed"""
+    )
 
 
 def test_the_story_of_a_live_run_begins_with_what_it_waits_for():
@@ -156,13 +159,16 @@ def test_a_failed_script_shows_its_line_with_a_marker_and_the_way_there():
         "failed", kind="ValueError", line=3, message="invalid literal: 'x'", trace=[[4, "<module>"], [3, "pick"]]
     )
 
-    assert "\n".join(told_story(told, at=10).splitlines()[-8:-2]) == """\
+    assert (
+        "\n".join(told_story(told, at=10).splitlines()[-8:-2])
+        == """\
 ValueError: invalid literal: 'x'
   at vendors:3
     3 | return int(row["price"])
       | ^^^^^^^^^^^^^^^^^^^^^^^^
     called from line 4, in <module>
 time: 4.2 s; the same 3 attempts one after the other: 61.0 s, 14.5 times as long; at most 2 at once"""
+    )
 
 
 @pytest.mark.parametrize("line", [0, 99])
@@ -184,7 +190,9 @@ def test_the_summary_ends_with_the_failed_spawns():
         board.apply(event)
     result = result_of(view_of(told))
 
-    assert "\n".join(summary(result, board, Script("vendors", SOURCE.encode()), next_command=f"runner show {RUN}")) == f"""\
+    assert (
+        "\n".join(summary(result, board, Script("vendors", SOURCE.encode()), next_command=f"runner show {RUN}"))
+        == f"""\
 vendors:3:5: warning unused-handle: never used
   fix: gather it
 done in 4.2 s: run {RUN}
@@ -195,6 +203,7 @@ done in 4.2 s: run {RUN}
 tokens) came back; a token is taken as 4 bytes
 next: runner show {RUN}
 1 of 3 spawns did not end well: 1 failed"""
+    )
 
 
 def test_the_summary_of_a_rejected_script_is_its_findings_and_no_repetition_of_them():
@@ -202,7 +211,9 @@ def test_the_summary_of_a_rejected_script_is_its_findings_and_no_repetition_of_t
     told.submitted(SOURCE)
     told.checked([{**WARNING, "severity": "error", "rule": "import", "message": 'module "os" is not allowed'}])
     told.finished("rejected", kind="import", line=3, message='module "os" is not allowed')
-    lines = summary(result_of(view_of(told)), Board(), Script("vendors", SOURCE.encode()), next_command="runner check v.py")
+    lines = summary(
+        result_of(view_of(told)), Board(), Script("vendors", SOURCE.encode()), next_command="runner check v.py"
+    )
 
     assert lines == [
         'vendors:3:5: error import: module "os" is not allowed',
