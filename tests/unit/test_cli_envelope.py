@@ -10,7 +10,7 @@ import jsonschema_rs
 import pytest
 
 from runner.cli.ends import error_lines, guarded
-from runner.cli.envelope import VERSION, next_command, of_error, of_result, of_view
+from runner.cli.envelope import VERSION, next_command, of_result, of_view
 from runner.errors import (
     Defect,
     ExitCode,

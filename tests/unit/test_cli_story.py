@@ -238,7 +238,8 @@ def test_findings_survive_the_journal():
     [
         (RunRow(RUN, "vendors", "demo", "done", START, START + 4.2, 1234, False),
          (RUN, "vendors", "done", "1,234", "15:06:40", "4.2 s")),
-        (RunRow(RUN, "v\x1b[2J", "demo", "running", START, 0.0, 3, True), (RUN, "v", "running", "3", "15:06:40", "10.0 s")),
+        (RunRow(RUN, "v\x1b[2J", "demo", "running", START, 0.0, 3, True),
+         (RUN, "v", "running", "3", "15:06:40", "10.0 s")),
         (RunRow(RUN, "v", "demo", "interrupted", START, 0.0, 3, False), (RUN, "v", "interrupted", "3", "15:06:40", "")),
     ],
 )  # fmt: skip

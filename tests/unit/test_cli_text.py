@@ -44,7 +44,7 @@ def test_text_is_shown_without_what_a_terminal_acts_on(text, shown):
 def test_no_text_whatever_keeps_a_control_character_or_a_turn_of_direction(text):
     shown = clean_block(text)
 
-    assert not {ord(c) for c in shown if ord(c) < 32 and c not in "\n\t" or 0x7F <= ord(c) < 0xA0}
+    assert not {ord(c) for c in shown if (ord(c) < 32 and c not in "\n\t") or 0x7F <= ord(c) < 0xA0}
     assert not set(shown) & set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
     assert shown.encode().decode() == shown
 

@@ -54,7 +54,8 @@ def test_a_kernel_without_a_filter_that_kills_is_refused(actions, level):
     ("version", "level"),
     [
         ("1.1.5+ds1", "warning"), ("1.1.15", "warning"), ("1.2.7", "warning"), ("1.2.8", "ok"), ("1.2.10", "ok"),
-        ("1.3.2", "warning"), ("1.3.3", "ok"), ("1.4.0", "ok"), ("2.0.0", "ok"), ("v1.3.4", "ok"), ("unknown", "warning"),
+        ("1.3.2", "warning"), ("1.3.3", "ok"), ("1.4.0", "ok"), ("2.0.0", "ok"), ("v1.3.4", "ok"),
+        ("unknown", "warning"),
     ],
 )  # fmt: skip
 def test_a_runc_with_known_escapes_is_warned_of(version, level):
