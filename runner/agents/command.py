@@ -1,0 +1,163 @@
+"""The `command` backend: a program that reads JSON on stdin and writes one JSON value on stdout.
+
+Its environment is exactly PATH, HOME (a fresh folder) and what the entry lists under `env`; its working directory
+is fresh; it runs in a session of its own under a warden, and all of it is dead when the attempt is over. Output is
+read up to the call's bound, never further. Referenced values are read at use, cut out of details, and an
+output that repeats one is refused.
+
+Not here: starting and killing (launch, warden). What a program may do as this user is not restrained: docs/agents.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from runner.agents import faults
+from runner.agents.launch import Launcher, NotStarted, Program
+from runner.errors import AgentFault, PolicyError
+from runner.guest.wire import WireError, loads
+from runner.models import Json, OutcomeKind
+from runner.policy.model import AgentEntry, Reference
+from runner.seams import Call
+
+ReadReference = Callable[[Reference], str]
+
+# A shorter value is found in outputs by chance.
+_SHORTEST_GUARDED_BYTES = 8
+
+
+def build(entry: AgentEntry, *, folder: Path, read_reference: ReadReference | None) -> CommandAgent:
+    """Return the agent of an entry. Raises PolicyError: it has references, and nothing reads them."""
+    env: Mapping[str, str | Reference] = entry.options.get("env") or {}
+    if read_reference is None and any(isinstance(value, Reference) for value in env.values()):
+        raise PolicyError(
+            f'agent "{entry.name}" has references in its env, and nothing is there to read them', line=entry.line
+        )
+    argv = [_resolve(argument, folder, first=n == 0) for n, argument in enumerate(entry.options["argv"])]
+    return CommandAgent(entry.name, argv, env, read_reference or _refuse)
+
+
+def _refuse(reference: Reference) -> str:
+    raise PolicyError(f"nothing reads {reference}")
+
+
+def _resolve(argument: str, folder: Path, *, first: bool) -> str:
+    """Return "./x" and "../x", and a program's relative path, as seen from the policy's folder; all else as it is."""
+    relative = argument.startswith(("./", "../")) or (first and "/" in argument and not argument.startswith("/"))
+    return os.path.normpath(folder.absolute() / argument) if relative else argument
+
+
+class CommandAgent:
+    """One agent that is a program, started anew for each attempt."""
+
+    def __init__(
+        self, name: str, argv: list[str], env: Mapping[str, str | Reference], read_reference: ReadReference
+    ) -> None:
+        self._name = name
+        self._argv = argv
+        self._env = env
+        self._read_reference = read_reference
+        self._launcher = Launcher()
+
+    async def run(self, call: Call) -> Json:
+        env = await self._environment()
+        guarded = [env[name].encode() for name, value in self._env.items() if isinstance(value, Reference)]
+        attempt = _Attempt(self._name, call.output_bytes, guarded)
+        try:
+            attempt.program = self._launcher.start(self._argv, env, cwd=None, on_output=attempt.take)
+            try:
+                attempt.program.write(_stdin(call.inputs), last=True)
+                return await attempt.outcome()
+            finally:
+                attempt.program.terminate()
+                attempt.program.abandon()
+        except NotStarted as error:
+            raise self._not_started(str(error)) from None
+
+    async def close(self) -> None:
+        await self._launcher.close()
+
+    async def _environment(self) -> dict[str, str]:
+        """Return what the program gets, but for HOME, which its warden makes."""
+        env = {"PATH": os.environ.get("PATH", os.defpath)}
+        for name, value in self._env.items():
+            env[name] = value if isinstance(value, str) else await self._read(value)
+        return env
+
+    async def _read(self, reference: Reference) -> str:
+        try:
+            if reference.kind == "env":
+                return self._read_reference(reference)
+            # A file may lie on a slow disk, and a command takes as long as it takes.
+            return await asyncio.to_thread(self._read_reference, reference)
+        except Exception as error:
+            raise self._not_started(f"{reference} cannot be read: {error}") from error
+
+    def _not_started(self, why: str) -> AgentFault:
+        fix = 'hint: install it, or correct "argv" of the agent'
+        return faults.not_started(self._name, f'argv[0] is "{self._argv[0]}": {why}\n{fix}')
+
+
+class _Attempt:
+    """What came back from one program so far."""
+
+    def __init__(self, name: str, limit: int, guarded: list[bytes]) -> None:
+        self.program: Program
+        self._name = name
+        self._limit = limit
+        self._guarded = guarded
+        self._output = bytearray()
+        self._too_large = False
+
+    def take(self, data: bytes) -> None:
+        """Keep what the program wrote; beyond the limit keep nothing and kill it."""
+        if len(self._output) + len(data) <= self._limit:
+            self._output += data
+            return
+        self._too_large = True
+        self._output.clear()
+        self.program.kill()
+
+    async def outcome(self) -> Json:
+        """Return the program's output once it has ended. Raises AgentFault and NotStarted."""
+        await self.program.started
+        end = await self.program.ended
+        if self._too_large:
+            raise faults.too_large(self._name, self._limit)
+        if end.status != 0:
+            raise AgentFault(OutcomeKind.FAILED, f'agent "{self._name}" {end}', detail=self._errors())
+        return self._parse()
+
+    def _parse(self) -> Json:
+        try:
+            text = self._output.decode().strip(" \t\r\n")
+            value = loads(text)
+        except (UnicodeDecodeError, WireError) as error:
+            why = f"{error}" if self._output else "it wrote nothing"
+            raise faults.no_json(self._name, f"stdout: {why}\nstderr: {self._errors()}") from None
+        if any(self._repeats(value, text) for value in self._guarded):
+            raise AgentFault(
+                OutcomeKind.INVALID_OUTPUT,
+                f'agent "{self._name}" returned a value that its policy keeps by reference',
+                detail="its output repeats a value of its env: and was not kept",
+            )
+        return value
+
+    def _repeats(self, guarded: bytes, text: str) -> bool:
+        if len(guarded) < _SHORTEST_GUARDED_BYTES:
+            return False
+        value = guarded.decode("utf-8", "replace")
+        written = (value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1])
+        return any(form in text for form in written)
+
+    def _errors(self) -> str:
+        written = faults.redact(bytes(self.program.errors), self._guarded, cut=self.program.errors_cut)
+        return faults.detail(written.decode("utf-8", "replace"))
+
+
+def _stdin(inputs: Json) -> bytes:
+    return json.dumps(inputs, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode() + b"\n"

@@ -1,0 +1,87 @@
+"""What is told of an attempt that failed: to the script little, to the journal the rest.
+
+A fault's message names the agent, an exception's type or an exit status. What an agent wrote (tracebacks,
+stderr) goes into the detail: the last 4 KiB, without control characters, with referenced values cut out.
+"""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Iterable
+
+from runner.agents import AgentError
+from runner.errors import AgentFault
+from runner.models import OutcomeKind
+
+# The end of a traceback names the cause; 4 KiB hold some 40 lines of it.
+DETAIL_BYTES = 4096
+MESSAGE_CHARS = 1_000
+
+# All but tab and line feed: C0, DEL, C1, the bidi controls, and surrogates, which cannot be written.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_REDACTED = b"[redacted]"
+
+
+def plain(text: str) -> str:
+    """Return the text without control characters, but for tabs and line feeds."""
+    return _CONTROLS.sub("", text)
+
+
+def detail(text: str) -> str:
+    """Return the end of a text as a detail may hold it."""
+    return plain(text)[-DETAIL_BYTES:].strip()
+
+
+def redact(written: bytes, values: Iterable[bytes], *, cut: bool = False) -> bytes:
+    """Return what was written without these values. `cut` says that its beginning is missing.
+
+    A value of which only the end is left at the cut is removed too.
+    """
+    for value in sorted(filter(None, values), key=len, reverse=True):
+        if cut:
+            left = next((n for n in range(len(value) - 1, 0, -1) if written.startswith(value[-n:])), 0)
+            written = written[left:]
+        written = written.replace(value, _REDACTED)
+    return written
+
+
+def raised(agent: str, error: BaseException) -> AgentFault:
+    """Return the fault of an agent that raised: an `AgentError`'s text, of all others the type."""
+    return told(
+        agent,
+        type(error).__name__,
+        _text_of(error) if isinstance(error, AgentError) else None,
+        "".join(traceback.format_exception(error)),
+    )
+
+
+def told(agent: str, type_name: str, text: str | None, trace: str) -> AgentFault:
+    """Return the fault of an agent that raised this type, and said this to the script if not None."""
+    if text is None:
+        message = f'agent "{agent}" raised {plain(type_name)[:100]}'
+    else:
+        message = plain(text)[:MESSAGE_CHARS] or f'agent "{agent}" failed'
+    return AgentFault(OutcomeKind.FAILED, message, detail=detail(trace))
+
+
+def not_started(agent: str, why: str) -> AgentFault:
+    """Return the fault of an agent whose process could not be started. `why` and the fix go into the detail."""
+    return AgentFault(OutcomeKind.FAILED, f'agent "{agent}" could not be started', detail=detail(why))
+
+
+def no_json(agent: str, why: str) -> AgentFault:
+    """Return the fault of an agent whose output is no exact JSON. `why` goes into the detail."""
+    return AgentFault(OutcomeKind.INVALID_OUTPUT, f'agent "{agent}" returned what is no JSON', detail=detail(why))
+
+
+def too_large(agent: str, limit: int) -> AgentFault:
+    """Return the fault of an agent whose output was longer than this many bytes. None of it was kept."""
+    return AgentFault(OutcomeKind.INVALID_OUTPUT, f'agent "{agent}" returned more than {limit} bytes')
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # an author's own __str__ may be broken; the fault must still be told
+        return ""

@@ -1,0 +1,120 @@
+"""Import a policy's own modules so that two policies never mix, whatever their modules are called.
+
+Each folder is a private package: module "research" of it is imported as `_runner_policy_<hash>.research`. An
+`import helpers` written in one of its modules finds the folder's own `helpers` first, also when it is executed late,
+because these modules have an `__import__` of their own; nothing is put on `sys.path`, and nothing of a folder is
+in `sys.modules` under its plain name. What the folder does not have is imported as usual.
+
+Used in the host and in workers: standard library only. Not seen: `importlib.import_module("helpers")` in such a
+module finds what `sys.path` has, not the folder's.
+"""
+
+from __future__ import annotations
+
+import builtins
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+
+def load(call: str, folder: Path) -> Callable[..., Any]:
+    """Return what "module:function" names, the folder's modules first. Imports it if that was not done yet.
+
+    Raises ImportError, AttributeError or whatever the module raises when it is executed; ValueError for a text that is
+    not "module:function"; TypeError when what it names cannot be called.
+    """
+    module_name, colon, attributes = call.partition(":")
+    if not colon or not module_name or not attributes:
+        raise ValueError(f'"{call}" is not "module:function"')
+    # The folder may have been written to within the last second, which the finder's cache does not see.
+    importlib.invalidate_caches()
+    found: Any = _import_module(module_name, folder)
+    for attribute in attributes.split("."):
+        found = getattr(found, attribute)
+    if not callable(found):
+        raise TypeError(f'"{call}" is a {type(found).__name__} and cannot be called')
+    return found  # type: ignore[no-any-return]
+
+
+def _import_module(name: str, folder: Path) -> ModuleType:
+    package = _package_of(folder.resolve())
+    if _has(package, name.partition(".")[0]):
+        return importlib.import_module(f"{package.__name__}.{name}")
+    return importlib.import_module(name)
+
+
+def _package_of(folder: Path) -> ModuleType:
+    """Return the private package that stands for a folder."""
+    name = "_runner_policy_" + hashlib.sha256(str(folder).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    package = sys.modules.get(name)
+    if package is None:
+        package = ModuleType(name, f"The modules of a policy in {folder}.")
+        package.__path__ = [str(folder)]
+        package.__spec__ = ModuleSpec(name, None, is_package=True)
+        package.__spec__.submodule_search_locations = package.__path__
+        sys.modules[name] = package
+        if _FINDER not in sys.meta_path:
+            sys.meta_path.insert(0, _FINDER)
+    return package
+
+
+def _has(package: ModuleType, name: str) -> bool:
+    """True when the folder has a module or a package of that name."""
+    full_name = f"{package.__name__}.{name}"
+    if full_name in sys.modules:
+        return True
+    spec = PathFinder.find_spec(full_name, package.__path__)
+    if spec is None or spec.loader is not None:
+        return spec is not None
+    # A folder without __init__.py: a package if it holds modules, else it is data.
+    return any(next(Path(place).glob("*.py"), None) for place in spec.submodule_search_locations or ())
+
+
+class _Finder:
+    """Finds the modules below private packages, and gives them their own `__import__`."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if not name.startswith("_runner_policy_") or path is None:
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None and type(spec.loader) is SourceFileLoader:
+            spec.loader = _Loader(spec.loader.name, spec.loader.path)
+        return spec
+
+
+class _Loader(SourceFileLoader):
+    def exec_module(self, module: ModuleType) -> None:
+        package = sys.modules[module.__name__.partition(".")[0]]
+        module.__dict__["__builtins__"] = {**vars(builtins), "__import__": _importer(package)}
+        super().exec_module(module)
+
+
+def _importer(package: ModuleType) -> Callable[..., ModuleType]:
+    def import_from_folder(
+        name: str,
+        globals: Mapping[str, object] | None = None,
+        locals: Mapping[str, object] | None = None,
+        fromlist: Sequence[str] = (),
+        level: int = 0,
+    ) -> ModuleType:
+        top = name.partition(".")[0]
+        if level or not _has(package, top):
+            return builtins.__import__(name, globals, locals, fromlist, level)
+        private = f"{package.__name__}.{name}"
+        if fromlist:
+            return builtins.__import__(private, globals, locals, fromlist, 0)
+        importlib.import_module(private)
+        return sys.modules[f"{package.__name__}.{top}"]
+
+    return import_from_folder
+
+
+_FINDER = _Finder()

@@ -1,0 +1,142 @@
+"""The `python` backend: a function of the policy's author, `{"call": "module:function"}`.
+
+`async def f(inputs)` runs in the host's event loop; `def f(inputs)` in a worker process that is killed when its
+attempt is over. A parameter named `call` gets a `CallFacts`. The module is imported once in the host either way:
+that tells async from sync, and a policy that cannot work before anything was started.
+
+An async function is not restrained: it shares the host's process, and is cancelled, not killed. One that swallows
+its cancellation goes on; nothing is shielded here, so the broker, which owns the task, answers the script at once
+and journals that it lingers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from runner.agents import faults
+from runner.agents.imports import load
+from runner.agents.workers import Workers, facts_of
+from runner.clock import Clock, SystemClock
+from runner.errors import PolicyError
+from runner.models import Json
+from runner.policy.model import AgentEntry
+from runner.seams import Agent, Call
+
+
+def build(entry: AgentEntry, *, folder: Path, clock: Clock | None) -> Agent:
+    """Return the agent of an entry. Raises PolicyError: its function is not there, or cannot be called so."""
+    function = _load(entry, folder)
+    wants_facts = _wants_facts(entry, function)
+    held = clock or SystemClock()
+    if _is_async(function):
+        return InHostWithFacts(entry.name, function, held) if wants_facts else InHost(entry.name, function)
+    return InWorkers(
+        Workers(
+            entry.name, entry.options["call"], folder=folder.absolute(), parallel=entry.parallel,
+            wants_facts=wants_facts, clock=held,
+        )
+    )  # fmt: skip
+
+
+class InHost:
+    """An async function of the inputs. What it adds to the bare await is one frame."""
+
+    __slots__ = ("_function", "_name")
+
+    def __init__(self, name: str, function: Callable[[Json], Awaitable[Json]]) -> None:
+        self._name = name
+        self._function = function
+
+    async def run(self, call: Call) -> Json:
+        try:
+            return await self._function(call.inputs)
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
+            raise _fault(self._name, error) from None
+
+    async def close(self) -> None:
+        pass
+
+
+class InHostWithFacts:
+    """An async function of the inputs and the facts of its call."""
+
+    __slots__ = ("_clock", "_function", "_name")
+
+    def __init__(self, name: str, function: Callable[..., Awaitable[Json]], clock: Clock) -> None:
+        self._name = name
+        self._function = function
+        self._clock = clock
+
+    async def run(self, call: Call) -> Json:
+        try:
+            return await self._function(call.inputs, call=facts_of(call, self._clock))
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
+            raise _fault(self._name, error) from None
+
+    async def close(self) -> None:
+        pass
+
+
+class InWorkers:
+    """A sync function, called in worker processes."""
+
+    __slots__ = ("_workers",)
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+
+    async def run(self, call: Call) -> Json:
+        return await self._workers.call(call)
+
+    async def close(self) -> None:
+        await self._workers.close()
+
+
+def _fault(name: str, error: BaseException) -> BaseException:
+    """Return what is raised instead: a fault, or the cancellation if it is this task's own.
+
+    SystemExit is a fault: out of a task it would end the event loop.
+    """
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            return error
+    return faults.raised(name, error)
+
+
+def _load(entry: AgentEntry, folder: Path) -> Callable[..., Any]:
+    call = entry.options["call"]
+    try:
+        return load(call, folder)
+    except (Exception, SystemExit) as error:
+        raise PolicyError(
+            f'agent "{entry.name}" calls "{call}", which cannot be imported: {type(error).__name__}: {error}',
+            line=entry.line,
+            hint=f'correct "call" of agent "{entry.name}"; its module is looked for in {folder} first',
+        ) from error
+
+
+def _is_async(function: Callable[..., object]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+
+
+def _wants_facts(entry: AgentEntry, function: Callable[..., object]) -> bool:
+    """True when the function has a parameter named `call`. Raises PolicyError when it does not take the inputs."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return False
+    wants_facts = "call" in signature.parameters
+    try:
+        signature.bind({}, **({"call": None} if wants_facts else {}))
+    except TypeError as error:
+        raise PolicyError(
+            f'agent "{entry.name}" calls "{entry.options["call"]}", which takes {signature}',
+            line=entry.line,
+            hint="write it as f(inputs) or f(inputs, call)",
+        ) from error
+    return wants_facts

@@ -1,0 +1,136 @@
+"""The process in which a sync python agent runs: import the function, then call it as often as asked.
+
+This file is run by path as a process of its own (`workers` starts it). Its stdin and stdout carry frames: 4 bytes of
+length (big endian), one byte of kind, and that many bytes of JSON. The function never sees them: fd 0 becomes
+/dev/null and fd 1 becomes stderr before its module is imported, so that a print cannot break a frame.
+
+    host → worker    s  {"sys_path", "folder", "call", "runner"}     once, first
+                     c  {"inputs", "call", "limit"}                  call the function; call: null or its facts
+    worker → host    r  {}                                           ready for calls
+                     o  the output as JSON                           of at most `limit` bytes
+                     l  {"bytes"}                                    the output was longer, and was not sent
+                     j  {"why"}                                      the output is no JSON
+                     e  {"type", "text", "trace"}                    it raised; text: of an AgentError, else null
+
+Standard library only, and little of it: a worker's start is waited for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from typing import IO, Any
+
+HEADER_BYTES = 5
+# The host keeps 4 KiB of a trace, and 1,000 characters of a text.
+TRACE_CHARS = 8_000
+TEXT_CHARS = 2_000
+# The largest frame but for an output: a trace and a text, each character escaped to twelve bytes.
+MAX_SMALL_BYTES = 256 * 1024
+
+SETUP, CALL = b"s", b"c"
+READY, OUTPUT, LARGE, NO_JSON, RAISED = b"r", b"o", b"l", b"j", b"e"
+
+
+def frame(kind: bytes, payload: bytes) -> bytes:
+    """Return the bytes of one frame."""
+    return len(payload).to_bytes(4, "big") + kind + payload
+
+
+def main() -> None:
+    """Serve until the host closes its end."""
+    requests, replies = _take_pipes()
+    try:
+        function, facts_type = _set_up(_read(requests)[1])
+    except BaseException as error:
+        _reply(replies, frame(RAISED, _raised(error)))
+        return
+    _reply(replies, frame(READY, b"{}"))
+    while True:
+        kind, request = _read(requests)
+        if kind != CALL:
+            return
+        _reply(replies, _call(function, facts_type, request))
+
+
+def _take_pipes() -> tuple[IO[bytes], IO[bytes]]:
+    """Move the frames to descriptors that nothing the function starts inherits."""
+    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return requests, replies
+
+
+def _reply(replies: IO[bytes], data: bytes) -> None:
+    replies.write(data)
+    replies.flush()
+
+
+def _read(requests: IO[bytes]) -> tuple[bytes, Any]:
+    header = requests.read(HEADER_BYTES)
+    if len(header) < HEADER_BYTES:
+        return b"", None
+    return header[4:], json.loads(requests.read(int.from_bytes(header[:4], "big")))
+
+
+def _set_up(request: dict[str, Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    from pathlib import Path
+
+    sys.path[:] = request["sys_path"]
+    # Where the host found runner itself, which need not be on its path.
+    sys.path.append(request["runner"])
+    from runner.agents.facts import CallFacts
+    from runner.agents.imports import load
+
+    return load(request["call"], Path(request["folder"])), CallFacts
+
+
+def _call(function: Callable[..., Any], facts_type: Callable[..., Any], request: dict[str, Any]) -> bytes:
+    facts = request["call"]
+    try:
+        if facts is None:
+            output = function(request["inputs"])
+        else:
+            output = function(request["inputs"], call=facts_type(**facts))
+    except BaseException as error:
+        return frame(RAISED, _raised(error))
+    finally:
+        _flush()
+    try:
+        payload = json.dumps(output, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        return frame(NO_JSON, json.dumps({"why": f"{type(error).__name__}: {error}"[:TRACE_CHARS]}).encode())
+    if len(payload) > request["limit"]:
+        return frame(LARGE, json.dumps({"bytes": len(payload)}).encode())
+    return frame(OUTPUT, payload)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+
+
+def _raised(error: BaseException) -> bytes:
+    agents = sys.modules.get("runner.agents")
+    text = None
+    if agents is not None and isinstance(error, agents.AgentError):
+        try:
+            text = str(error)[:TEXT_CHARS]
+        except Exception:
+            text = ""
+    try:
+        trace = "".join(traceback.format_exception(error))[-TRACE_CHARS:]
+    except Exception:
+        trace = ""
+    return json.dumps({"type": type(error).__name__[:TEXT_CHARS], "text": text, "trace": trace}).encode()
+
+
+if __name__ == "__main__":
+    main()
