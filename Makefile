@@ -51,13 +51,8 @@ image: $(VENV)/.runtime engine ## Build the sandbox image from the Python of .ve
 # --- what a person runs ---
 
 demo: $(VENV)/.runtime engine ## Run the demo: which modules of this machine's Python are hardest to change, and why
-	@$(BIN)/runner run examples/demo/hardest_modules.py --policy policies/demo.yaml | $(BIN)/python examples/demo/show.py
-	@echo 'Try next'
-	@echo '  $(BIN)/runner show              the story of this run, spawn by spawn'
-	@echo '  $(BIN)/runner journal           its events, hash-chained, as they happened'
-	@echo '  $(BIN)/runner init mine         a policy, an agent and a script of your own, ready to run'
-	@echo 'To call it just "runner" in this shell'
-	@echo '  export PATH="$(abspath $(BIN)):$$PATH"'
+	@$(BIN)/runner run examples/demo/hardest_modules.py --policy policies/demo.yaml --json \
+	  | $(BIN)/python examples/demo/show.py
 
 test: $(VENV)/.dev engine ## Run the tests, those in Docker included
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
@@ -74,7 +69,7 @@ bench: $(VENV)/.dev engine ## Measure; a table here, JSON in build/bench.json
 # --- long forms of what `make test` does briefly ---
 
 test-fresh: $(VENV)/.dev engine ## Clone HEAD elsewhere, run `make demo` there, look at time and output
-	@RUNNER_FRESH=1 $(BIN)/python -m pytest tests/integration/test_fresh_clone.py -s
+	@$(BIN)/python -m pytest -s tests/integration/fresh_clone_long.py
 
 test-crash: $(VENV)/.dev engine ## Kill the host at many moments
 	@RUNNER_CRASH_POINTS=50 $(BIN)/python -m pytest tests/integration/test_crash.py
@@ -87,7 +82,7 @@ constraints: ## Renew constraints.txt from a new environment
 	"$$python" -m venv "$$folder/venv"; \
 	"$$folder/venv/bin/python" -m pip --quiet --no-input --disable-pip-version-check install '.[dev]'; \
 	{ sed -n '/^#/p' constraints.txt; \
-	  "$$folder/venv/bin/python" -m pip --disable-pip-version-check freeze --exclude spawn-runner; } > "$$folder/new"; \
+	  "$$folder/venv/bin/python" -m pip --disable-pip-version-check freeze --all --exclude pip --exclude spawn-runner; } > "$$folder/new"; \
 	cp "$$folder/new" constraints.txt
 
 clean: ## Remove .venv and everything built

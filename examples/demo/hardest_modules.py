@@ -73,7 +73,7 @@ def reasons(facts, inside, outside, dependents):
 # --- first pass: every module at once ---
 
 library = spawn("list_modules").result()
-handles = {name: spawn("measure", {"module": name}, label=name) for name in library["modules"]}
+handles = {name: spawn("measure", {"module": name}, label=name) for name in inputs.get("modules", library["modules"])}
 gather(handles, on_error="none")
 
 measured = {name: handle.result() for name, handle in handles.items() if handle.ok}

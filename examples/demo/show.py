@@ -1,31 +1,50 @@
-"""Print the demo's result for a person: `runner run ... | python examples/demo/show.py`.
+"""Print the demo's result for a person: `runner run --json ... | python examples/demo/show.py`.
 
-The script's result is data; how it looks on a terminal is decided here. Reads JSON from stdin.
+Reads the envelope that docs/cli.md describes. The script's result is data; how it looks on a terminal is
+decided here. Ends with the run's own exit code; why a run failed, runner has said on stderr.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
+from pathlib import Path
 from textwrap import fill
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
+NEXT = """\
+Three things to try next
+  {runner} show {run}
+      the story of this run: what was asked, what happened, how long it took
+  {runner} journal {run}
+      every event of it, in a chain that cannot be altered unnoticed
+  {runner} init /tmp/mine
+      a policy, an agent and a script of your own, ready to run
+To call it just "runner" in this shell
+  export PATH="{folder}:$PATH"
+"""
+
 
 def main() -> int:
-    text = sys.stdin.read()
-    # Nothing to show: the run has said why on stderr, and its exit code tells make.
-    if not text.strip():
-        return 1
-    found = json.loads(text)
-    console = Console(highlight=False, soft_wrap=False)
+    envelope = json.load(sys.stdin)
+    if envelope["state"] == "done":
+        console = Console(highlight=False)
+        _report(console, envelope["result"])
+        folder = Path(sys.executable).parent
+        runner = os.path.relpath(folder / "runner")
+        console.print(NEXT.format(runner=runner, run=envelope["run"], folder=folder), markup=False, soft_wrap=True)
+    return int(envelope["exit_code"])
+
+
+def _report(console: Console, found: dict[str, Any]) -> None:
     _head(console, found)
     for entry in found["hardest"]:
         _module(console, entry)
     _rest(console, found)
-    return 0
 
 
 def _head(console: Console, found: dict[str, Any]) -> None:
