@@ -1,0 +1,107 @@
+"""How a script's run becomes the guest's last word: its result, its error, or a limit that it reached.
+
+What is told of an error is its type, message and places in the script: no path, no frame of the guest, no address.
+Running out of memory or stack ends the run at once; a script never sees either.
+
+Not here: who calls this when (__main__, dialect).
+"""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import NoReturn
+
+from runner.guest.conversation import SCRIPT_FILENAME, Conversation, script_line
+from runner.guest.exits import EXIT_DONE, EXIT_MEMORY
+from runner.guest.pipe import leave
+from runner.guest.values import NotJson, TooLarge, plain_text, require_exact
+from runner.guest.wire import HEADER_BYTES, MAX_NAME_CHARS, MAX_TRACE, Finished, Json, ScriptError, encode_guest
+
+# A message is shown to a model: more than this hides what matters.
+_MESSAGE_CHARS = 4_000
+
+# Freed when memory runs out, so that the last frame can be made: CPython takes memory in arenas of 1 MiB.
+# Address space only: the pages are never touched.
+_RESERVE_BYTES = 4 * 1024 * 1024
+_reserve: list[bytearray] = []
+
+
+def keep_reserve() -> None:
+    """Put memory aside for the last word."""
+    _reserve.append(bytearray(_RESERVE_BYTES))
+
+
+def fatal(conversation: Conversation, error: BaseException) -> NoReturn:
+    """End the run now, as the limit that this exception means, or as its error. Never returns."""
+    try:
+        _reserve.clear()
+        if isinstance(error, MemoryError):
+            finish(conversation, limited("memory", error))
+        if isinstance(error, RecursionError):
+            finish(conversation, limited("recursion", error))
+        finish(conversation, failed(conversation, error))
+    except BaseException:
+        leave(EXIT_MEMORY)
+
+
+def finish(conversation: Conversation, ending: Finished) -> NoReturn:
+    """Say the last word and end the process."""
+    conversation.pipe.say(encode_guest(ending))
+    conversation.pipe.flush()
+    leave(EXIT_DONE)
+
+
+def limited(limit: str, error: BaseException | None = None) -> Finished:
+    """Return the end by a limit, at the innermost line of the script that the error passed."""
+    places = _places(error.__traceback__) if error is not None else []
+    return Finished(ok=False, limit=limit, line=places[-1][0] if places else script_line())
+
+
+def failed(conversation: Conversation, error: BaseException) -> Finished:
+    """Return the end by an exception that the script did not catch."""
+    if error is conversation.spawn_limit_error:
+        return limited("spawns", error)
+    places = _places(error.__traceback__)
+    told = ScriptError(
+        plain_text(type(error).__name__, MAX_NAME_CHARS),
+        plain_text(error, _MESSAGE_CHARS),
+        places[-1][0] if places else 0,
+        tuple(places[-MAX_TRACE:]),
+    )
+    return Finished(ok=False, error=told, line=told.line)
+
+
+def done(conversation: Conversation, result: Json) -> Finished:
+    """Return the end by a result; by an error where it is no JSON, by a limit where it is too large."""
+    try:
+        require_exact(result, "result", conversation.frame_bytes // 2)
+        ending = Finished(ok=True, result=result)
+        if len(encode_guest(ending)) - HEADER_BYTES > conversation.frame_bytes:
+            return limited("result")
+        return ending
+    except TooLarge:
+        return limited("result")
+    except NotJson as refused:
+        reason = refused.reason
+    except UnicodeEncodeError:
+        reason = "result has a lone surrogate in a text, which is no Unicode text"
+    except ValueError:
+        reason = "result has a number of more than 4300 digits: write str(...) around it"
+    return Finished(ok=False, error=ScriptError("ResultError", reason, 0))
+
+
+def _places(trace: TracebackType | None) -> list[tuple[int, str]]:
+    """Return (line, function) of each frame of the script, from the outermost to the innermost."""
+    places: list[tuple[int, str]] = []
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if code.co_filename == SCRIPT_FILENAME:
+            places.append((trace.tb_lineno or 0, code.co_name[:MAX_NAME_CHARS]))
+        trace = trace.tb_next
+    return places
+
+
+def more_frames(count: int = 200) -> None:
+    """Raise the recursion limit, so that an ending that began in the deepest frame can be told."""
+    sys.setrecursionlimit(sys.getrecursionlimit() + count)
