@@ -11,10 +11,11 @@ COMPLETED_RUNS = 30
 def run_ids(incomplete: str) -> list[tuple[str, str]]:
     """Return the newest runs whose id begins so, with what a person knows them by."""
     try:
+        from runner.cli.runs import opened
         from runner.cli.text import clean, moment
-        from runner.engine import Runner
 
-        rows = Runner().runs(limit=COMPLETED_RUNS)
+        with opened() as runner:
+            rows = runner.runs(limit=COMPLETED_RUNS)
     except Exception:  # A shell has no place for an error in the middle of a word.
         return []
     return [

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from runner.cli.runs import RunArgument
+from runner.cli.runs import RunArgument, opened
 from runner.events import Event
 from runner.models import Json
 
@@ -22,12 +22,11 @@ def journal(
     """Print the events of a run."""
     from runner.cli.output import put
     from runner.cli.text import json_text
-    from runner.engine import Runner
 
-    runner = Runner()
-    for event in runner.events(runner.find(run), after=after):
-        if not put(json_text(event_object(event), indent=False) if json else event_line(event)):
-            break
+    with opened() as runner:
+        for event in runner.events(runner.find(run), after=after):
+            if not put(json_text(event_object(event), indent=False) if json else event_line(event)):
+                break
     return 0
 
 
@@ -74,11 +73,10 @@ def verify(run: RunArgument) -> int:
     """Check that the record of a run is whole and unaltered."""
     from runner.cli.output import say
     from runner.cli.text import plural
-    from runner.engine import Runner
 
-    runner = Runner()
-    found = runner.find(run)
-    runner.verify(found)
-    events = sum(1 for _ in runner.events(found))
+    with opened() as runner:
+        found = runner.find(run)
+        runner.verify(found)
+        events = sum(1 for _ in runner.events(found))
     say(f"run {found}: {plural(events, 'event')}, whole and unaltered")
     return 0

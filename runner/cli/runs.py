@@ -6,8 +6,10 @@ Not here: the words (story), following a live run (watch), single events (journa
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +17,22 @@ from runner.cli.complete import run_ids
 from runner.errors import UsageError
 from runner.models import RunState
 from runner.seams import RunRow
+
+if TYPE_CHECKING:
+    from runner.engine import Runner
+
+@contextmanager
+def opened() -> Iterator[Runner]:
+    """Within, the store can be read. Raises StoreError."""
+    from runner.engine import Runner
+
+    runner = Runner()
+    store = runner.store
+    try:
+        yield runner
+    finally:
+        store.close()
+
 
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's id, or how it begins.", autocompletion=run_ids)
@@ -29,13 +47,12 @@ def runs(
     """List the newest runs."""
     from runner.cli.output import put, put_json, say
     from runner.cli.text import columns
-    from runner.engine import Runner
 
     if state is not None and state not in set(RunState):
         raise UsageError(f'no state is called "{state}"', hint=f"states are {', '.join(RunState)}")
-    runner = Runner()
-    # A state is the fold's word, not a column to ask for: look at more rows than are shown.
-    rows = runner.runs(limit=limit if state is None else 10_000)
+    with opened() as runner:
+        # A state is the fold's word, not a column to ask for: look at more rows than are shown.
+        rows = runner.runs(limit=limit if state is None else 10_000)
     rows = [row for row in rows if state is None or row.state == state][:limit]
     if json:
         put_json([asdict(row) for row in rows])
@@ -68,14 +85,13 @@ def show(
     from runner.cli.envelope import of_view
     from runner.cli.output import put, put_json
     from runner.cli.story import story
-    from runner.engine import Runner
 
-    runner = Runner()
-    found = runner.find(run)
-    view = runner.view(found)
+    with opened() as runner:
+        found = runner.find(run)
+        view = runner.view(found)
+        submitted = next(runner.events(found)).content()
     if json:
         put_json(of_view(view))
-        return 0
-    first = next(runner.events(found))
-    put("\n".join(story(view, first.content(), now=time.time())))
+    else:
+        put("\n".join(story(view, submitted, now=time.time())))
     return 0

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runner.cli.run import TICK_SECONDS, View, chosen_view
-from runner.cli.runs import RunArgument
+from runner.cli.runs import RunArgument, opened
 from runner.errors import ExitCode
 from runner.events import RunView
 from runner.models import RunState, Script
@@ -32,16 +32,15 @@ def watch(
     from runner.cli.output import put_json, say
     from runner.cli.story import result_of
     from runner.cli.summary import summary
-    from runner.engine import Runner
 
-    runner = Runner()
-    found = runner.find(run)
-    shown = chosen_view()
-    try:
-        view = follow(runner, found, shown)
-    finally:
-        shown.close()
-    submitted = next(runner.events(found)).content()
+    with opened() as runner:
+        found = runner.find(run)
+        shown = chosen_view()
+        try:
+            view = follow(runner, found, shown)
+        finally:
+            shown.close()
+        submitted = next(runner.events(found)).content()
     script = Script(view.script, str(submitted.get("script", "")).encode("utf-8", "replace"))
     then = next_command(view.state, run=found)
     for line in summary(result_of(view), shown.board, script, next_command=then):
@@ -81,24 +80,35 @@ def stop(
     """Stop a live run from another terminal, and wait until it has ended."""
     from runner.cli.output import say
     from runner.cli.text import seconds
-    from runner.engine import Runner
 
-    runner = Runner()
-    found = runner.find(run)
-    if not runner.request_stop(found, by=f"runner stop by {_user()}"):
-        say(f"run {found} is not live: {runner.view(found).state}")
-        return ExitCode.DONE
-    deadline = time.monotonic() + wait
-    while True:
-        view = runner.view(found)
-        if view.ended or view.state is RunState.INTERRUPTED:
-            say(f"run {found} has ended: {view.state}")
+    with opened() as runner:
+        found = runner.find(run)
+        if not runner.request_stop(found, by=f"runner stop by {_user()}"):
+            say(f"run {found} is not live: {runner.view(found).state}")
             return ExitCode.DONE
-        if time.monotonic() >= deadline:
-            break
-        time.sleep(TICK_SECONDS)
+        state = _awaited(runner, found, wait)
+    if state is not None:
+        say(f"run {found} has ended: {state}")
+        return ExitCode.DONE
     say(f"run {found} was asked to stop and has not ended after {seconds(wait)}: runner show {found}")
     return ExitCode.LIMIT
+
+
+def _awaited(runner: Runner, run: str, wait: float) -> RunState | None:
+    """Return how a run ended, or None when it has not within `wait` seconds."""
+    deadline = time.monotonic() + wait
+    view = RunView()
+    while True:
+        alive = runner.store.run_alive(run)
+        for event in runner.events(run, after=view.seq):
+            view.apply(event)
+        if view.ended:
+            return view.state
+        if not alive:
+            return RunState.INTERRUPTED
+        if time.monotonic() >= deadline:
+            return None
+        time.sleep(TICK_SECONDS)
 
 
 def _user() -> str:
