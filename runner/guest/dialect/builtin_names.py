@@ -41,7 +41,7 @@ NAMES = frozenset({*_AS_THEY_ARE, *_EXCEPTIONS, *_OWN})
 # What a base class of a script may be, besides its own classes and exceptions.
 BASES: tuple[type, ...] = (object, str, bytes, int, float, complex, list, tuple, dict, set, frozenset)
 
-_MISSING = object()
+_MISSING, _ABSENT = object(), object()
 
 
 def make_builtins(
@@ -60,7 +60,7 @@ def make_builtins(
             return default
 
     def hasattr(o: Any, name: str, /) -> bool:
-        return getattr(o, name, _MISSING) is not _MISSING
+        return getattr(o, name, _ABSENT) is not _ABSENT
 
     def setattr(o: Any, name: str, value: Any, /) -> None:
         builtins.setattr(guards.write(o, name), name, value)

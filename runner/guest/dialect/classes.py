@@ -121,7 +121,11 @@ def class_builder(registry: Registry, script_object: type) -> Callable[..., Any]
                 raise TypeError(f'class "{name}" cannot derive from "{getattr(base, "__name__", base)}"')
         if _hashes_by_address(resolved):
             resolved.append(script_object)
-        cls = builtins.__build_class__(body, name, *resolved)
+        registry.building += 1
+        try:
+            cls = builtins.__build_class__(body, name, *resolved)
+        finally:
+            registry.building -= 1
         registry.own(cls)
         _keep_what_other_bases_say(cls, script_object)
         return cls

@@ -56,12 +56,21 @@ class Registry:
     """Types that may be read through the guard."""
     bases: set[type] = field(default_factory=set)
     """Classes that a script may derive from, besides its own."""
+    building: int = 0
+    """How many class statements are under way: members of an Enum exist before their class statement ends."""
 
     def own(self, cls: type) -> None:
         """Count a class as one of the script."""
         self.open.add(cls)
         self.readable.add(cls)
         self.known.add(cls)
+
+    def adopt(self, kind: type) -> bool:
+        """Count the Enum that is being built as one of the script; return whether it was one."""
+        mine = self.building > 0 and isinstance(kind, enum.EnumMeta) and kind.__module__ == "__main__"
+        if mine and kind not in self.known:
+            self.own(kind)
+        return mine
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +120,8 @@ def make_guards(
         if kind in known or isinstance(o, BaseException):
             return True
         if isinstance(o, type):
-            return o in known or issubclass(o, BaseException)
-        return False
+            return o in known or issubclass(o, BaseException) or registry.adopt(o)
+        return registry.adopt(kind)
 
     def read_watched(o: Any, name: str) -> Any:
         if name in ("format", "format_map"):
@@ -169,7 +178,7 @@ def make_guards(
             raise TypeError("attribute name must be a string")
         if attribute_fault(name) is not None or name.startswith("__"):
             raise AttributeError(f'attribute "{name}" is not offered to scripts')
-        if kind in own or (isinstance(o, type) and o in own):
+        if kind in own or (isinstance(o, type) and o in own) or registry.adopt(kind):
             return o
         if kind is types.FunctionType and o.__code__.co_filename == FILENAME and o.__globals__ is own_globals:
             return o

@@ -15,6 +15,7 @@ import fractions
 import functools
 import random
 import re
+import statistics
 import time
 import typing
 import uuid
@@ -37,7 +38,9 @@ _READABLE: tuple[type, ...] = (
 _KNOWN: tuple[type, ...] = (
     datetime.date, datetime.datetime, datetime.time, datetime.timezone, datetime.tzinfo, time.struct_time, uuid.UUID,
     functools.partial, functools.cached_property, type(functools.lru_cache(lambda: None)), decimal.Context,
-    dataclasses.Field, shapes.Inert, shapes.Suppress,
+    type(functools.lru_cache(lambda: None).cache_info()), dataclasses.Field, shapes.Inert, shapes.Suppress,
+    decimal.DecimalTuple, type(datetime.date(2000, 1, 1).isocalendar()), statistics.LinearRegression,
+    *{type(make(b"")) for name, make in _PURE["hashlib"].items() if name not in ("new", "algorithms_available")},
 )  # fmt: skip
 
 

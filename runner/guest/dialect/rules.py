@@ -123,6 +123,8 @@ def children(node: ast.AST, around: int) -> Iterator[tuple[ast.AST, int]]:
     elif isinstance(node, (ast.For, ast.While)):
         inner = around & ~IN_FINALLY_OUTSIDE_LOOP
     for field, value in ast.iter_fields(node):
+        if field == "body" and is_type_checking(node):
+            continue
         bits = inner
         if field in ("annotation", "returns"):
             bits |= IN_ANNOTATION
@@ -133,6 +135,14 @@ def children(node: ast.AST, around: int) -> Iterator[tuple[ast.AST, int]]:
         for child in value if isinstance(value, list) else (value,):
             if isinstance(child, ast.AST) and not isinstance(child, _QUIET):
                 yield child, bits
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    """Whether this is `if TYPE_CHECKING:`, whose body is for type checkers only and never runs."""
+    if not isinstance(node, ast.If):
+        return False
+    test = node.test
+    return isinstance(test, (ast.Name, ast.Attribute)) and getattr(test, "attr", getattr(test, "id", "")) == "TYPE_CHECKING"
 
 
 def bound_names(tree: ast.AST) -> Iterator[str]:
