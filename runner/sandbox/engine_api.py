@@ -33,6 +33,8 @@ REQUEST_SECONDS = 30.0
 PING_SECONDS = 5.0
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 MAX_IDLE = 8
+# What is read ahead of a container's output; beyond twice that the guest has to wait.
+BUFFER_BYTES = 256 * 1024
 SYSTEM_SOCKET = Path("/var/run/docker.sock")
 _GONE = (ConnectionError, asyncio.IncompleteReadError)
 
@@ -213,7 +215,7 @@ class Engine:
     async def connect(self) -> Connection:
         """Open a connection. Raises SandboxUnavailable: the engine is there and refuses."""
         try:
-            return Connection(*await asyncio.open_unix_connection(str(self.socket)))
+            return Connection(*await asyncio.open_unix_connection(str(self.socket), limit=BUFFER_BYTES))
         except PermissionError as error:
             raise SandboxUnavailable(
                 f'this user may not use the docker engine at "{self.socket}"',

@@ -51,17 +51,21 @@ class ImageFacts:
     bundle: str
     """Digest of the guest's sources inside; empty when the image does not say."""
 
+    def __str__(self) -> str:
+        return f"{self.tag} {self.id} (Python {self.python}, {self.size / MIB:.1f} MiB)"
 
-async def ensure_image(engine: Engine, on_progress: Progress | None = None) -> ImageFacts:
+
+async def ensure_image(engine: Engine, progress: Progress | None = None) -> ImageFacts:
     """Return the image for this interpreter and this bundle, made first if the engine has none.
 
     Raises SandboxUnavailable.
     """
-    return await find_image(engine, image_tag()) or await build_image(engine, on_progress)
+    return await find_image(engine) or await build_image(engine, progress)
 
 
-async def find_image(engine: Engine, name: str) -> ImageFacts | None:
-    """Return the image of this tag or id, or None if the engine has no such image."""
+async def find_image(engine: Engine, name: str = "") -> ImageFacts | None:
+    """Return the image of this tag or id, by default the one that is up to date; None if the engine has none."""
+    name = name or image_tag()
     answer = await engine.call("GET", f"/images/{name}/json", allowed=(404,))
     if answer.status == 404:
         return None
@@ -71,9 +75,9 @@ async def find_image(engine: Engine, name: str) -> ImageFacts | None:
     return ImageFacts(found["Id"], name, size, labels.get(PYTHON_LABEL, ""), labels.get(BUNDLE_LABEL, ""))
 
 
-async def build_image(engine: Engine, on_progress: Progress | None = None) -> ImageFacts:
+async def build_image(engine: Engine, progress: Progress | None = None) -> ImageFacts:
     """Make the image anew and hand it to the engine. Raises SandboxUnavailable."""
-    tell: Progress = on_progress or (lambda text: None)
+    tell: Progress = progress or (lambda text: None)
     tag = image_tag()
     with tempfile.TemporaryDirectory(prefix="runner-image-") as folder:
         tell(f"building the guest image from Python {platform.python_version()}")

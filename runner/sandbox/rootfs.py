@@ -54,6 +54,8 @@ NEEDED = (
 )  # fmt: skip
 """The modules behind the dialect's facades, and what start-up, the lock and the wire use."""
 
+WARM = "runner/guest/warm.py"
+
 # _hashlib would bring OpenSSL's 5 MB and a long start; hashlib has the same algorithms built in.
 WITHOUT = ("_hashlib", "_ssl", "_uuid", "readline", "antigravity", "this")
 
@@ -157,7 +159,10 @@ def _standard_library() -> StandardLibrary:
 
 
 def _imported_by_bundle() -> set[str]:
-    """Return the standard library's modules that the bundle's sources import, wherever the statement stands."""
+    """Return the standard library's modules that the bundle's sources import, wherever the statement stands.
+
+    `guest/warm.py` imports by names in strings: there each string counts that names a module.
+    """
     names: set[str] = set()
     for name, data in sources().items():
         if name.endswith(".py"):
@@ -166,6 +171,8 @@ def _imported_by_bundle() -> set[str]:
                     names.update(alias.name for alias in node.names)
                 elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                     names.add(node.module)
+                elif isinstance(node, ast.Constant) and isinstance(node.value, str) and name == WARM:
+                    names.add(node.value)
     return {name for name in names if name.partition(".")[0] in sys.stdlib_module_names}
 
 
