@@ -227,38 +227,63 @@ def _attributes_written(nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 def _copies(files: list[Source]) -> list[dict[str, Any]]:
     """Return runs of statements that stand more than once, the longest first, none inside another."""
-    seen: dict[str, list[tuple[str, int, int]]] = {}
-    for source in files:
-        for block in _blocks(source.tree):
-            dumps = [ast.dump(statement) for statement in block]
-            for start in range(len(block) - COPIED_STATEMENTS + 1):
-                end = start + COPIED_STATEMENTS
-                first, last = block[start].lineno, block[end - 1].end_lineno or 0
-                if last - first + 1 >= COPIED_LINES:
-                    seen.setdefault("\n".join(dumps[start:end]), []).append((source.place, first, last))
-    repeated = sorted((places for places in seen.values() if len(places) > 1), key=lambda places: -_length(places))
+    blocks = [_Block(source.place, body) for source in files for body in _bodies(source.tree)]
+    seen: dict[tuple[str, ...], list[tuple[_Block, int]]] = {}
+    for block in blocks:
+        for start in range(len(block.dumps) - COPIED_STATEMENTS + 1):
+            seen.setdefault(tuple(block.dumps[start : start + COPIED_STATEMENTS]), []).append((block, start))
+    repeated = [_grown(found) for found in seen.values() if len(found) > 1]
+    repeated.sort(key=lambda copy: (-copy[0], copy[1]))
     return list(_apart(repeated))
 
 
-def _length(places: list[tuple[str, int, int]]) -> int:
-    return places[0][2] - places[0][1] + 1
+class _Block:
+    """Statements that follow each other in one file, and the text that each is equal by."""
+
+    def __init__(self, place: str, body: list[ast.stmt]) -> None:
+        self.place = place
+        self.body = body
+        self.dumps = [ast.dump(statement) for statement in body]
+
+    def lines(self, start: int, end: int) -> tuple[str, int, int]:
+        last = self.body[end - 1]
+        return self.place, self.body[start].lineno, last.end_lineno or last.lineno
 
 
-def _apart(repeated: Iterable[list[tuple[str, int, int]]]) -> Iterator[dict[str, Any]]:
+def _grown(found: list[tuple[_Block, int]]) -> tuple[int, list[tuple[str, int, int]]]:
+    """Let equal runs grow while all go on alike. Return how many lines the shortest has, and all of them."""
+    length = COPIED_STATEMENTS
+    while len(following := {_dump_at(block, start + length) for block, start in found}) == 1 and following != {None}:
+        length += 1
+    places = [block.lines(start, start + length) for block, start in found]
+    return min(last - first + 1 for _, first, last in places), places
+
+
+def _dump_at(block: _Block, index: int) -> str | None:
+    return block.dumps[index] if index < len(block.dumps) else None
+
+
+def _apart(repeated: Iterable[tuple[int, list[tuple[str, int, int]]]]) -> Iterator[dict[str, Any]]:
     taken: set[tuple[str, int]] = set()
-    for places in repeated:
-        lines = {(place, line) for place, first, last in places for line in range(first, last + 1)}
-        if not lines & taken:
-            taken |= lines
-            yield {"lines": _length(places), "places": [f"{place}:{first}" for place, first, _ in places]}
+    for length, places in repeated:
+        if length < COPIED_LINES:
+            continue
+        free = []
+        for place, first, last in places:
+            lines = {(place, line) for line in range(first, last + 1)}
+            if not lines & taken:
+                taken |= lines
+                free.append(f"{place}:{first}")
+        if len(free) > 1:
+            yield {"lines": length, "places": free}
 
 
-def _blocks(tree: ast.AST) -> Iterator[list[ast.stmt]]:
+def _bodies(tree: ast.AST) -> Iterator[list[ast.stmt]]:
     for node in ast.walk(tree):
         for field in ("body", "orelse", "finalbody"):
-            block = getattr(node, field, None)
-            if isinstance(block, list) and len(block) >= COPIED_STATEMENTS:
-                yield block
+            body = getattr(node, field, None)
+            if isinstance(body, list) and len(body) >= COPIED_STATEMENTS:
+                yield body
 
 
 # --- blast_radius ----------------------------------------------------------------------------
