@@ -102,7 +102,7 @@ def _function(place: str) -> Callable[..., Any]:
 
 def _group(verb: Verb) -> Any:
     group = type("VerbGroup", (LazyGroup,), {"verbs": verb.verbs})
-    app = typer.Typer(cls=group, add_completion=False, rich_markup_mode=PLAIN)
+    app = typer.Typer(cls=group, add_completion=False, rich_markup_mode=PLAIN, subcommand_metavar="VERB [ARGS]...")
     app.callback(help=verb.help)(_nothing)
     return typer.main.get_command(app)
 
@@ -138,6 +138,7 @@ def command() -> Any:
         cls=LazyGroup,
         rich_markup_mode=PLAIN,
         pretty_exceptions_enable=False,
+        subcommand_metavar="VERB [ARGS]...",
         context_settings={"help_option_names": ["-h", "--help"]},
         epilog="Exit codes: 0 done, 1 the script raised, 2 bad usage, policy or inputs, 3 rejected by the check, "
         "5 a limit reached, 6 sandbox, 8 store, 70 a defect of runner, 130 stopped.",

@@ -19,8 +19,8 @@ from runner.models import STATE_EXIT, Finding, Json, RunError, RunResult, RunSta
 VERSION = 1
 
 
-def of_result(result: RunResult, *, policy: str = "") -> dict[str, Json]:
-    """Return the envelope of a run that ended."""
+def of_result(result: RunResult, *, path: str = "", policy: str = "") -> dict[str, Json]:
+    """Return the envelope of a run that ended. `path` and `policy` are the caller's words, where known."""
     return {
         **_empty(result.exit_code),
         "run": result.run,
@@ -32,7 +32,7 @@ def of_result(result: RunResult, *, policy: str = "") -> dict[str, Json]:
         "usage": _usage(result.usage),
         "sandbox": result.sandbox or None,
         "findings": [_finding(finding) for finding in result.findings],
-        "next": next_command(result.state, run=result.run, script=result.script, policy=policy),
+        "next": next_command(result.state, run=result.run, path=path, policy=policy),
     }
 
 
@@ -67,10 +67,13 @@ def ended_code(state: RunState) -> ExitCode | None:
     return ExitCode.SANDBOX if state is RunState.INTERRUPTED else STATE_EXIT.get(state)
 
 
-def next_command(state: RunState, *, run: str, script: str = "", policy: str = "") -> str:
-    """Return the one command that a person or a model would want after a run in this state."""
-    if state is RunState.REJECTED and script:
-        return f"runner check {quoted(script)}" + (f" --policy {quoted(policy)}" if policy else "")
+def next_command(state: RunState, *, run: str, path: str = "", policy: str = "") -> str:
+    """Return the one command that a person or a model would want after a run in this state.
+
+    `path` is the script's file, "" or "-" where there is none to ask about again.
+    """
+    if state is RunState.REJECTED and path not in ("", "-"):
+        return f"runner check {quoted(path)}" + (f" --policy {quoted(policy)}" if policy else "")
     if state is RunState.CRASHED:
         return "runner doctor"
     if state in (RunState.RUNNING, RunState.WAITING):

@@ -69,12 +69,13 @@ def run(
     )
     view = QuietView() if quiet else chosen_view()
     result = asyncio.run(drive(submission, view))
-    then = next_command(result.state, run=result.run, script=script, policy=str(policy or ""))
+    words = {"path": script, "policy": str(policy or "")}
     if not quiet:
+        then = next_command(result.state, run=result.run, **words)
         for line in summary(result, view.board, submission.script, next_command=then):
             say(line)
     if json:
-        put_json({**of_result(result), "next": then})
+        put_json(of_result(result, **words))
     elif result.state is RunState.DONE:
         put_json(result.result)
     return int(result.exit_code)

@@ -21,6 +21,7 @@ from runner.seams import RunRow
 if TYPE_CHECKING:
     from runner.engine import Runner
 
+
 @contextmanager
 def opened() -> Iterator[Runner]:
     """Within, the store can be read. Raises StoreError."""

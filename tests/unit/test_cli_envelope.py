@@ -193,4 +193,9 @@ def test_every_error_class_is_shown_with_its_hint():
     ],
 )
 def test_the_next_command_fits_how_it_ended(state, command):
-    assert next_command(state, run=RUN, script="my script.py", policy="p.yaml") == command
+    assert next_command(state, run=RUN, path="my script.py", policy="p.yaml") == command
+
+
+@pytest.mark.parametrize("path", ["", "-"])
+def test_a_rejected_script_without_a_file_is_not_to_be_checked_again_by_name(path):
+    assert next_command(RunState.REJECTED, run=RUN, path=path) == f"runner show {RUN}"
