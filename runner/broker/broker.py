@@ -283,7 +283,7 @@ class Broker:
             return
         value = f'{{"output":{text}}}'
         if pruned.dropped:
-            self.dropped_bytes += sum(size for _, size in pruned.dropped)
+            self.dropped_bytes += pruned.dropped_bytes
             value = f'{{"dropped":{canonical([list(item) for item in pruned.dropped])},"output":{text}}}'
         self.output_bytes += size
         self._settle(live, OK, text, value, size)

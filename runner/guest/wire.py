@@ -194,10 +194,27 @@ def _finite(text: str) -> float:
 _scan: Callable[[str, int], tuple[Json, int]] = json.JSONDecoder(
     parse_constant=_refuse_constant, parse_float=_finite
 ).scan_once  # type: ignore[attr-defined]
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False).encode
-_encode_canonical = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True, check_circular=False
-).encode
+def _encoder(*, sort_keys: bool) -> Callable[[Json], str]:
+    """Return a function from a JSON value to its text.
+
+    `JSONEncoder.encode` builds a new C encoder for each call, which costs more than encoding a small
+    value does (1.3 against 0.5 us): this keeps one.
+    """
+    options: dict[str, Any] = {"ensure_ascii": False, "allow_nan": False, "separators": (",", ":")}
+    plain = json.JSONEncoder(**options, sort_keys=sort_keys, check_circular=False)
+    make = json.encoder.c_make_encoder  # type: ignore[attr-defined]
+    if make is None:
+        return plain.encode
+    encode = make(None, plain.default, json.encoder.encode_basestring, None, ":", ",", sort_keys, False, False)  # type: ignore[attr-defined]
+
+    def text(value: Json) -> str:
+        return "".join(encode(value, 0))
+
+    return text
+
+
+_encode = _encoder(sort_keys=False)
+_encode_canonical = _encoder(sort_keys=True)
 
 
 def canonical(value: Json) -> str:
