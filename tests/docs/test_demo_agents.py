@@ -12,11 +12,11 @@ import pytest
 from runner.agents import AgentError
 from runner.agents.imports import load
 
-DEMO = Path(__file__).parents[2] / "examples/demo"
+POLICIES = Path(__file__).parents[2] / "policies"
 
 
 def of_demo(name: str) -> Callable[..., object]:
-    return load(f"agents:{name}", DEMO)
+    return load(f"demo.agents:{name}", POLICIES)
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_a_program_that_uses_the_library_runs_as_it_stands(page: str) -> None:
 
 
 def test_the_policy_of_the_readme_is_a_policy() -> None:
-    policy = load_policy_text(blocks(README, "yaml")[0], folder=ROOT / "examples/demo", name="readme")
+    policy = load_policy_text(blocks(README, "yaml")[0], folder=ROOT / "policies", name="readme")
 
     assert list(policy.agents) == ["measure"]
     assert policy.limits.spawns == 300

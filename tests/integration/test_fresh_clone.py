@@ -53,14 +53,6 @@ def test_demo_runs_from_the_files_of_head_and_names_what_it_could_not_measure(he
     assert "1 of" in done.stderr.splitlines()[-1]
 
 
-def test_demo_policy_is_the_one_beside_the_script(head: Path) -> None:
-    beside = json.loads(ran(head, "policy", "check", "examples/demo/runner.yaml", "--json").stdout)["policy"]
-    shipped = json.loads(ran(head, "policy", "check", "policies/demo.yaml", "--json").stdout)["policy"]
-
-    assert beside["agents"].keys() == shipped["agents"].keys()
-    assert beside["limits"] == shipped["limits"]
-
-
 def test_wheel_holds_every_committed_file_of_the_package(head: Path, tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index",
