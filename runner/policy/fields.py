@@ -1,0 +1,267 @@
+"""The format of a policy file as pydantic models: what may be written where, and the JSON Schema for editors.
+
+Strict: nothing is converted but durations and sizes with units, and unknown keys are refused. A message of a
+ValueError here says what is allowed; after a line feed may follow the fix.
+
+Not here: defaults that depend on other keys, and contradictions between keys (resolve).
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from runner.guest.wire import MAX_FRAME_BYTES, MAX_SCOPES
+from runner.models import MIB, Json
+from runner.policy.model import Reference
+from runner.policy.references import VARIABLE, parse_reference
+from runner.policy.units import DURATION_HELP, SIZE_HELP, bytes_of, seconds_of
+
+AGENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+# RFC 6749 section 3.3: printable ASCII without space, quote and backslash.
+SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
+_DOTTED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
+
+# Below this no guest starts: the interpreter with its imports maps about 50 MB.
+MIN_MEMORY_BYTES = 64 * MIB
+MAX_SPAWNS = 1_000_000
+MAX_PARALLEL = 100_000
+
+
+def _import_path(value: Json) -> str:
+    allowed = '"module:function", such as "agents:research"'
+    if not isinstance(value, str):
+        raise ValueError(allowed)
+    module, colon, function = value.partition(":")
+    if not (colon and _DOTTED.fullmatch(module) and _DOTTED.fullmatch(function)):
+        fixed = ":".join(value.rsplit(".", 1)) if not colon and _DOTTED.fullmatch(value) and "." in value else ""
+        raise ValueError(f'{allowed}\nwrite "{fixed}"' if fixed else allowed)
+    if any(keyword.iskeyword(part) for part in [*module.split("."), *function.split(".")]):
+        raise ValueError(f"{allowed}; a part is a keyword of Python")
+    return value
+
+
+def _argv(value: Json) -> list[str]:
+    if not isinstance(value, list) or not value or not all(isinstance(part, str) and part for part in value):
+        hint = f"write [{', '.join(value.split())}]" if isinstance(value, str) and value.strip() else ""
+        raise ValueError("a list of texts: the program, then its arguments" + (f"\n{hint}" if hint else ""))
+    if any("\0" in part for part in value):
+        raise ValueError("texts without a NUL character")
+    if any(part.startswith(("env:", "file:")) for part in value):
+        # Every process of the machine can read a command line.
+        raise ValueError(
+            'texts as they are; no "env:" and no "file:"\nput the value under `env:`, and have the program read it'
+        )
+    return value
+
+
+def _kept_elsewhere(value: Json) -> str | Reference:
+    allowed = 'a text, "env:NAME", "file:PATH", or {command: [program, ...]}'
+    if isinstance(value, dict):
+        if set(value) != {"command"}:
+            raise ValueError(allowed)
+        return Reference("command", tuple(_argv(value["command"])))
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError(f"{allowed}\nput it in quotes" if isinstance(value, (int, float)) else allowed)
+    try:
+        return parse_reference(value) or value
+    except ValueError as error:
+        raise ValueError(f"{allowed}\nwrite {error}") from None
+
+
+def _variable(value: str) -> str:
+    if not VARIABLE.fullmatch(value):
+        raise ValueError("letters, digits and underscores in a variable's name")
+    if value == "HOME":
+        raise ValueError("other variables: HOME is a fresh folder for each attempt")
+    return value
+
+
+def _scope(value: Json) -> str:
+    if not isinstance(value, str) or not SCOPE_TOKEN.fullmatch(value):
+        raise ValueError("a scope token of RFC 6749: printable ASCII without space, quote and backslash")
+    return value
+
+
+def _agent_name(value: Json) -> str:
+    if not isinstance(value, str) or not AGENT_NAME.fullmatch(value):
+        raise ValueError("letters, digits, `_`, `.` and `-` in an agent's name, at most 64")
+    return value
+
+
+def _schema(value: Json) -> Json:
+    if not isinstance(value, (dict, str, bool)) or value == "":
+        raise ValueError('a JSON Schema, or the path of a file with one, such as "schemas/finding.json"')
+    return value
+
+
+def _sandbox(value: Json) -> Json:
+    return {"demand": value} if isinstance(value, str) else value
+
+
+def _memory(value: Json) -> int:
+    size = bytes_of(value)
+    if size < MIN_MEMORY_BYTES:
+        raise ValueError(f"at least {MIN_MEMORY_BYTES // MIB}MB: below that no guest starts")
+    return size
+
+
+def _frame(value: Json) -> int:
+    size = bytes_of(value)
+    if not 4096 <= size <= MAX_FRAME_BYTES:
+        raise ValueError(f"4KB to {MAX_FRAME_BYTES // MIB}MB")
+    return size
+
+
+_DURATION_SCHEMA = {
+    "description": DURATION_HELP,
+    "anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": r"^[0-9.]+ ?(ms|s|m|h)?$"}],
+}
+_SIZE_SCHEMA = {
+    "description": SIZE_HELP,
+    "anyOf": [
+        {"type": "integer", "exclusiveMinimum": 0},
+        {"type": "string", "pattern": r"^[0-9.]+ ?([kKmMgG][iI]?)?[bB]?$"},
+    ],
+}
+_VALUE_SCHEMA = {
+    "description": "a text, env:NAME, file:PATH, or {command: [program, ...]}",
+    "anyOf": [
+        {"type": "string"},
+        {
+            "type": "object",
+            "properties": {"command": {"type": "array", "items": {"type": "string"}, "minItems": 1}},
+            "required": ["command"],
+            "additionalProperties": False,
+        },
+    ],
+}
+
+Duration = Annotated[float, BeforeValidator(seconds_of), WithJsonSchema(_DURATION_SCHEMA)]
+Size = Annotated[int, BeforeValidator(bytes_of), WithJsonSchema(_SIZE_SCHEMA)]
+Memory = Annotated[int, BeforeValidator(_memory), WithJsonSchema(_SIZE_SCHEMA)]
+Frame = Annotated[int, BeforeValidator(_frame), WithJsonSchema(_SIZE_SCHEMA)]
+Scope = Annotated[
+    str, BeforeValidator(_scope), WithJsonSchema({"type": "string", "pattern": f"^{SCOPE_TOKEN.pattern}$"})
+]
+Argv = Annotated[list[str], BeforeValidator(_argv), WithJsonSchema({"type": "array", "items": {"type": "string"}})]
+ImportPath = Annotated[
+    str, BeforeValidator(_import_path), WithJsonSchema({"type": "string", "pattern": "^[^:]+:[^:]+$"})
+]
+KeptValue = Annotated[Any, BeforeValidator(_kept_elsewhere), WithJsonSchema(_VALUE_SCHEMA)]
+SchemaField = Annotated[Any, BeforeValidator(_schema), WithJsonSchema({"type": ["object", "string", "boolean"]})]
+
+
+class _Fields(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class AgentFields(_Fields):
+    """One agent, as written."""
+
+    description: Annotated[str, Field(min_length=1, max_length=2000)]
+    """What it does, for the model that writes scripts and for reviewers."""
+    python: ImportPath | None = None
+    """Backend: a function, "module:function"; the module is looked for in the policy's folder first."""
+    command: Argv | None = None
+    """Backend: a program that reads JSON on stdin and writes JSON on stdout."""
+    env: dict[Annotated[str, BeforeValidator(_variable)], KeptValue] | None = None
+    """Variables of a command's environment, besides PATH and HOME."""
+    input: SchemaField = None
+    """JSON Schema of a spawn's inputs, or its file. Unknown keys are refused unless it says otherwise."""
+    output: SchemaField = None
+    """JSON Schema of the output, or its file. What it does not name is dropped."""
+    unsafe_any_output: bool = False
+    """Deliver whatever the agent returns, whole. Only without `output`."""
+    scopes: Annotated[list[Scope], Field(max_length=MAX_SCOPES)] = []
+    """What a spawn may ask for; nothing unless written."""
+    default_scopes: Annotated[list[Scope], Field(max_length=MAX_SCOPES)] = []
+    """What a spawn gets that asks for nothing."""
+    timeout: Duration | None = None
+    """Of one attempt, where the spawn names none. 60 s, or the run's wall limit if that is less."""
+    max_timeout: Duration | None = None
+    """The most that a spawn may ask for; equal to `timeout` unless written."""
+    parallel: Annotated[int, Field(ge=1, le=MAX_PARALLEL)] | None = None
+    """Attempts at once; the run's `parallel` unless written."""
+    effects: Literal["none", "read", "write", "irreversible"] = "irreversible"
+    """What a call changes outside."""
+    idempotent: bool | None = None
+    """Whether a second call changes nothing more; true for effects none and read unless written."""
+
+
+class LimitsFields(_Fields):
+    """What one run may use."""
+
+    wall: Duration | None = None
+    """From the script's start to its end."""
+    cpu: Duration | None = None
+    """CPU time of the script itself."""
+    memory: Memory | None = None
+    """Memory of the script itself, at least 64MB."""
+    spawns: Annotated[int, Field(ge=0, le=MAX_SPAWNS)] | None = None
+    """How many spawns a script may ask for."""
+    parallel: Annotated[int, Field(ge=1, le=MAX_PARALLEL)] | None = None
+    """Attempts at once, of all agents."""
+    bytes_in: Size | None = None
+    """Bytes from the script to the host."""
+    bytes_out: Size | None = None
+    """Bytes from the host to the script."""
+    logged: Size | None = None
+    """Bytes of printed and logged text."""
+    frame: Frame | None = None
+    """The largest single message: caps one spawn's inputs, one output, the result."""
+
+
+class SandboxFields(_Fields):
+    """Where scripts may run."""
+
+    demand: Literal["docker", "process"] = "docker"
+    """docker: nothing less will do. process: either."""
+    runtime: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)] = ""
+    """OCI runtime of docker, such as runsc."""
+    unsafe_unverified_lock: bool = False
+    """Run even where the guest's lock cannot be seen from outside (an engine in a virtual machine)."""
+
+
+class PolicyFields(_Fields):
+    """A policy file."""
+
+    version: Literal[1]
+    """Of the format."""
+    description: Annotated[str, Field(max_length=2000)] = ""
+    include: list[str] = []
+    """Files whose contents are merged in; relative to this file."""
+    limits: LimitsFields = LimitsFields()
+    sandbox: Annotated[
+        SandboxFields,
+        BeforeValidator(_sandbox, json_schema_input_type=SandboxFields | Literal["docker", "process"]),
+    ] = SandboxFields()
+    """docker or process, or a mapping with more; docker unless written."""
+    imports: list[str] | None = None
+    """Modules that a script may import; all of the dialect unless written."""
+    agents: dict[Annotated[str, BeforeValidator(_agent_name)], AgentFields] = {}
+    """The agents that a script may spawn, by name."""
+
+
+def keys_at(path: tuple[str | int, ...]) -> Iterator[str]:
+    """Yield the keys that are known in the mapping at this path; none where the names are free."""
+    model: type[BaseModel] | None = None
+    if not path:
+        model = PolicyFields
+    elif path[0] == "agents" and len(path) == 2:
+        model = AgentFields
+    elif path in (("limits",), ("sandbox",)):
+        model = LimitsFields if path == ("limits",) else SandboxFields
+    yield from model.model_fields if model is not None else ()
+
+
+def policy_schema() -> dict[str, Any]:
+    """Return the JSON Schema of policy files, for editors."""
+    schema = PolicyFields.model_json_schema(mode="validation")
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "runner policy"
+    return schema

@@ -1,0 +1,294 @@
+"""Turn what a policy file says into a `Policy`: defaults filled in, schemas complete, contradictions refused.
+
+The resolved form is canonical JSON of everything that a run depends on; its sha256 is the policy's digest. It names
+references, never their values. Nothing named by an entry is imported or started here.
+
+Not here: what may be written where (fields), reading files (load, files).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path as FolderPath
+from typing import Any
+
+from pydantic import ValidationError
+
+from runner.errors import PolicyError
+from runner.guest.wire import canonical
+from runner.models import Json, Limits, digest_of
+from runner.policy.fields import AgentFields, LimitsFields, PolicyFields, keys_at
+from runner.policy.leaks import has_key_prefix, looks_like_key
+from runner.policy.model import DEFAULT_TIMEOUT_SECONDS, AgentEntry, Effects, Policy, Reference, SandboxRule
+from runner.policy.problems import Problem, listed, meant, refuse, shown, translate, where
+from runner.policy.schemas import ReadFile, SchemaRefused, resolve_schema
+from runner.policy.source import Path, Source
+from runner.policy.units import show_seconds
+
+_MANDATORY = {
+    "version": "write `version: 1` at the top",
+    "description": "say in one line what the agent does: models and reviewers choose by it",
+}
+
+# A key of `limits` → the field of Limits.
+_LIMITS = {
+    "wall": "wall_seconds", "cpu": "cpu_seconds", "memory": "memory_bytes", "spawns": "spawns",
+    "parallel": "parallel_spawns", "bytes_in": "bytes_in", "bytes_out": "bytes_out", "logged": "log_bytes",
+    "frame": "frame_bytes",
+}  # fmt: skip
+
+
+def resolve(source: Source, *, folder: FolderPath, name: str, read_file: ReadFile) -> Policy:
+    """Return the policy. Raises PolicyError that tells every problem found."""
+    fields = _validated(source)
+    problems: list[Problem] = []
+    limits = replace(Limits(), **_written_limits(fields.limits))
+    problems += _contradictions(fields, limits, source)
+    imports = _imports(fields.imports, source, problems)
+    agents = {}
+    for agent, written in fields.agents.items():
+        entry = _Entry(agent, written, source, limits, read_file, problems)
+        agents[agent] = entry.resolved()
+    if problems:
+        refuse(problems)
+    sandbox = SandboxRule(fields.sandbox.demand, fields.sandbox.unsafe_unverified_lock, fields.sandbox.runtime)
+    resolved = canonical(_resolved_form(fields, agents, limits, sandbox, imports))
+    return Policy(
+        name=name, agents=agents, limits=limits, sandbox=sandbox, imports=imports, folder=folder, resolved=resolved,
+        digest=digest_of(resolved), warnings=tuple(_warnings(fields, source)),
+    )  # fmt: skip
+
+
+def _validated(source: Source) -> PolicyFields:
+    if not isinstance(source.value, dict):
+        hint = "a policy begins with `version: 1` and `agents:`; `runner init` writes one to start from"
+        message = "the policy is empty" if source.value is None else f"the policy cannot be {shown(source.value)}"
+        refuse([Problem(message, source.place(()), hint)])
+    try:
+        return PolicyFields.model_validate(source.value)
+    except ValidationError as error:
+        problems = []
+        for one in error.errors(include_url=False):
+            path = tuple(part for part in one["loc"] if part != "[key]")
+            problems.append(translate({**one, "loc": path}, source.place(path), tuple(keys_at(path[:-1])), _MANDATORY))
+        refuse(problems)
+
+
+def _written_limits(fields: LimitsFields) -> dict[str, Any]:
+    return {_LIMITS[key]: value for key, value in fields if value is not None}
+
+
+def _contradictions(fields: PolicyFields, limits: Limits, source: Source) -> Iterator[Problem]:
+    for key, most in (("bytes_in", limits.bytes_in), ("bytes_out", limits.bytes_out)):
+        if limits.frame_bytes > most:
+            path: Path = ("limits", "frame") if fields.limits.frame is not None else ("limits", key)
+            message = f"limits: frame allows {limits.frame_bytes:,} bytes, and {key} only {most:,} for the whole run"
+            yield Problem(message, source.place(path), f"lower frame to {most:,}, or raise {key}")
+    if fields.sandbox.runtime and fields.sandbox.demand != "docker":
+        place = source.place(("sandbox", "runtime"))
+        yield Problem('sandbox: runtime is docker\'s, and demand is "process"', place, "write `demand: docker`")
+    if not fields.agents:
+        hint = "name each agent that scripts may spawn, with a backend, `input` and `output`"
+        if "agents" not in (source.value or {}):
+            yield Problem('the policy has no "agents"', source.place(()), hint)
+
+
+def _imports(written: list[str] | None, source: Source, problems: list[Problem]) -> frozenset[str] | None:
+    if written is None:
+        return None
+    # RestrictedPython is only needed to know the modules' names.
+    from runner.guest.dialect import MODULES
+
+    for n, module in enumerate(written):
+        if module not in MODULES:
+            hint = meant(module, MODULES) or f"known: {', '.join(sorted(MODULES))}"
+            problems.append(
+                Problem(f"imports: the dialect has no module {shown(module)}", source.place(("imports", n)), hint)
+            )
+    return frozenset(written)
+
+
+class _Entry:
+    """One agent on its way from fields to an entry."""
+
+    def __init__(
+        self, name: str, fields: AgentFields, source: Source, limits: Limits, read_file: ReadFile,
+        problems: list[Problem],
+    ) -> None:  # fmt: skip
+        self._name = name
+        self._fields = fields
+        self._source = source
+        self._limits = limits
+        self._read_file = read_file
+        self._problems = problems
+
+    def resolved(self) -> AgentEntry:
+        """Return the entry; it is used only if no problem was found."""
+        fields = self._fields
+        backend, options = self._backend()
+        timeout, max_timeout = self._timeouts()
+        self._check_scopes()
+        effects = Effects(fields.effects)
+        harmless = effects in (Effects.NONE, Effects.READ)
+        return AgentEntry(
+            name=self._name,
+            description=fields.description,
+            backend=backend,
+            options=options,
+            input_schema=self._schema("input"),
+            output_schema=self._schema("output"),
+            scopes=frozenset(fields.scopes),
+            default_scopes=tuple(fields.default_scopes),
+            timeout_seconds=timeout,
+            max_timeout_seconds=max_timeout,
+            parallel=fields.parallel or self._limits.parallel_spawns,
+            effects=effects,
+            idempotent=harmless if fields.idempotent is None else fields.idempotent,
+            line=self._source.place(("agents", self._name)).line,
+        )
+
+    def _backend(self) -> tuple[str, dict[str, Any]]:
+        fields = self._fields
+        if fields.python is not None and fields.command is not None:
+            self._wrong("has two backends, python and command", "command", hint="keep one; make two agents of it")
+        if fields.python is None and fields.command is None:
+            hint = 'add `python: "module:function"` or `command: [program, argument]`'
+            self._wrong("has no backend", hint=hint)
+        if fields.env is not None and fields.command is None:
+            hint = "read the value in the python function itself"
+            self._wrong('has "env", which only a command has', "env", hint=hint)
+        if fields.command is not None:
+            return "command", {"argv": list(fields.command), "env": dict(fields.env or {})}
+        return "python", {"call": fields.python}
+
+    def _timeouts(self) -> tuple[float, float]:
+        fields, wall = self._fields, self._limits.wall_seconds
+        timeout = fields.timeout if fields.timeout is not None else min(DEFAULT_TIMEOUT_SECONDS, wall)
+        if fields.timeout is None and fields.max_timeout is not None:
+            timeout = min(timeout, fields.max_timeout)
+        max_timeout = fields.max_timeout if fields.max_timeout is not None else timeout
+        for key, seconds in (("timeout", fields.timeout), ("max_timeout", fields.max_timeout)):
+            if seconds is not None and seconds > wall:
+                message = (
+                    f"may take {show_seconds(seconds)} ({key}); the whole run may take {show_seconds(wall)} (wall)"
+                )
+                self._wrong(message, key, hint=f"lower {key} to {show_seconds(wall)}, or raise wall")
+        if timeout > max_timeout:
+            message = f"has a timeout of {show_seconds(timeout)} above its max_timeout of {show_seconds(max_timeout)}"
+            self._wrong(message, "timeout", hint=f"lower timeout to {show_seconds(max_timeout)}, or raise max_timeout")
+        return timeout, max_timeout
+
+    def _check_scopes(self) -> None:
+        for n, scope in enumerate(self._fields.default_scopes):
+            if scope not in self._fields.scopes:
+                message = f'gives scope "{scope}" by default; its scopes are {listed(self._fields.scopes)}'
+                hint = meant(scope, self._fields.scopes) or f'add "{scope}" to scopes'
+                self._wrong(message, "default_scopes", n, hint=hint)
+
+    def _schema(self, key: str) -> Json:
+        written = getattr(self._fields, key)
+        if key == "output" and self._fields.unsafe_any_output:
+            if written is not None:
+                hint = "remove one of them"
+                self._wrong("has an output schema and unsafe_any_output", "unsafe_any_output", hint=hint)
+            return None
+        if written is None:
+            hint = f"add `{key}:` with a JSON Schema, inline or as the path of a file"
+            self._wrong(f'has no "{key}"', hint=hint)
+            return None
+        try:
+            return resolve_schema(written, self._read, inputs=key == "input")
+        except SchemaRefused as error:
+            at = f' of "{written}"' if isinstance(written, str) else ""
+            hint = error.hint or "see json-schema.org, draft 2020-12"
+            self._wrong(f"{key}{at}: {error}", key, *error.path, hint=hint)
+        except PolicyError as error:
+            message = error.message if error.line else error.message.removeprefix(f"{error.file}: ")
+            self._wrong(f"{key}: {message}", key, hint=error.hint)
+        return None
+
+    def _read(self, path: str, file: str) -> tuple[str, Json]:
+        return self._read_file(path, file or self._source.place(("agents", self._name)).file)
+
+    def _wrong(self, message: str, *path: str | int, hint: str) -> None:
+        place = self._source.place(("agents", self._name, *path))
+        self._problems.append(Problem(f'agent "{self._name}" {message}', place, hint))
+
+
+def _resolved_form(
+    fields: PolicyFields, agents: dict[str, AgentEntry], limits: Limits, sandbox: SandboxRule,
+    imports: frozenset[str] | None,
+) -> Json:  # fmt: skip
+    return {
+        "version": fields.version,
+        "description": fields.description,
+        "limits": asdict(limits),
+        "sandbox": asdict(sandbox),
+        "imports": None if imports is None else sorted(imports),
+        "agents": {name: _entry_form(entry) for name, entry in agents.items()},
+    }
+
+
+def _entry_form(entry: AgentEntry) -> Json:
+    return {
+        "description": entry.description,
+        "backend": entry.backend,
+        "options": {key: _option_form(value) for key, value in entry.options.items()},
+        "input_schema": entry.input_schema,
+        "output_schema": entry.output_schema,
+        "scopes": sorted(entry.scopes),
+        "default_scopes": list(entry.default_scopes),
+        "timeout_seconds": entry.timeout_seconds,
+        "max_timeout_seconds": entry.max_timeout_seconds,
+        "parallel": entry.parallel,
+        "effects": str(entry.effects),
+        "idempotent": entry.idempotent,
+    }
+
+
+def _option_form(value: Any) -> Json:
+    if isinstance(value, Reference):
+        return {value.kind: list(value.target)}
+    if isinstance(value, dict):
+        return {name: _variable_form(part) for name, part in value.items()}
+    return value
+
+
+def _variable_form(value: str | Reference) -> Json:
+    """Return how a variable stands in the archive: what looks like a key, by its digest alone."""
+    if isinstance(value, str) and looks_like_key(value):
+        return {"sha256": digest_of(value)}
+    return _option_form(value)
+
+
+def _warnings(fields: PolicyFields, source: Source) -> Iterator[str]:
+    for path, value in _texts(source.value, ()):
+        # Randomness alone says little outside of a command and its environment: schemas hold patterns and digests.
+        close_look = path[:1] == ("agents",) and path[2:3] in (("env",), ("command",))
+        if looks_like_key(value) if close_look else has_key_prefix(value):
+            hint = "keep it elsewhere, and write env:NAME, file:PATH or {command: [...]}"
+            yield _told(source, path, f"{where(path)} looks like a key; {hint}")
+    if fields.sandbox.unsafe_unverified_lock:
+        message = "sandbox: unsafe_unverified_lock runs scripts in guests whose lock nobody has seen"
+        yield _told(source, ("sandbox", "unsafe_unverified_lock"), message)
+    for name, agent in fields.agents.items():
+        if agent.unsafe_any_output:
+            message = f'agent "{name}": unsafe_any_output lets everything that it returns into the script'
+            yield _told(source, ("agents", name, "unsafe_any_output"), message)
+
+
+def _told(source: Source, path: Path, message: str) -> str:
+    place = source.place(path)
+    return f"{place.file}:{place.line}: {message}"
+
+
+def _texts(value: Json, path: Path) -> Iterator[tuple[Path, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _texts(item, (*path, key))
+    elif isinstance(value, list):
+        for n, item in enumerate(value):
+            yield from _texts(item, (*path, n))
