@@ -125,12 +125,8 @@ def make_guards(
 
     def read_watched(o: Any, name: str) -> Any:
         if name in ("format", "format_map"):
-            make = safe_format if name == "format" else safe_format_map
-            if isinstance(o, str):
-                return make(o, read)
-            if isinstance(o, type) and issubclass(o, str):
-                return lambda template, *args, **kwargs: make(_text(template), read)(*args, **kwargs)
-        elif name == "obj" and isinstance(o, BaseException):
+            return _without_str_format(getattr(o, name), read)
+        elif name == "obj" and (isinstance(o, BaseException) or type(o) is super):
             raise AttributeError('attribute "obj" of an exception is not offered to scripts')
         elif name in ("mro", "register") and isinstance(o, type) and _is_of_metaclass(o, name):
             raise AttributeError(f'attribute "{name}" of a class is not offered to scripts')
@@ -215,6 +211,16 @@ def _described(o: Any, name: str) -> Any:
         value = getattr(o, name, None)
         return value if isinstance(value, str) else None
     raise AttributeError(f"'{type(o).__name__}' object has no attribute '{name}'")
+
+
+def _without_str_format(found: Any, read: Callable[[Any, str], Any]) -> Any:
+    """Return what was found, or what stands in for `str.format` and `str.format_map`, however they were reached."""
+    for name, make in (("format", safe_format), ("format_map", safe_format_map)):
+        if isinstance(found, types.BuiltinMethodType) and found.__name__ == name and isinstance(found.__self__, str):
+            return make(found.__self__, read)
+        if found is str.__dict__[name]:
+            return lambda template, *args, _make=make, **kwargs: _make(_text(template), read)(*args, **kwargs)
+    return found
 
 
 def _text(template: Any) -> str:

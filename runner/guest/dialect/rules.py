@@ -141,8 +141,8 @@ def is_type_checking(node: ast.AST) -> bool:
     """Whether this is `if TYPE_CHECKING:`, whose body is for type checkers only and never runs."""
     if not isinstance(node, ast.If):
         return False
-    test = node.test
-    return isinstance(test, (ast.Name, ast.Attribute)) and getattr(test, "attr", getattr(test, "id", "")) == "TYPE_CHECKING"
+    name = getattr(node.test, "attr", getattr(node.test, "id", ""))
+    return isinstance(node.test, (ast.Name, ast.Attribute)) and name == "TYPE_CHECKING"
 
 
 def bound_names(tree: ast.AST) -> Iterator[str]:

@@ -1,0 +1,1054 @@
+"""Attempts to get out of the dialect, as data.
+
+An attempt has succeeded exactly when it binds the global `loot`; a script that is rejected, raises, or ends without
+`loot` is contained. Where `touches_system` is true, binding `loot` takes a system call, so the same attempt must also
+fail inside a locked sandbox when the dialect is bypassed; the others end inside the interpreter.
+
+`origin` says where the attempt comes from: a CVE, a known technique, or a leak of a careless dialect.
+"""
+
+# ruff: noqa: E501, W291  (the scripts stand as somebody would write them)
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Escape:
+    """One attempt."""
+
+    name: str
+    source: str
+    origin: str
+    touches_system: bool
+
+
+CASES: list[Escape] = []
+
+
+def attempts(origin: str, text: str) -> None:
+    """Add attempts from a text in which a line `### name` begins each; `!` after the name: touches the system."""
+    for part in re.split(r"^### ", text, flags=re.MULTILINE)[1:]:
+        name, _, source = part.partition("\n")
+        CASES.append(Escape(name.rstrip("! "), source, origin, name.endswith("!")))
+
+
+attempts("CVE-2023-37271: generator frames", '''
+### gi_frame in the text
+g = (g.gi_frame.f_back.f_back for _ in [1])
+loot = [x for x in g][0].f_builtins
+### gi_frame through getattr
+def gen(): yield 1
+loot = getattr(gen(), "gi_frame")
+### gi_code through getattr of a comprehension
+loot = getattr((x for x in ()), "gi_code")
+### gi_yieldfrom through attrgetter
+from operator import attrgetter
+loot = attrgetter("gi_frame.f_globals")(x for x in ())
+### gi_frame through methodcaller
+from operator import methodcaller
+def gen(): yield 1
+loot = methodcaller("gi_frame")(gen())
+### gi_frame through str.format
+g = (x for x in ())
+text = "{0.gi_frame.f_globals}".format(g)
+loot = text
+### gi_frame through a class pattern
+def gen(): yield 1
+G = type(gen())
+match gen():
+    case G(gi_frame=f): loot = f
+### gi_frame through match args of an own class
+class A:
+    __match_args__ = ("gi_frame",)
+match (x for x in ()):
+    case A(f): loot = f
+### gi_frame as a dataclass field
+from dataclasses import dataclass
+@dataclass
+class A:
+    gi_frame: int = 0
+loot = A.gi_frame
+''')
+
+attempts("CVE-2023-41039: str.format", '''
+### class of a string through format
+loot = "{0.__class__.__mro__}".format("") 
+### globals of a function through format
+def f(): pass
+loot = "{0.__globals__}".format(f)
+### format_map with attributes
+def f(): pass
+loot = "{f.__globals__[__builtins__]}".format_map({"f": f})
+### unbound str.format
+def f(): pass
+loot = str.format("{0.__code__.co_consts}", f)
+### unbound format through map
+def f(): pass
+loot = list(map(str.format, ["{0.__globals__}"], [f]))
+### format of a subclass of str
+class S(str): pass
+def f(): pass
+loot = S("{0.__globals__}").format(f)
+### format through super in a subclass of str
+class S(str):
+    def leak(self, x): return super().format(x)
+def f(): pass
+loot = S("{0.__globals__}").leak(f)
+### format fetched by getattr
+def f(): pass
+loot = getattr("{0.__globals__}", "format")(f)
+### format through methodcaller
+from operator import methodcaller
+def f(): pass
+loot = methodcaller("format", f)("{0.__globals__}")
+### nested field in a format spec
+def f(): pass
+loot = "{:{0.__globals__}}".format(f)
+### format in a class pattern
+match "{0.__class__}":
+    case str(format=f): loot = f(1)
+### format inside partial
+from functools import partial
+def f(): pass
+loot = partial(str.format, "{0.__globals__}")(f)
+### format through reduce
+from functools import reduce
+def f(): pass
+loot = reduce(str.format, [f], "{0.__globals__}")
+''')
+
+attempts("CVE-2024-47532: AttributeError.obj and string", '''
+### obj of an AttributeError
+class Own: pass
+try: Own().nope
+except AttributeError as e: loot = e.obj
+### obj of an AttributeError of a facade
+import json
+try: json.nope
+except AttributeError as e: loot = e.obj
+### obj through getattr
+try: len.nope
+except AttributeError as e: loot = getattr(e, "obj")
+### obj through a class pattern
+try: len.nope
+except AttributeError as e:
+    match e:
+        case AttributeError(obj=o): loot = o
+### obj through format
+try: len.nope
+except AttributeError as e: loot = "{0.obj}".format(e)
+### string module through a facade
+import string
+loot = string._string
+### string Formatter
+import string
+loot = string.Formatter
+''')
+
+attempts("CVE-2025-22153: except*", '''
+### except star
+try: raise ValueError
+except* ValueError as e: loot = e
+### except star inside a function inside a class
+class A:
+    def f(self):
+        try: pass
+        except* TypeError: pass
+loot = A
+''')
+
+attempts("CVE-2026-55830: an argument shadows a guard", '''
+### positional-only argument named like a guard
+def f(_read_, /, x=()): return x.gi_frame
+loot = f(lambda o, n: o)
+### positional-only argument shadows the read guard
+def f(o, _read_=lambda o, n: o, /): return o.__class__
+loot = f(1)
+### keyword-only argument shadows the types
+def f(o, *, _readable_): return o.cr_frame
+loot = f(1, _readable_=[int])
+### star argument shadows a guard
+def f(*_read_): return _read_
+loot = f(1)
+### double star argument shadows a guard
+def f(**_write_): return _write_
+loot = f()
+### lambda argument shadows a guard
+loot = (lambda _read_: _read_)(1)
+### posonly lambda argument shadows a guard
+loot = (lambda _getattr_, /: _getattr_)(1)
+### assignment shadows a guard
+_read_ = lambda o, n: o
+loot = _read_
+### for target shadows a guard
+for _type_ in [lambda o: int]: pass
+loot = _type_
+### with target shadows a guard
+from contextlib import nullcontext
+with nullcontext(1) as _end_: loot = _end_
+### walrus shadows a guard
+loot = [(_Fatal_ := ()) for _ in [1]]
+### import shadows a guard
+import json as _read_
+loot = _read_
+### from import shadows a guard
+from json import loads as _write_
+loot = _write_
+### except name shadows a guard
+try: 1 / 0
+except ZeroDivisionError as _end_: loot = 1
+### global declares a guard
+def f():
+    global _end_
+    _end_ = 1
+f()
+loot = 1
+### nonlocal declares a guard
+def f():
+    _x_ = 1
+    def g():
+        nonlocal _x_
+    return g
+loot = f()
+### def shadows a guard
+def _end_(): pass
+loot = _end_
+### class shadows a guard
+class _Fatal_: pass
+loot = _Fatal_
+### match capture shadows a guard
+match 1:
+    case _end_: loot = 1
+### match star shadows a guard
+match [1]:
+    case [*_read_]: loot = 1
+### match rest shadows a guard
+match {"a": 1}:
+    case {**_read_}: loot = 1
+### match as shadows a guard
+match 1:
+    case int() as _type_: loot = 1
+### comprehension target shadows a guard
+loot = [_read_ for _read_ in [1]]
+### del removes a guard
+del _end_
+loot = 1
+### look-alike letters spell a guard
+_ｒead_ = 1
+loot = 1
+### keyword argument named like a hook
+def f(**k): return k
+loot = f(_read_=1)
+''')
+
+attempts("CVE-2026-76825: string.Formatter", '''
+### Formatter imported by name
+from string import Formatter
+loot = Formatter().format("{0.__class__}", 1)
+### Template imported by name
+from string import Template
+loot = Template.__init__.__globals__
+### Formatter through getattr
+import string
+loot = getattr(string, "Formatter")()
+### Formatter through vars
+import string
+loot = vars(string)["Formatter"]
+''')
+
+attempts("known technique: the class tree", '''
+### subclasses of object!
+for c in ().__class__.__base__.__subclasses__():
+    if c.__name__ == "_wrap_close": loot = c.__init__.__globals__["popen"]("id").read()
+### mro method
+loot = type(1).mro()
+### mro of an own class
+class A: pass
+loot = A.mro()
+### mro through getattr
+loot = getattr(int, "mro")()
+### mro through a class pattern
+class M: pass
+match int:
+    case type(mro=m): loot = m()
+### bases
+class A(dict): pass
+loot = A.__bases__
+### base through getattr
+loot = getattr(int, "__base__")
+### subclasses through the class of a class
+loot = object.__subclasses__()
+### dict of a class
+class A: pass
+loot = A.__dict__
+### dict of an instance
+class A: pass
+loot = A().__dict__
+### class assignment
+class A: pass
+class B: pass
+a = A()
+a.__class__ = B
+loot = a
+### three-argument type
+loot = type("X", (), {"__getattribute__": lambda s, n: 1})
+### type of a type calls
+loot = type(type(1))("X", (), {})
+### a metaclass by inheritance
+class M(type): pass
+loot = M
+### a metaclass by keyword
+class A(metaclass=type): pass
+loot = A
+### a metaclass by double star
+class A(**{"metaclass": dict}): pass
+loot = A
+### class cell name
+class A:
+    def f(self): return __class__
+loot = A().f()
+### init_subclass
+class A:
+    def __init_subclass__(cls, **k): pass
+loot = A
+### class_getitem
+class A:
+    def __class_getitem__(cls, i): return i
+loot = A[1]
+### getattribute
+class A:
+    def __getattribute__(self, n): return n
+loot = A().gi
+### getattr hook
+class A:
+    def __getattr__(self, n): return n
+loot = A().anything
+### setattr hook
+class A:
+    def __setattr__(self, n, v): pass
+loot = A
+### new
+class A:
+    def __new__(cls): return 3
+loot = A()
+### del hook
+class A:
+    def __del__(self): pass
+loot = A
+### descriptor hooks
+class A:
+    def __get__(self, o, t): return o
+loot = A
+### set_name hook
+class A:
+    def __set_name__(self, o, n): pass
+loot = A
+### reduce
+class A:
+    def __reduce__(self): return (print, ("x",))
+loot = A
+### prepare
+class A:
+    def __prepare__(n, b): return {}
+loot = A
+### mro_entries
+class A:
+    def __mro_entries__(self, b): return (type,)
+class B(A()): pass
+loot = B
+### dunder assigned in a class body
+class A:
+    __getattr__ = lambda s, n: n
+loot = A().x
+### dunder assigned by a for loop in a class body
+class A:
+    for __getattribute__ in [1]: pass
+loot = A
+### dunder function outside a class
+def __getattr__(n): return n
+loot = 1
+### slots with a dunder
+class A: __slots__ = ("__class__",)
+loot = A
+### computed slots
+names = ["x"]
+class A: __slots__ = names
+loot = A
+### setattr of a dunder
+class A: pass
+setattr(A, "__getattr__", lambda s, n: n)
+loot = A().x
+### object.__setattr__ of a dunder
+class A: pass
+a = A()
+object.__setattr__(a, "__class__", dict)
+loot = a
+### object.__setattr__ on a facade
+import json
+object.__setattr__(json, "dumps", 1)
+loot = json
+### text subclass as a name
+class N(str):
+    def __eq__(self, o): return True
+    def startswith(self, *a): return False
+    def __hash__(self): return 1
+loot = getattr(len, N("__self__"))
+### text subclass as a name for setattr
+class N(str): pass
+class A: pass
+setattr(A, N("__getattr__"), 1)
+loot = A
+### namespace of a class through super
+class A:
+    def f(self): return super().__getattribute__("__class__")
+loot = A().f()
+### thisclass of super
+class A:
+    def f(self): return super().__thisclass__
+loot = A().f()
+### reading private names of a metaclass
+from abc import ABC
+class A(ABC): pass
+loot = A._dump_registry()
+### private names of an enum class
+from enum import Enum
+class E(Enum): A = 1
+loot = E._member_map_
+### convert of an enum class!
+from enum import IntEnum
+loot = IntEnum._convert_("X", "os", lambda n: True)
+### registering with an abstract class
+from abc import ABC
+class A(ABC): pass
+A.register(int)
+loot = A
+### registering through getattr
+from collections.abc import Mapping
+getattr(Mapping, "register")(int)
+loot = Mapping
+''')
+
+attempts("known technique: globals, code and frames", '''
+### globals of a function!
+def f(): pass
+loot = f.__globals__["__builtins__"]["__import__"]("os").listdir("/")
+### globals of a lambda by getattr
+loot = getattr(lambda: 0, "__globals__")
+### globals of a builtin of the dialect!
+loot = print.__globals__["re"]._compiler.sys.modules["os"].listdir("/")
+### globals of a facade function
+import time
+loot = getattr(time.time, "__globals__")
+### closure
+def f(x):
+    return lambda: x
+loot = f(1).__closure__[0].cell_contents
+### code
+def f(): pass
+loot = f.__code__
+### code by getattr
+def f(): pass
+loot = getattr(f, "__code__")
+### replacing code
+def f(): pass
+def g(): return 1
+f.__code__ = g.__code__
+loot = f()
+### defaults
+def f(a=1): pass
+f.__defaults__ = (2,)
+loot = f
+### builtins name
+loot = __builtins__
+### builtins by import
+import builtins
+loot = builtins.open
+### self of a built-in function!
+loot = len.__self__.__import__("os").listdir("/")
+### self of a bound facade method
+import random
+loot = random.random.__self__
+### self through getattr
+import math
+loot = getattr(math.sqrt, "__self__")
+### func of a method
+class A:
+    def f(self): pass
+loot = A().f.__func__.__globals__
+### wrapped
+from functools import lru_cache
+@lru_cache
+def f(): pass
+loot = f.__wrapped__.__globals__
+### traceback frame
+try: 1 / 0
+except Exception as e: loot = e.__traceback__.tb_frame
+### traceback by getattr
+try: 1 / 0
+except Exception as e: loot = getattr(e, "__traceback__")
+### traceback through __exit__
+class C:
+    def __enter__(self): pass
+    def __exit__(self, k, e, t):
+        global loot
+        loot = t.tb_frame
+        return True
+with C(): 1 / 0
+### traceback next by getattr through __exit__
+class C:
+    def __enter__(self): pass
+    def __exit__(self, k, e, t):
+        global loot
+        loot = getattr(t, "tb_lineno")
+        return True
+with C(): 1 / 0
+### function type makes a function
+loot = type(lambda: 0)((lambda: 1).__code__, {})
+### module type
+import json
+loot = type(json)("x", {"y": 1}).dumps
+### coroutine frame
+async def f(): pass
+loot = f().cr_frame
+### async generator frame
+async def f(): yield
+loot = f().ag_frame
+### name of the file
+loot = __file__
+### loader
+loot = __loader__
+### spec of a module
+import json
+loot = json.__spec__
+### annotations of the module
+x: int = 1
+loot = __annotations__
+### unraisable dict of a class through vars
+class A: pass
+loot = vars(A)
+### vars without argument
+loot = vars()
+### locals
+loot = locals()
+### globals
+loot = globals()
+### dir
+loot = dir()
+### id
+loot = id(1)
+### breakpoint
+loot = breakpoint()
+''')
+
+attempts("known technique: execution and files", '''
+### import os!
+import os
+loot = os.listdir("/")
+### import os inside a function!
+def f():
+    import os as o
+    return o.listdir("/")
+loot = f()
+### from os import!
+from os import listdir
+loot = listdir("/")
+### import posix!
+import posix
+loot = posix.listdir("/")
+### import sys
+import sys
+loot = sys.modules
+### import subprocess!
+import subprocess
+loot = subprocess.check_output(["id"])
+### import socket!
+import socket
+loot = socket.create_connection(("127.0.0.1", 1), 1)
+### import ctypes!
+import ctypes
+loot = ctypes.CDLL(None).getpid()
+### import a submodule
+import os.path
+loot = os.path
+### import star
+from json import *
+loot = dumps
+### relative import
+from . import x
+loot = x
+### dunder import!
+loot = __import__("os").listdir("/")
+### import through getattr of builtins!
+loot = getattr(__builtins__, "__import__")("os").listdir("/")
+### importlib!
+import importlib
+loot = importlib.import_module("os").listdir("/")
+### open!
+loot = open("/etc/passwd").read()
+### open under another name!
+o = open
+loot = o("/etc/passwd").read()
+### eval!
+loot = eval("__import__('os').listdir('/')")
+### exec!
+exec("import os; loot = os.listdir('/')")
+### compile
+loot = compile("1", "x", "eval")
+### input
+loot = input()
+### pickle
+import pickle
+loot = pickle.loads(b"cos\\nsystem\\n(S'id'\\ntR.")
+### marshal
+import marshal
+loot = marshal.loads(b"N")
+### threads!
+import threading
+t = threading.Thread(target=print); t.start(); loot = t
+### thread primitive!
+import _thread
+loot = _thread.start_new_thread(print, ())
+### gc
+import gc
+loot = gc.get_objects()
+### inspect
+import inspect
+loot = inspect.currentframe()
+### weakref
+import weakref
+class A: pass
+loot = weakref.ref(A())
+### real path!
+from pathlib import Path
+loot = list(Path("/").iterdir())
+### path parser of a newer Python!
+from pathlib import PurePosixPath
+loot = PurePosixPath("/").parser.os.listdir("/")
+### path flavour!
+from pathlib import PurePosixPath
+loot = PurePosixPath("/")._flavour.os.listdir("/")
+### path parser by getattr
+from pathlib import PurePosixPath
+loot = getattr(PurePosixPath, "parser")
+### path parser in a class pattern
+from pathlib import PurePosixPath
+match PurePosixPath("/"):
+    case PurePosixPath(parser=p): loot = p
+### print to a file
+class W:
+    def write(self, s):
+        global loot
+        loot = s
+print("x", file=W())
+### asyncio
+import asyncio
+loot = asyncio.run(None)
+### multiprocessing!
+import multiprocessing
+loot = multiprocessing.Process(target=print).start()
+### site builtins
+loot = help("modules")
+### license reads a file!
+loot = license._Printer__filenames
+### signal!
+import signal
+loot = signal.alarm(1)
+### writing a file!
+loot = open("/tmp/escaped", "w").write("x")
+### environment!
+import os
+loot = dict(os.environ)["PATH"]
+### memoryview
+loot = memoryview(b"x")
+''')
+
+for _module, _attribute in [
+    ("json", "codecs"), ("json", "decoder"), ("json", "encoder"), ("random", "_os"), ("random", "_inst"),
+    ("dataclasses", "sys"), ("dataclasses", "inspect"), ("dataclasses", "builtins"), ("typing", "sys"),
+    ("typing", "get_type_hints"), ("enum", "sys"), ("enum", "bltns"), ("statistics", "sys"), ("re", "_compiler"),
+    ("re", "enum"), ("collections", "_sys"), ("functools", "GenericAlias"), ("contextlib", "os"), ("contextlib", "sys"),
+    ("contextlib", "redirect_stdout"), ("contextlib", "chdir"), ("textwrap", "re"), ("copy", "types"),
+    ("copy", "weakref"), ("base64", "binascii"), ("base64", "main"), ("uuid", "os"), ("uuid", "sys"), ("uuid", "getnode"),
+    ("uuid", "uuid1"), ("hashlib", "file_digest"), ("datetime", "sys"), ("fractions", "sys"), ("fractions", "operator"),
+    ("decimal", "HAVE_THREADS"), ("heapq", "__about__"), ("bisect", "__file__"), ("operator", "call"),
+    ("string", "Formatter"), ("string", "Template"), ("random", "SystemRandom"), ("random", "sys"), ("time", "clock_gettime"),
+    ("dataclasses", "make_dataclass"), ("functools", "singledispatch"), ("abc", "sys"), ("json", "load"),
+    ("pathlib", "os"), ("pathlib", "Path"), ("unicodedata", "__loader__"), ("itertools", "__spec__"), ("math", "__loader__"),
+]:  # fmt: skip
+    attempts("leak: a module leads out of itself", f"""
+### {_module}.{_attribute}
+import {_module}
+loot = {_module}.{_attribute}
+### {_module}.{_attribute} by getattr
+import {_module}
+loot = getattr({_module}, "{_attribute}")
+### {_module}.{_attribute} by from import
+from {_module} import {_attribute}
+loot = {_attribute}
+""")
+
+attempts("leak: helpers that read or copy attributes by name", '''
+### attrgetter of a dunder
+from operator import attrgetter
+def f(): pass
+loot = attrgetter("__globals__")(f)
+### attrgetter of a dotted path
+from operator import attrgetter
+loot = attrgetter("__class__.__base__")(1)
+### attrgetter with a text subclass
+from operator import attrgetter
+class N(str):
+    def split(self, *a): return ["__globals__"]
+loot = attrgetter(N("x"))(print)
+### methodcaller of a dunder
+from operator import methodcaller
+loot = methodcaller("__subclasses__")(object)
+### reduce over getattr
+from functools import reduce
+loot = reduce(getattr, ["__class__", "__base__", "__subclasses__"], 1)()
+### map over getattr
+loot = list(map(getattr, [print], ["__globals__"]))
+### wraps with other attributes
+from functools import wraps
+def f(): pass
+@wraps(f, assigned=("__globals__",))
+class W: pass
+loot = W
+### update_wrapper onto an instance
+from functools import update_wrapper
+class W: pass
+w = update_wrapper(W(), print, assigned=["__globals__"], updated=())
+loot = vars(w)["__globals__"]
+### partial pretends to be a function
+from functools import partial
+loot = partial(print).func.__globals__
+### cached_property on a chosen name
+from functools import cached_property
+c = cached_property(lambda s: 1)
+c.attrname = "__class__"
+loot = c
+### property getter of a facade
+from fractions import Fraction
+loot = Fraction.numerator.fget.__globals__
+### evil named tuple field
+from collections import namedtuple
+class N(str):
+    def isidentifier(self): return True
+    def __str__(self): return self
+loot = namedtuple("P", [N("x=().__class__.__base__.__subclasses__()")])().x
+### evil named tuple name
+from collections import namedtuple
+loot = namedtuple("P(x=print.__globals__):", "a")
+### evil typing named tuple
+from typing import NamedTuple
+loot = NamedTuple("P", [("x=().__class__", int)])
+### evil typed dict keys become a dataclass
+from typing import TypedDict
+from dataclasses import dataclass
+T = TypedDict("T", {"x=__import__('os')": int})
+loot = dataclass(T)
+### evil annotations become a dataclass!
+from dataclasses import dataclass
+class A: x: int = 1
+A.__annotations__["y: int = __import__('os').listdir('/')"] = int
+loot = dataclass(A)
+### evil annotations by getattr
+class A: x: int = 1
+loot = getattr(A, "__annotations__")
+### dataclass of a foreign class
+from dataclasses import dataclass
+from fractions import Fraction
+loot = dataclass(Fraction)
+### dataclass of an object with annotations
+from dataclasses import dataclass
+class Fake: pass
+f = Fake()
+loot = dataclass(f)
+### make_dataclass
+from dataclasses import make_dataclass
+loot = make_dataclass("X", ["x=1"])
+### type hints evaluate text
+from typing import get_type_hints
+class A: x: "print.__globals__"
+loot = get_type_hints(A)
+### forward reference
+from typing import ForwardRef
+loot = ForwardRef("print.__globals__")._evaluate({}, {}, frozenset())
+### typed annotation is evaluated
+def f(x: [globals() for globals in (print.__globals__,)]): pass
+loot = f.__annotations__["x"]
+### default of a json encoder
+import json
+loot = json.JSONEncoder.default.__globals__
+### globals of a facade class
+import random
+loot = random.Random.__init__.__globals__
+### globals of a stdlib method
+from fractions import Fraction
+loot = Fraction.limit_denominator.__globals__
+### copy through reduce
+import copy
+class A:
+    def __reduce_ex__(self, p): return (print, ())
+loot = copy.copy(A())
+### deepcopy memo holds addresses
+import copy
+memo = {}
+copy.deepcopy([1, [2]], memo)
+loot = memo
+### setting an attribute of a stdlib class
+from fractions import Fraction
+Fraction.limit_denominator = lambda s: 1
+loot = Fraction
+### setting an attribute of a facade
+import json
+json.dumps = 1
+loot = json.dumps
+### deleting an attribute of a facade
+import json
+del json.dumps
+loot = json
+### augmented assignment to a facade
+import math
+math.pi += 1
+loot = math.pi
+### setting an attribute of an API function
+gather.x = 1
+loot = gather
+### setting an attribute of a built-in function of the dialect
+print.x = 1
+loot = print.x
+### setting an attribute of a built-in type
+str.x = 1
+loot = str.x
+### loop target writes to a facade
+import json
+for json.dumps in [1]: pass
+loot = json.dumps
+### with target writes to a facade
+import json
+from contextlib import nullcontext
+with nullcontext(1) as json.dumps: pass
+loot = json.dumps
+### unpacking writes to a facade
+import json
+json.dumps, x = 1, 2
+loot = json.dumps
+### format of a wide field
+loot = f"{1:>{10 ** 9}}"
+### enum of evil names
+from enum import Enum
+loot = Enum("X", {"__getattribute__": lambda s, n: n}).__getattribute__
+### deriving from a facade class that was not offered as a base
+from random import Random
+class R(Random): pass
+loot = R
+### deriving from datetime to read the clock
+from datetime import datetime
+class D(datetime):
+    def real(self): return super().now()
+loot = D
+### deriving from BaseException
+class Stop(BaseException): pass
+loot = Stop
+### deriving from a function
+class A(print): pass
+loot = A
+### deriving from bool
+class A(bool): pass
+loot = A
+### deriving from the type facade under another name
+T = type
+class M(T): pass
+loot = M
+### spawning on the class of an API object
+loot = type(gather)((lambda: 1).__code__, {})
+''')
+
+attempts("leak: exceptions that end a run", '''
+### catching memory errors by name
+try: pass
+except MemoryError: pass
+loot = 1
+### catching recursion errors by name
+try: pass
+except RecursionError: pass
+loot = 1
+### exiting
+raise SystemExit(0)
+loot = 1
+### memory error from subclasses of Exception
+loot = [c for c in Exception.__subclasses__() if c.__name__ == "MemoryError"]
+### finally swallows with return
+def f():
+    while True:
+        try: return f()
+        finally: return 1
+loot = f()
+### finally swallows with continue
+for i in range(2):
+    try: pass
+    finally: continue
+loot = 1
+### finally swallows with break in a loop of the try
+while True:
+    try: pass
+    finally: break
+loot = 1
+### exit swallows recursion
+class C:
+    def __enter__(self): pass
+    def __exit__(self, *a): return True
+def f():
+    with C(): f()
+f()
+loot = "outlived"
+### bare except swallows recursion
+def f():
+    try: f()
+    except: pass
+f()
+loot = "outlived"
+### BaseException swallows recursion
+def f():
+    try: f()
+    except BaseException: pass
+f()
+loot = "outlived"
+### suppress swallows recursion
+from contextlib import suppress
+def f(): f()
+with suppress(BaseException): f()
+loot = "outlived"
+### generator swallows recursion
+def g():
+    try: yield from g()
+    except Exception: yield 1
+for x in g(): pass
+loot = "outlived"
+### contextmanager swallows recursion
+from contextlib import contextmanager
+@contextmanager
+def quiet():
+    try: yield
+    except Exception: pass
+def f(): f()
+with quiet(): f()
+loot = "outlived"
+### getattr default swallows recursion
+class A:
+    @property
+    def x(self): return self.x
+getattr(A(), "x", None)
+loot = "outlived"
+### enum missing swallows recursion
+from enum import Enum
+class E(Enum):
+    A = 1
+    @classmethod
+    def _missing_(cls, v): return cls(v)
+try: E(3)
+except ValueError: loot = "outlived"
+### exit stack swallows recursion
+from contextlib import ExitStack
+loot = ExitStack
+### comparing swallows recursion
+class A:
+    def __eq__(self, o): return self == o
+try: A() in [A()]
+except Exception: loot = "outlived"
+### repr swallows recursion
+class A:
+    def __repr__(self): return repr(self)
+try: repr(A())
+except Exception: loot = "outlived"
+### memory exhausted in a try
+try: x = bytearray(1 << 62)
+except Exception: loot = "outlived"
+### memory exhausted with a finally that raises
+try:
+    try: x = bytearray(1 << 62)
+    finally: raise ValueError
+except ValueError: loot = "outlived"
+### memory exhausted with an except expression that runs code
+def handler():
+    global loot
+    loot = "ran"
+    return Exception
+try: x = bytearray(1 << 62)
+except handler(): pass
+### memory exhausted in a handler
+try:
+    try: 1 / 0
+    except ZeroDivisionError: x = bytearray(1 << 62)
+    finally: loot = "ran"
+except Exception: pass
+''')
+
+attempts("leak: what differs from run to run", '''
+### address in the default repr
+class A: pass
+text = repr(A()) + str(A()) + f"{A()}" + "{}".format(A())
+if "0x" in text: loot = text
+### address of a function
+def f(): pass
+text = repr(f) + str(f) + f"{f}{f!r}{f!s}" + "{} {!r}".format(f, f) + format(f) + ascii(f)
+if "0x" in text: loot = text
+### address of a generator, a method and a built-in
+class A:
+    def m(self): pass
+text = f"{(x for x in ())} {A().m} {iter([])} {object()} {(lambda: 0)} {zip()}"
+if "0x" in text: loot = text
+### address inside a container
+text = str([lambda: 0]) + f"{({1: object()})}"
+if "0x" in text: loot = text
+### address by hash of a function
+def f(): pass
+if hash(f) > 1 << 24: loot = hash(f)
+### address by hash of an instance
+class A: pass
+if hash(A()) > 1 << 24: loot = hash(A())
+### address by hash of an exception
+class E(Exception): pass
+if hash(E()) > 1 << 24: loot = hash(E())
+### the wall clock
+import time
+before = time.time()
+for _ in range(100_000): pass
+if time.time() != before: loot = time.time()
+### the wall clock through datetime
+import time
+from datetime import datetime as d, date, timezone
+seen = [d.now(), d.utcnow(), d.today(), d(2000, 1, 1).now(), d.now(timezone.utc)]
+off = [x for x in seen if abs(x.replace(tzinfo=timezone.utc).timestamp() - time.time()) > 1e-5]
+if off or date.today() != seen[0].date(): loot = off
+### the wall clock through getattr and attrgetter
+import time
+from datetime import datetime, timezone
+from operator import attrgetter
+seen = [getattr(datetime, "now")(timezone.utc), attrgetter("now")(datetime)(timezone.utc)]
+if [x for x in seen if abs(x.timestamp() - time.time()) > 1e-5]: loot = seen
+### the wall clock through a class pattern
+from datetime import datetime
+match datetime(2000, 1, 1):
+    case datetime(now=n): loot = n()
+### the wall clock through time functions
+import time
+seen = [time.monotonic(), time.perf_counter(), time.time_ns() / 1e9, time.mktime(time.localtime()), time.mktime(time.gmtime())]
+if [x for x in seen if abs(x - time.time()) >= 1]: loot = seen
+### CPU time
+import time
+loot = time.process_time()
+### entropy
+import secrets
+loot = secrets.token_hex()
+### system randomness
+from random import SystemRandom
+loot = SystemRandom().random()
+### finalizers
+class A:
+    def __del__(self): print("dead")
+loot = A()
+''')
