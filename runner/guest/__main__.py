@@ -21,7 +21,7 @@ from typing import NoReturn
 
 from runner.guest import api, dialect, endings, lock, nursery, warm
 from runner.guest.conversation import Conversation, begin
-from runner.guest.exits import EXIT_BROKEN, EXIT_UNLOCKED
+from runner.guest.exits import EXIT_BROKEN, EXIT_MEMORY, EXIT_UNLOCKED
 from runner.guest.pipe import Pipe, leave
 from runner.guest.wire import PROTOCOL, Finished, Ready, Rejected, Start, decode_host, encode_guest
 
@@ -62,8 +62,10 @@ def _life(digest: str, engage: Callable[[], None], conduct: Conduct) -> Callable
             start = decode_host(pipe.hear())
             if isinstance(start, Start):
                 conduct(pipe, start)
+        except MemoryError:
+            leave(EXIT_MEMORY)
         except BaseException:
-            pass
+            leave(EXIT_BROKEN)
         leave(EXIT_BROKEN)
 
     return live

@@ -9,7 +9,6 @@ builtins and modules a script has (dialect).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -228,7 +227,7 @@ def _seconds(value: object, name: str, *, above_zero: bool = False) -> float:
     # A bool is an int to Python, but nobody means one second by True.
     if type(value) is not int and type(value) is not float:
         raise TypeError(f"{name} takes seconds as a number, not {_a(value)}")
-    if math.isnan(value) or value > _MAX_SECONDS or value < 0 or (above_zero and value == 0):
+    if not 0 <= value <= _MAX_SECONDS or (above_zero and value == 0):
         raise ValueError(f"{name} takes seconds {'above' if above_zero else 'from'} 0, not {value!r}")
     return float(value)
 

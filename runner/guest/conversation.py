@@ -78,11 +78,7 @@ class Conversation:
         ValueError (UnicodeEncodeError among them) for what cannot be encoded. Then nothing was asked.
         """
         if len(self._asked) >= self.spawn_limit:
-            self.spawn_limit_error = LimitReached(
-                f"this run may ask for {self.spawn_limit} spawns; all of them were asked for",
-                agent=agent, label=label,
-            )  # fmt: skip
-            raise self.spawn_limit_error
+            raise self._beyond_limit(agent, label)
         n = len(self._asked) + 1
         frame = encode_guest(Spawn(n, agent, inputs, scopes, timeout, label, script_line()))
         if len(frame) - HEADER_BYTES > self.frame_bytes:
@@ -90,6 +86,14 @@ class Conversation:
         self._asked.append((agent, label))
         self.pipe.say(frame)
         return n
+
+    def _beyond_limit(self, agent: str, label: str | None) -> LimitReached:
+        """Return the one exception for this: a script may catch it and let it go later."""
+        if self.spawn_limit_error is None:
+            self.spawn_limit_error = LimitReached(
+                f"this run may ask for {self.spawn_limit} spawns; all of them were asked for", agent=agent, label=label
+            )
+        return self.spawn_limit_error.with_traceback(None)
 
     def cancel(self, n: int) -> None:
         """Cancel a spawn that is in no answer yet: its outcome is `cancelled` from now on."""

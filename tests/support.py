@@ -1,0 +1,146 @@
+"""A small host for guests: sends a script, answers its waits, keeps everything that was said.
+
+It is the wire and nothing else, so that a guest or a sandbox can be looked at without session and broker.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.guest import dialect, wire
+from runner.models import Json, Limits
+from runner.seams import Channel, Exit
+
+NOW = 1_750_000_000.0
+
+Answerer = Callable[[wire.Spawn], tuple[str, Json]]
+"""What an agent says to a spawn: ("ok", output) or (kind, message)."""
+Deliverer = Callable[[wire.Wait], tuple[list[int], str]]
+"""Which handles an answer tells, and why it ended."""
+
+
+def echo(spawn: wire.Spawn) -> tuple[str, Json]:
+    """Return the inputs. `{"fail": kind}` fails so."""
+    if isinstance(spawn.inputs, dict) and "fail" in spawn.inputs:
+        return spawn.inputs["fail"], f"{spawn.agent} was told to"
+    return "ok", {"said": spawn.inputs}
+
+
+@dataclass
+class Talk:
+    """One conversation: what the guest said, in order, and how it ended."""
+
+    said: list[wire.FromGuest] = field(default_factory=list)
+    exit: Exit | None = None
+
+    def of(self, kind: type) -> list[Any]:
+        return [message for message in self.said if isinstance(message, kind)]
+
+    @property
+    def last(self) -> Any:
+        return self.said[-1] if self.said else None
+
+    @property
+    def printed(self) -> str:
+        return "".join(message.text for message in self.of(wire.Output))
+
+
+@dataclass
+class Answers:
+    """Settles spawns as they are asked for, and answers waits from that, as a host would."""
+
+    answer: Answerer = echo
+    deliver: Deliverer | None = None
+    now: float = NOW
+    settled: dict[int, tuple[str, Json]] = field(default_factory=dict)
+
+    def spawned(self, spawn: wire.Spawn) -> None:
+        self.settled[spawn.n] = self.answer(spawn)
+
+    def frames(self, wait: wire.Wait) -> list[bytes]:
+        handles, ended = self.deliver(wait) if self.deliver else self._all(wait)
+        if wait.until is not None and ended == "timeout":
+            self.now = max(self.now, wait.until)
+        outcomes = [(n, self.settled[n][0], self._text(*self.settled[n])) for n in handles]
+        return list(wire.encode_answer(wait.n, outcomes, ended, self.now))
+
+    def _all(self, wait: wire.Wait) -> tuple[list[int], str]:
+        if not wait.handles:
+            return [], "timeout"
+        failed = [n for n in wait.handles if self.settled[n][0] != "ok"]
+        if wait.fail_fast and failed:
+            place = wait.handles.index(failed[0])
+            for n in wait.handles[place + 1 :]:
+                self.settled[n] = ("cancelled", "stopped")
+            return list(wait.handles), "failed"
+        return list(wait.handles), "ready"
+
+    @staticmethod
+    def _text(kind: str, value: Json) -> str:
+        return json.dumps(value if kind == "ok" else {"message": value, "attempts": 1})
+
+
+def start_of(script: str, *, inputs: Json = None, limits: Limits | None = None, **more: Any) -> wire.Start:
+    """Return the frame that begins a run of this script."""
+    limits = limits or Limits()
+    fields: dict[str, Any] = {
+        "script": script, "name": "test", "inputs": inputs, "seed": 7, "now": NOW, "spawn_limit": limits.spawns,
+        "wall_seconds": limits.wall_seconds, "frame_bytes": limits.frame_bytes, "imports": None,
+        "dialect": dialect.VERSION,
+    }  # fmt: skip
+    return wire.Start(**{**fields, **more})
+
+
+async def ready(channel: Channel) -> tuple[wire.Ready, wire.FrameReader]:
+    """Read the first frame of a guest, and verify its lock."""
+    reader = wire.FrameReader()
+    payloads: list[bytes] = []
+    while not payloads:
+        data = await channel.receive()
+        assert data, f"no ready: {await channel.wait()}"
+        payloads = reader.feed(data)
+    message = wire.decode_guest(payloads[0])
+    assert isinstance(message, wire.Ready) and len(payloads) == 1
+    await channel.verify_lock()
+    return message, reader
+
+
+async def converse(
+    channel: Channel, script: str, *, answers: Answers | None = None, limits: Limits | None = None, **start: Any
+) -> Talk:
+    """Run a script in a started guest to its end and return all that it said. The guest is dead then."""
+    answers, limits, talk = answers or Answers(), limits or Limits(), Talk()
+    _, reader = await ready(channel)
+    channel.limit_cpu(limits.cpu_seconds)
+    await channel.send(wire.encode_start(start_of(script, limits=limits, **start)))
+    while data := await channel.receive():
+        for payload in reader.feed(data):
+            message = wire.decode_guest(payload)
+            talk.said.append(message)
+            if isinstance(message, wire.Spawn):
+                answers.spawned(message)
+            elif isinstance(message, wire.Wait):
+                for frame in answers.frames(message):
+                    await channel.send(frame)
+    talk.exit = await channel.wait()
+    await channel.kill()
+    return talk
+
+
+@functools.cache
+def interpreter(minor: str) -> str:
+    """Return the path of a Python of this minor version, such as "3.12"; "" where none is installed."""
+    found = shutil.which(f"python{minor}")
+    if not found:
+        return ""
+    # What stands in the PATH may be a shim that needs an environment; a guest has none.
+    asked = subprocess.run(
+        [found, "-c", "import os, sys; print(os.path.realpath(sys._base_executable))"], capture_output=True, text=True
+    )
+    return asked.stdout.strip() if asked.returncode == 0 else ""

@@ -1,0 +1,102 @@
+"""Exact JSON: what may leave a script, and what a refusal tells."""
+
+from __future__ import annotations
+
+import collections
+import decimal
+import enum
+import math
+
+import pytest
+
+from runner.guest.handles import make_handle
+from runner.guest.values import MAX_LEVELS, NotJson, TooLarge, plain_text, require_exact
+
+
+class Colour(enum.StrEnum):
+    RED = "red"
+
+
+CYCLE: list[object] = []
+CYCLE.append(CYCLE)
+BUSH: list[object] = []
+BUSH.extend([BUSH, BUSH])
+
+
+def nested(levels: int) -> object:
+    value: object = 1
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, True, 0, -1, 2**200, 1.5, "", "ä\n", [], {}, [1, [2, (3,)]], {"a": {"b": [None]}}, nested(MAX_LEVELS)],
+)
+def test_plain_values_are_exact(value):
+    require_exact(value, "inputs", 1_000)
+
+
+REFUSED = [
+    (math.nan, "inputs is nan, which is no JSON number"),
+    ([1, -math.inf], "inputs[1] is -inf, which is no JSON number"),
+    ({1: 2}, "inputs has the key 1, which is no str: write str(...) around it"),
+    ({"a": {None: 2}}, "inputs['a'] has the key None, which is no str: write str(...) around it"),
+    ({"a": {("b", 1): 2}}, "inputs['a'] has the key <tuple>, which is no str: write str(...) around it"),
+    ({"a": [{1, 2}]}, "inputs['a'][0] is a set, which is no JSON: write sorted(...) or list(...) around it"),
+    (b"x", "inputs is a bytes, which is no JSON: write .decode() behind it"),
+    (range(3), "inputs is a range, which is no JSON: write list(...) around it"),
+    ({"a": 1}.keys(), "inputs is a dict_keys, which is no JSON: write list(...) around it"),
+    (Colour.RED, "inputs is a Colour, which is no JSON: write str(...) around it"),
+    (collections.OrderedDict(), "inputs is a OrderedDict, which is no JSON: write dict(...) around it"),
+    (collections.Counter("a"), "inputs is a Counter, which is no JSON: write dict(...) around it"),
+    (decimal.Decimal(1), "inputs is a Decimal, which is no JSON: write float(...) or str(...) around it"),
+    (object(), "inputs is a object, which is no JSON: make a dict of its fields"),
+    ({"a": make_handle(1, "x", None)}, "inputs['a'] is a handle: gather it first and pass the value on"),
+    (CYCLE, f"inputs is more than {MAX_LEVELS} levels deep, or contains itself"),
+    (nested(MAX_LEVELS + 1), f"inputs is more than {MAX_LEVELS} levels deep, or contains itself"),
+]
+
+
+@pytest.mark.parametrize(("value", "reason"), REFUSED, ids=lambda each: str(each)[:40])
+def test_a_value_that_is_no_json_is_named_with_its_place_and_what_to_write(value, reason):
+    with pytest.raises(NotJson) as refused:
+        require_exact(value, "inputs", 1_000)
+
+    assert refused.value.reason == reason
+
+
+@pytest.mark.parametrize("value", [[0] * 1_001, BUSH, {str(n): n for n in range(1_001)}], ids=["list", "bush", "dict"])
+def test_more_parts_than_a_frame_holds_are_too_large(value):
+    with pytest.raises(TooLarge):
+        require_exact(value, "inputs", 1_000)
+
+
+class Rude:
+    def __str__(self) -> str:
+        raise ValueError("no")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("plain", "plain"),
+        (ValueError("a\ud800b"), "a?b"),
+        ("<f at 0x7f00aa> and <g at 0x1>", "<f> and <g>"),
+        ("cannot import name 'x' from 'y' (/usr/lib/y.py)", "cannot import name 'x' from 'y'"),
+        ("x" * 100, "x" * 47 + "..."),
+        (Rude(), "<Rude whose text cannot be made>"),
+    ],
+)
+def test_a_text_for_outside_has_no_address_no_path_and_no_surrogate(value, text):
+    assert plain_text(value, 50) == text
+
+
+def test_a_text_that_needs_too_much_stack_still_ends_the_run():
+    class Deep:
+        def __str__(self) -> str:
+            return str(self)
+
+    with pytest.raises(RecursionError):
+        plain_text(Deep(), 50)
