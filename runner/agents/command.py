@@ -124,8 +124,9 @@ class _Attempt:
 
     async def outcome(self) -> Json:
         """Return the program's output once it has ended. Raises AgentFault and NotStarted."""
-        await self.program.started
-        end = await self.program.ended
+        # Shielded: a cancelled attempt must not cancel what tells of its program's end.
+        await asyncio.shield(self.program.started)
+        end = await asyncio.shield(self.program.ended)
         if self._too_large:
             raise faults.too_large(self._name, self._limit)
         if end.status != 0:

@@ -154,11 +154,15 @@ class Program:
 
     def terminate(self) -> None:
         """Ask it to end; GRACE_SECONDS later it is killed with all that descends from it."""
-        self._order(b"T")
+        if not self.ended.done():
+            with suppress(OSError):
+                self._control.send(b"T")
 
     def kill(self) -> None:
         """Kill it now, with all that descends from it. Its output is not read any more."""
-        self._order(b"K")
+        # Not a byte: one that its warden did not read would turn the end of file into an error, which uvloop hides.
+        with suppress(OSError):
+            self._control.shutdown(socket.SHUT_WR)
         self.abandon()
 
     def abandon(self) -> None:
@@ -169,10 +173,6 @@ class Program:
         self._stdin = self._drop(self._stdin)
         self._stdout = self._drop(self._stdout)
         self._stderr = self._drop(self._stderr)
-
-    def _order(self, order: bytes) -> None:
-        with suppress(OSError):
-            self._control.send(order)
 
     def _read_report(self) -> None:
         try:
@@ -272,8 +272,9 @@ class Launcher:
                     raise
 
     def _connect(self) -> socket.socket:
-        if self._requests is not None:
+        if self._requests is not None and self._process is not None and self._process.poll() is None:
             return self._requests
+        self._disconnect()
         ours, theirs = socket.socketpair()
         ours.settimeout(_SEND_SECONDS)
         with theirs:

@@ -12,7 +12,7 @@ stderr, and the control socket.
     parent        where fresh ones are made
     grace         seconds from SIGTERM to SIGKILL
 
-Host → warden on the control socket: "T" end it gently, "K" kill it now, end of file: the host is gone, kill it now.
+Host → warden on the control socket: "T" end it gently; end of file (ordered, or the host is gone): kill it now.
 Warden → host: one line of JSON, {"started": true}, then {"status": n} (exit code, or minus the signal) when
 all of it is dead; or {"errno": n, "text": ...} when it could not be executed. End of file: the warden is gone.
 
@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import gc
 import json
 import os
 import select
@@ -35,7 +36,7 @@ from contextlib import suppress
 from typing import Any
 
 FD_COUNT = 4
-HEADER_BYTES = 4
+PREFIX_BYTES = 4
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -49,6 +50,9 @@ def serve(requests_fd: int) -> None:
     """Answer requests until the host is gone."""
     # Wardens need not be waited for: the kernel reaps them.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    # A collection in a warden would copy the pages that it shares with this process.
+    gc.disable()
+    gc.freeze()
     requests = socket.socket(fileno=requests_fd)
     while (found := _receive(requests)) is not None:
         payload, fds = found
@@ -60,10 +64,10 @@ def serve(requests_fd: int) -> None:
 
 def _receive(requests: socket.socket) -> tuple[bytes, list[int]] | None:
     """Return the next request and its descriptors; None when the host is gone."""
-    header, fds, _, _ = socket.recv_fds(requests, HEADER_BYTES, FD_COUNT)
+    header, fds, _, _ = socket.recv_fds(requests, PREFIX_BYTES, FD_COUNT)
     for fd in fds:
         os.set_inheritable(fd, False)
-    if len(header) < HEADER_BYTES or len(fds) != FD_COUNT:
+    if len(header) < PREFIX_BYTES or len(fds) != FD_COUNT:
         return None
     size = int.from_bytes(header, "big")
     payload = bytearray()
@@ -120,6 +124,13 @@ class Warden:
             self._tell({"errno": failure[0], "text": failure[1]})
         if self.fresh:
             _remove(self.fresh)
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Leave no order unread: the host would see an error on its socket, not an end of file."""
+        with suppress(OSError):
+            self.control.shutdown(socket.SHUT_RD)
+            self.control.recv(512)
 
     def _prepare(self) -> None:
         """Make the program's own folder, if it gets one."""

@@ -25,7 +25,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import IO, Any
 
-HEADER_BYTES = 5
+PREFIX_BYTES = 5
 # The host keeps 4 KiB of a trace, and 1,000 characters of a text.
 TRACE_CHARS = 8_000
 TEXT_CHARS = 2_000
@@ -64,6 +64,8 @@ def _take_pipes() -> tuple[IO[bytes], IO[bytes]]:
     os.dup2(nothing, 0)
     os.close(nothing)
     os.dup2(2, 1)
+    # What was printed before a crash belongs to its diagnosis.
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     return requests, replies
 
 
@@ -73,8 +75,8 @@ def _reply(replies: IO[bytes], data: bytes) -> None:
 
 
 def _read(requests: IO[bytes]) -> tuple[bytes, Any]:
-    header = requests.read(HEADER_BYTES)
-    if len(header) < HEADER_BYTES:
+    header = requests.read(PREFIX_BYTES)
+    if len(header) < PREFIX_BYTES:
         return b"", None
     return header[4:], json.loads(requests.read(int.from_bytes(header[:4], "big")))
 

@@ -18,7 +18,6 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-import runner
 from runner.agents import faults, worker
 from runner.agents.facts import CallFacts
 from runner.agents.launch import End, Launcher, NotStarted
@@ -35,7 +34,7 @@ STARTS_AT_ONCE = os.cpu_count() or 1
 # What a worker gets of the host's environment: enough to find programs, its user's files and its time zone.
 ENVIRONMENT = ("PATH", "HOME", "TMPDIR", "TZ", "LANG", "LC_ALL")
 
-_RUNNER_FOLDER = str(Path(runner.__file__).resolve().parent.parent)
+_RUNNER_FOLDER = str(Path(__file__).resolve().parents[2])
 
 
 class Workers:
@@ -99,8 +98,11 @@ class Workers:
 
     async def _take(self) -> _Worker:
         """Return a worker that is ready and now the caller's."""
-        if self._idle:
-            return self._idle.pop()
+        while self._idle:
+            found = self._idle.pop()
+            if found.end is None:
+                return found
+            self._bury(found)
         waiter: asyncio.Future[_Worker] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         self._grow()
@@ -225,17 +227,17 @@ class _Worker:
     def _take(self, data: bytes) -> None:
         buffer = self._buffer
         buffer += data
-        if len(buffer) < worker.HEADER_BYTES:
+        if len(buffer) < worker.PREFIX_BYTES:
             return
         size, kind = int.from_bytes(buffer[:4], "big"), bytes(buffer[4:5])
         if size > (self._limit if kind == worker.OUTPUT else worker.MAX_SMALL_BYTES):
             self._fail(faults.too_large(self._name, self._limit))
             self._program.kill()
             return
-        if len(buffer) < worker.HEADER_BYTES + size:
+        if len(buffer) < worker.PREFIX_BYTES + size:
             return
-        payload = bytes(buffer[worker.HEADER_BYTES : worker.HEADER_BYTES + size])
-        del buffer[: worker.HEADER_BYTES + size]
+        payload = bytes(buffer[worker.PREFIX_BYTES : worker.PREFIX_BYTES + size])
+        del buffer[: worker.PREFIX_BYTES + size]
         if self._reply is not None and not self._reply.done():
             self._reply.set_result((kind, payload))
 

@@ -1,0 +1,170 @@
+"""What every backend does alike. A new one is added to BACKENDS and must pass unchanged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.errors import AgentFault
+from runner.seams import Agent
+from tests.unit.agents_by_hand import all_gone, call, command_agent, own_children, python_agent, written
+
+ASYNC = """
+import asyncio
+async def echo(inputs): return inputs
+async def fail(inputs): raise ValueError("/etc/passwd has hunter2")
+async def hang(inputs):
+    with open(inputs, "w") as file: file.write("\\n")
+    await asyncio.sleep(600)
+"""
+SYNC = """
+import os, subprocess
+def echo(inputs): return inputs
+def fail(inputs): raise ValueError("/etc/passwd has hunter2")
+def hang(inputs):
+    child = subprocess.Popen(["sleep", "600"])
+    with open(inputs, "w") as file: file.write(f"{os.getpid()} {child.pid}\\n")
+    child.wait()
+def large(inputs): return "x" * 200_000
+def garbage(inputs): return {1, 2}
+"""
+COMMANDS = {
+    "echo": "cat",
+    "fail": "echo /etc/passwd has hunter2 >&2; exit 3",
+    "hang": "sleep 600 & read -r path; eval path=$path; echo $$ $! > $path; wait",
+    "large": "head -c 200000 /dev/zero | tr '\\0' x",
+    "garbage": "echo 'not JSON'",
+}
+
+
+def in_host(folder: Path, behaviour: str) -> Agent:
+    return python_agent(folder, ASYNC, behaviour)
+
+
+def in_worker(folder: Path, behaviour: str) -> Agent:
+    return python_agent(folder, SYNC, behaviour, parallel=4)
+
+
+def program(folder: Path, behaviour: str) -> Agent:
+    return command_agent(folder, "sh", "-c", COMMANDS[behaviour])
+
+
+BACKENDS = {"python-async": in_host, "python-sync": in_worker, "command": program}
+WITH_PROCESSES = ["python-sync", "command"]
+
+Make = Callable[[str], Agent]
+
+
+@pytest.fixture
+async def make(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Make]:
+    made: list[Agent] = []
+
+    def build(behaviour: str) -> Agent:
+        made.append(BACKENDS[request.param](tmp_path, behaviour))
+        return made[-1]
+
+    yield build
+    for agent in made:
+        await agent.close()
+
+
+every_backend = pytest.mark.parametrize("make", BACKENDS, indirect=True)
+with_processes = pytest.mark.parametrize("make", WITH_PROCESSES, indirect=True)
+
+
+async def fault_of(agent: Agent, inputs: Any = None) -> AgentFault:
+    with pytest.raises(AgentFault) as raised:
+        await agent.run(call(inputs))
+    return raised.value
+
+
+@every_backend
+@pytest.mark.parametrize("value", [None, 0.5, "ü\u2028", [], {"a": [{"b": None}], "ключ": 10**20}])
+async def test_inputs_reach_the_agent_and_its_output_comes_back(make: Make, value: Any) -> None:
+    assert await make("echo").run(call(value)) == value
+
+
+@every_backend
+async def test_attempts_at_once_do_not_mix(make: Make) -> None:
+    agent = make("echo")
+
+    assert await asyncio.gather(*(agent.run(call(n)) for n in range(20))) == list(range(20))
+
+
+@every_backend
+async def test_inputs_larger_than_a_pipe_reach_the_agent(make: Make) -> None:
+    value = ["x" * 1000] * 500
+
+    assert await make("echo").run(call(value, output_bytes=1_000_000)) == value
+
+
+@every_backend
+async def test_a_failure_tells_the_script_who_and_how_and_the_journal_why(make: Make) -> None:
+    fault = await fault_of(make("fail"))
+
+    assert fault.kind == "failed"
+    assert fault.message in ('agent "a" raised ValueError', 'agent "a" exited with status 3')
+    assert "hunter2" in fault.detail
+
+
+@every_backend
+async def test_a_cancelled_attempt_ends_promptly_and_the_agent_serves_on(make: Make, tmp_path: Path) -> None:
+    hanging, echoing = make("hang"), make("echo")
+    attempt = asyncio.ensure_future(hanging.run(call(str(tmp_path / "pids"))))
+    await written(tmp_path / "pids")
+    attempt.cancel()
+    done, _ = await asyncio.wait([attempt], timeout=0.3)
+
+    assert done and attempt.cancelled()
+    assert await echoing.run(call(1)) == 1
+
+
+@with_processes
+async def test_cancellation_kills_what_the_agent_had_started(make: Make, tmp_path: Path) -> None:
+    attempt = asyncio.ensure_future(make("hang").run(call(str(tmp_path / "pids"))))
+    pids = [int(pid) for pid in (await written(tmp_path / "pids")).split()]
+    attempt.cancel()
+    await asyncio.wait([attempt])
+
+    assert len(pids) == 2
+    assert await all_gone(pids)
+
+
+@with_processes
+async def test_close_kills_attempts_that_run_and_leaves_no_process(make: Make, tmp_path: Path) -> None:
+    before = own_children()
+    agent = make("hang")
+    attempt = asyncio.ensure_future(agent.run(call(str(tmp_path / "pids"))))
+    pids = [int(pid) for pid in (await written(tmp_path / "pids")).split()]
+    await agent.close()
+    await asyncio.wait([attempt])
+
+    assert await all_gone(pids)
+    assert own_children() <= before
+    assert isinstance(attempt.exception(), AgentFault)
+
+
+@with_processes
+async def test_an_output_beyond_the_bound_is_refused_and_not_kept(make: Make) -> None:
+    fault = await fault_of(make("large"))
+
+    assert (fault.kind, fault.message) == ("invalid_output", 'agent "a" returned more than 65536 bytes')
+    assert "xxx" not in fault.detail
+
+
+@with_processes
+async def test_what_is_no_json_is_refused_and_not_repeated_to_the_script(make: Make) -> None:
+    fault = await fault_of(make("garbage"))
+
+    assert (fault.kind, fault.message) == ("invalid_output", 'agent "a" returned what is no JSON')
+
+
+@every_backend
+async def test_close_may_be_called_without_an_attempt_and_twice(make: Make) -> None:
+    agent = make("echo")
+    await agent.close()
+    await agent.close()

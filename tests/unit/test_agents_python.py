@@ -1,0 +1,320 @@
+"""Functions as agents: in the host, in workers, and the modules they come from."""
+
+# ruff: noqa: ASYNC110 (a test looks at files and processes that others change)
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.agents import build_agent
+from runner.clock import HeldClock
+from runner.errors import AgentFault, PolicyError
+from tests.unit.agents_by_hand import all_gone, call, entry, lives, python_agent, written
+
+
+async def fault_of(folder: Path, source: str, inputs: Any = None) -> AgentFault:
+    agent = python_agent(folder, source)
+    with pytest.raises(AgentFault) as raised:
+        await agent.run(call(inputs))
+    await agent.close()
+    return raised.value
+
+
+# --- what an agent may say -------------------------------------------------------------------
+
+BOTH = pytest.mark.parametrize("define", ["async def", "def"])
+
+
+@BOTH
+async def test_the_text_of_an_agent_error_reaches_the_script(tmp_path: Path, define: str) -> None:
+    source = f"from runner.agents import AgentError\n{define} f(inputs): raise AgentError('no such\\x1b[31m vendor')"
+    fault = await fault_of(tmp_path, source)
+
+    assert (fault.kind, fault.message) == ("failed", "no such[31m vendor")
+
+
+@BOTH
+async def test_a_subclass_of_agent_error_is_heard_too(tmp_path: Path, define: str) -> None:
+    source = f"import runner.agents\nclass Own(runner.agents.AgentError): pass\n{define} f(inputs): raise Own('busy')"
+
+    assert (await fault_of(tmp_path, source)).message == "busy"
+
+
+@BOTH
+async def test_of_another_exception_the_script_hears_the_type_alone(tmp_path: Path, define: str) -> None:
+    fault = await fault_of(tmp_path, f"{define} f(inputs): raise KeyError('/root/key')")
+
+    assert fault.message == 'agent "a" raised KeyError'
+    assert "/root/key" in fault.detail and "Traceback" in fault.detail
+
+
+@BOTH
+async def test_an_agent_that_exits_fails_and_the_host_goes_on(tmp_path: Path, define: str) -> None:
+    assert (
+        await fault_of(tmp_path, f"{define} f(inputs): raise SystemExit(3)")
+    ).message == 'agent "a" raised SystemExit'
+
+
+@BOTH
+async def test_an_exception_without_a_usable_text_is_still_told(tmp_path: Path, define: str) -> None:
+    source = (
+        "from runner.agents import AgentError\n"
+        "class Mute(AgentError):\n    def __str__(self): raise RuntimeError\n"
+        f"{define} f(inputs): raise Mute()"
+    )
+
+    assert (await fault_of(tmp_path, source)).message == 'agent "a" failed'
+
+
+@BOTH
+async def test_a_detail_is_the_bounded_end_of_a_traceback(tmp_path: Path, define: str) -> None:
+    fault = await fault_of(tmp_path, f"{define} f(inputs): raise ValueError('start' + 'x' * 50_000 + 'end')")
+
+    assert len(fault.detail) <= 4096
+    assert fault.detail.endswith("end")
+
+
+async def test_a_cancellation_that_the_agent_makes_itself_is_its_failure(tmp_path: Path) -> None:
+    fault = await fault_of(tmp_path, "import asyncio\nasync def f(inputs): raise asyncio.CancelledError")
+
+    assert fault.message == 'agent "a" raised CancelledError'
+
+
+@BOTH
+async def test_a_parameter_named_call_gets_the_facts_of_the_attempt(tmp_path: Path, define: str) -> None:
+    source = f"{define} f(inputs, call): return [call.deadline, call.idempotency_key, call.attempt, call.spawn]"
+    (tmp_path / "m.py").write_text(source)
+    agent = build_agent(entry("python", {"call": "m:f"}), folder=tmp_path, clock=HeldClock(1000.0))
+
+    assert await agent.run(call(timeout=30)) == [1030.0, "run-1:7:2", 2, 7]
+    await agent.close()
+
+
+# --- workers ---------------------------------------------------------------------------------
+
+PID = "import os, threading\ndef f(inputs): return os.getpid()"
+
+
+async def test_a_worker_is_used_again(tmp_path: Path) -> None:
+    agent = python_agent(tmp_path, PID)
+
+    assert len({await agent.run(call()) for _ in range(5)}) == 1
+    await agent.close()
+
+
+async def test_no_more_workers_live_than_the_policy_says(tmp_path: Path) -> None:
+    agent = python_agent(
+        tmp_path, "import os, time\ndef f(inputs):\n    time.sleep(0.01); return os.getpid()", parallel=2
+    )
+    pids = await asyncio.gather(*(agent.run(call()) for _ in range(12)))
+
+    assert 1 <= len(set(pids)) <= 2
+    assert os.getpid() not in pids
+    await agent.close()
+
+
+async def test_an_idle_worker_is_ended_after_a_while(tmp_path: Path) -> None:
+    (tmp_path / "m.py").write_text(PID)
+    clock = HeldClock()
+    agent = build_agent(entry("python", {"call": "m:f"}), folder=tmp_path, clock=clock)
+    pid = await agent.run(call())
+    clock.advance(9)
+    assert lives(pid)
+    clock.advance(2)
+
+    assert await all_gone([pid])
+    assert await agent.run(call()) != pid
+    await agent.close()
+
+
+async def test_what_a_function_prints_does_not_disturb_its_answer(tmp_path: Path) -> None:
+    source = (
+        "import os, subprocess, sys\n"
+        "def f(inputs):\n"
+        "    print('a'); os.write(1, b'\\0\\0\\0\\1o1'); subprocess.run(['echo', 'b'])\n"
+        "    sys.stdin.read(); sys.stdout.write('c' * 300_000); return inputs"
+    )
+    agent = python_agent(tmp_path, source)
+
+    assert [await agent.run(call(n)) for n in range(3)] == [0, 1, 2]
+    await agent.close()
+
+
+async def test_a_worker_that_dies_fails_its_call_with_its_last_words_in_the_journal(tmp_path: Path) -> None:
+    agent = python_agent(
+        tmp_path, "import os\ndef f(inputs):\n    if inputs: print('last words'); os._exit(7)\n    return 1"
+    )
+    with pytest.raises(AgentFault) as raised:
+        await agent.run(call("die"))
+
+    assert (raised.value.kind, raised.value.message) == ("failed", 'agent "a" ended without an answer')
+    assert raised.value.detail == "its worker exited with status 7\nlast words"
+    assert await agent.run(call()) == 1
+    await agent.close()
+
+
+async def test_a_worker_that_died_between_two_calls_is_replaced(tmp_path: Path) -> None:
+    agent = python_agent(tmp_path, PID)
+    first = await agent.run(call())
+    os.kill(first, 9)
+    assert await all_gone([first])
+    while agent._workers._idle and agent._workers._idle[0].end is None:  # type: ignore[attr-defined]
+        await asyncio.sleep(0.001)
+
+    assert await agent.run(call()) != first
+    await agent.close()
+
+
+async def test_a_cancelled_call_that_waits_for_a_worker_leaves_the_worker_to_the_next(tmp_path: Path) -> None:
+    source = "def f(inputs):\n    if inputs: open(inputs[0], 'w').write('\\n'); open(inputs[1]).read()\n    return 1"
+    os.mkfifo(tmp_path / "gate")
+    agent = python_agent(tmp_path, source, parallel=1)
+    first = asyncio.ensure_future(agent.run(call([str(tmp_path / "began"), str(tmp_path / "gate")])))
+    await written(tmp_path / "began")
+    waiting, last = (asyncio.ensure_future(agent.run(call())) for _ in range(2))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.to_thread((tmp_path / "gate").write_text, "go")
+
+    assert [await first, await last] == [1, 1]
+    assert waiting.cancelled()
+    await agent.close()
+
+
+async def test_a_function_that_ignores_signals_is_killed_with_what_it_daemonised(tmp_path: Path) -> None:
+    source = """
+import os, signal, time
+def f(inputs):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP): signal.signal(number, signal.SIG_IGN)
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0: os.write(writer, str(os.getpid()).encode()); time.sleep(600)
+        os._exit(0)
+    daemon = os.read(reader, 20).decode()
+    open(inputs, "w").write(f"{os.getpid()} {daemon}\\n")
+    while True: pass
+"""
+    agent = python_agent(tmp_path, source)
+    attempt = asyncio.ensure_future(agent.run(call(str(tmp_path / "pids"))))
+    pids = [int(pid) for pid in (await written(tmp_path / "pids")).split()]
+    attempt.cancel()
+
+    assert await all_gone(pids)
+    await agent.close()
+
+
+async def test_a_worker_gets_six_names_of_the_environment_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A_KEY", "hunter2")
+    agent = python_agent(tmp_path, "import os\ndef f(inputs): return [sorted(os.environ), os.getcwd()]")
+    names, folder = await agent.run(call())
+
+    assert set(names) <= {"PATH", "HOME", "TMPDIR", "TZ", "LANG", "LC_ALL"}
+    assert folder == str(tmp_path)
+    await agent.close()
+
+
+async def test_a_module_that_imports_in_the_host_alone_fails_the_attempt_with_the_cause(tmp_path: Path) -> None:
+    source = f"import os\nassert os.getpid() == {os.getpid()}, 'not here'\ndef f(inputs): return 1"
+    fault = await fault_of(tmp_path, source)
+
+    assert fault.message == 'agent "a" could not be started'
+    assert "not here" in fault.detail
+
+
+@pytest.mark.parametrize("value", ["{1, 2}", "float('nan')", "object()", "f", "'\\ud800'", "[[]] * 2 and deep(70)"])
+async def test_a_sync_function_returns_exact_json_or_nothing(tmp_path: Path, value: str) -> None:
+    source = f"def deep(n): return [deep(n - 1)] if n else 1\ndef f(inputs): return {value}"
+
+    assert (await fault_of(tmp_path, source)).kind == "invalid_output"
+
+
+# --- where modules come from -----------------------------------------------------------------
+
+
+@BOTH
+async def test_modules_of_the_same_name_in_two_policies_do_not_mix(tmp_path: Path, define: str) -> None:
+    agents = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        (folder / "parts").mkdir(parents=True)
+        (folder / "parts" / "__init__.py").write_text("")
+        (folder / "parts" / "deep.py").write_text(f"NAME = {name!r}")
+        (folder / "beside.py").write_text(f"NAME = {name!r}")
+        (folder / "agents.py").write_text(
+            f"import beside\nimport parts.deep\n{define} f(inputs):\n"
+            "    from parts import deep\n    import beside as late\n"
+            "    return [beside.NAME, parts.deep.NAME, deep.NAME, late.NAME]"
+        )
+        agents.append(build_agent(entry("python", {"call": "agents:f"}), folder=folder))
+
+    assert [await agent.run(call()) for agent in agents] == [["one"] * 4, ["two"] * 4]
+    assert not {"agents", "beside", "parts"} & sys.modules.keys()
+    for agent in agents:
+        await agent.close()
+
+
+@BOTH
+async def test_packages_relative_imports_and_attributes_work(tmp_path: Path, define: str) -> None:
+    (tmp_path / "pack").mkdir()
+    (tmp_path / "pack" / "__init__.py").write_text("from .words import WORD")
+    (tmp_path / "pack" / "words.py").write_text("WORD = 'hello'")
+    (tmp_path / "pack" / "say.py").write_text(
+        f"from . import WORD\nclass Say:\n    @staticmethod\n    {define} it(inputs): return WORD"
+    )
+    agent = build_agent(entry("python", {"call": "pack.say:Say.it"}), folder=tmp_path)
+
+    assert await agent.run(call()) == "hello"
+    await agent.close()
+
+
+async def test_a_policys_module_does_not_hide_one_of_the_standard_library_from_others(tmp_path: Path) -> None:
+    (tmp_path / "json.py").write_text("dumps = 'mine'")
+    agent = python_agent(tmp_path, "import json, logging.config\nasync def f(inputs): return json.dumps")
+
+    assert await agent.run(call()) == "mine"
+    assert sys.modules["json"].dumps({}) == "{}"
+
+
+async def test_a_function_of_an_installed_package_can_be_an_agent(tmp_path: Path) -> None:
+    agent = build_agent(entry("python", {"call": "json:dumps"}), folder=tmp_path)
+
+    assert await agent.run(call({"a": 1})) == '{"a": 1}'
+    await agent.close()
+
+
+@pytest.mark.parametrize(
+    ("module", "function", "message"),
+    [
+        ("x = (", "m:f", 'agent "a" calls "m:f", which cannot be imported: SyntaxError'),
+        ("raise SystemExit", "m:f", 'agent "a" calls "m:f", which cannot be imported: SystemExit'),
+        ("import nowhere_to_be_found", "m:f", "No module named 'nowhere_to_be_found'"),
+        ("", "m:f", "has no attribute 'f'"),
+        ("f = 1", "m:f", '"m:f" is a int and cannot be called'),
+        ("", "other:f", "No module named 'other'"),
+        ("", "m", '"m" is not "module:function"'),
+        ("def f(): pass", "m:f", 'agent "a" calls "m:f", which takes ()'),
+        ("def f(inputs, more): pass", "m:f", 'agent "a" calls "m:f", which takes (inputs, more)'),
+    ],
+)
+def test_a_function_that_is_not_there_is_an_error_of_the_policy(
+    tmp_path: Path, module: str, function: str, message: str
+) -> None:
+    (tmp_path / "m.py").write_text(module)
+    with pytest.raises(PolicyError) as raised:
+        build_agent(entry("python", {"call": function}), folder=tmp_path)
+
+    assert message in raised.value.message
+    assert raised.value.hint
+
+
+def test_a_backend_that_does_not_exist_is_an_error_of_the_policy(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match='agent "a" has backend "smoke"; known are "python" and "command"'):
+        build_agent(entry("smoke", {}), folder=tmp_path)
