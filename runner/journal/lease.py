@@ -1,0 +1,96 @@
+"""Who lives: one lock file per process, held by the kernel for as long as the process exists.
+
+A process that serves runs has a host id and holds `hosts/<id>.lock` with flock. The kernel lets go when
+the process ends in any way, `kill -9` included, and answers across containers and PID namespaces, where
+a process number says nothing. A run's lease names a host id; the run lives exactly while that is locked.
+
+The lock is on the open file: a child made by a bare fork would keep it held, so `let_go_in_child` is
+called there. A program that is started instead loses it at once (close-on-exec).
+
+Not here: which runs a host serves (the `lease` table, written by writer).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import secrets
+from pathlib import Path
+
+from runner.journal.home import private_folder, touch_private
+
+_HOST_ID = re.compile(r"[0-9a-f]{24}")
+
+
+class HostLock:
+    """This process's id and its lock, taken with `hold` and kept until `release` or death."""
+
+    def __init__(self, home: Path) -> None:
+        self.host = secrets.token_hex(12)
+        self._path = _file(home, self.host)
+        self._number = -1
+
+    def hold(self) -> None:
+        """Take the lock. Safe to call again. Raises OSError, StoreError."""
+        if self._number >= 0:
+            return
+        private_folder(self._path.parent)
+        while True:
+            number = touch_private(self._path)
+            fcntl.flock(number, fcntl.LOCK_EX)
+            # Between the two a sweep may have taken the file for a dead host's and removed it.
+            if os.fstat(number).st_nlink:
+                self._number = number
+                return
+            os.close(number)
+
+    def release(self) -> None:
+        if self._number >= 0:
+            self._path.unlink(missing_ok=True)
+            self.let_go_in_child()
+
+    def let_go_in_child(self) -> None:
+        """Close the file without unlocking it: in a forked child this leaves the parent's lock alone."""
+        if self._number >= 0:
+            os.close(self._number)
+            self._number = -1
+
+
+def is_alive(home: Path, host: str) -> bool:
+    """Say whether the process with this host id lives. Never waits.
+
+    Raises OSError when it cannot be told (no file numbers left, say): dead is only who has no file, or one
+    that nobody locks, because what belongs to the dead is reaped.
+    """
+    if _HOST_ID.fullmatch(host) is None:
+        return False
+    try:
+        number = os.open(_file(home, host), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    try:
+        # Shared, so that two who ask at once do not take each other for the host.
+        fcntl.flock(number, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(number)
+    return False
+
+
+def sweep(home: Path) -> None:
+    """Remove the lock files of processes that are gone."""
+    for path in (home / "hosts").glob("*.lock"):
+        with contextlib.suppress(OSError):
+            number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+            finally:
+                os.close(number)
+
+
+def _file(home: Path, host: str) -> Path:
+    return home / "hosts" / f"{host}.lock"

@@ -1,0 +1,102 @@
+"""The store's one other chain: for what belongs to no run, and where each run begins and ends.
+
+    kind           body                                 written
+    run_begun      run, seq (1), digest                 in the transaction of the run's first event
+    run_ended      run, seq, digest                     in the transaction of its last, run_finished
+    value_erased   run, seq, value_digest, reason       in the transaction that erases the value
+
+So a run that was deleted, cut short, continued after its end, or chained anew with other contents is
+noticed although each run's own chain may look whole. What the register cannot tell: that its own last
+entries were cut off together with all the runs they speak of.
+
+Many processes append: the last digest is read inside the write transaction, where it stays the last.
+
+Not here: the events of runs (writer), the comparison of both (verify).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from runner.errors import RecordBroken
+from runner.guest.wire import canonical
+from runner.journal.chain import FIRST, REGISTER, link
+
+HINT = "keep a copy of the store as it is; the last backup that verifies has the true record"
+
+
+class RegisterKind(StrEnum):
+    RUN_BEGUN = "run_begun"
+    RUN_ENDED = "run_ended"
+    VALUE_ERASED = "value_erased"
+
+
+def append(connection: sqlite3.Connection, entries: Iterable[tuple[str, int, Mapping[str, Any]]]) -> int:
+    """Chain (kind, at_us, body) entries inside the open write transaction; return the last one's seq."""
+    found = connection.execute("SELECT seq, digest FROM register ORDER BY seq DESC LIMIT 1").fetchone()
+    seq, previous = found or (0, FIRST)
+    rows = []
+    for kind, at_us, body in entries:
+        seq += 1
+        text = canonical(dict(body))
+        previous = link(REGISTER, seq, str(kind), at_us, text, "", previous)
+        rows.append((seq, str(kind), at_us, text, body.get("run", ""), previous))
+    connection.executemany("INSERT INTO register (seq, kind, at_us, body, run, digest) VALUES (?,?,?,?,?,?)", rows)
+    return int(seq)
+
+
+@dataclass(slots=True)
+class Heads:
+    """What the register says of one run. A head is (seq, digest)."""
+
+    begun: tuple[int, str] | None = None
+    ended: tuple[int, str] | None = None
+    erased: dict[int, tuple[int, str]] = field(default_factory=dict)
+    """Seq of the event → seq of the register's entry, digest of the value that was erased."""
+
+
+def verified(connection: sqlite3.Connection) -> dict[str, Heads]:
+    """Check the whole chain and return what it says of each run. `connection` yields texts as bytes.
+
+    Raises:
+        RecordBroken: Names the first entry that is altered, missing or added.
+    """
+    heads: dict[str, Heads] = {}
+    previous = FIRST
+    found = connection.execute("SELECT seq, kind, at_us, body, run, digest FROM register ORDER BY seq")
+    for expected, row in enumerate(found, start=1):
+        if row[0] != expected:
+            raise RecordBroken(f"entry {expected} of the register is missing", hint=HINT)
+        altered = RecordBroken(f"entry {expected} of the register was altered", hint=HINT)
+        try:
+            kind, text, run, digest = (cell.decode() for cell in (row[1], row[3], row[4], row[5]))
+            body = json.loads(text)
+            if link(REGISTER, expected, kind, row[2], text, "", previous) != digest or body.get("run", "") != run:
+                raise altered
+            _take(heads, expected, kind, body)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise altered from error
+        previous = digest
+    return heads
+
+
+def _take(heads: dict[str, Heads], seq: int, kind: str, body: dict[str, Any]) -> None:
+    run = body.get("run", "")
+    if not run:
+        return
+    of_run = heads.setdefault(run, Heads())
+    if kind == RegisterKind.VALUE_ERASED:
+        of_run.erased[body["seq"]] = (seq, body["value_digest"])
+        return
+    head = (body["seq"], body["digest"])
+    if kind == RegisterKind.RUN_BEGUN and of_run.begun is None:
+        of_run.begun = head
+    elif kind == RegisterKind.RUN_ENDED and of_run.ended is None:
+        of_run.ended = head
+    else:
+        raise RecordBroken(f"entry {seq} of the register says {kind!r} of run {run!r} a second time", hint=HINT)
