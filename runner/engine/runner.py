@@ -207,8 +207,10 @@ class Runner:
 
     def view(self, run: str) -> RunView:
         """Return what the journal says of a run; `interrupted` if it has not ended and its host is gone."""
+        alive = self.store.run_alive(run)
+        # Asked before the events are read: a run that ends in between is told as ended, not as dead.
         view = fold(self.events(run))
-        if not view.ended and not self.store.run_alive(run):
+        if not view.ended and not alive:
             view.state, view.waiting = RunState.INTERRUPTED, None
         return view
 

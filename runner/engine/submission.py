@@ -75,6 +75,7 @@ def exact(inputs: Json) -> Json:
     """Return a copy of the inputs, as JSON carries them. Raises InputsError for what JSON cannot carry."""
     try:
         text = wire.canonical(inputs)
+        text.encode()  # A lone surrogate is no text.
         if len(text) > wire.MAX_START_BYTES // 2:
             raise InputsError(f"inputs of {len(text)} characters; {wire.MAX_START_BYTES // 2} are allowed")
         value = wire.loads(text)

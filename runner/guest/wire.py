@@ -205,7 +205,7 @@ def _encoder(*, sort_keys: bool) -> Callable[[Json], str]:
     make = json.encoder.c_make_encoder  # type: ignore[attr-defined]
     if make is None:
         return plain.encode
-    encode = make(None, plain.default, json.encoder.encode_basestring, None, ":", ",", sort_keys, False, False)  # type: ignore[attr-defined]
+    encode = make(None, plain.default, json.encoder.encode_basestring, None, ":", ",", sort_keys, False, False)
 
     def text(value: Json) -> str:
         return "".join(encode(value, 0))
