@@ -67,11 +67,6 @@ class SqliteJournal:
 
     @property
     def home(self) -> Path:
-        """The folder that the store is in."""
-        return self.path.parent
-
-    @property
-    def home(self) -> Path:
         """The folder that holds the store, and what else belongs to it alone."""
         return self.path.parent
 
@@ -177,13 +172,6 @@ class SqliteJournal:
         self._check_usable()
         with translated(self.path):
             return lease.is_alive(self.home, host)
-
-    def run_alive(self, run: str) -> bool:
-        """Say whether somebody holds the lease of this run. Raises StoreError when it cannot be told."""
-        self._check_usable()
-        with translated(self.path), closing(connect(self.path, busy_seconds=self._busy_seconds)) as connection:
-            found = connection.execute("SELECT host FROM lease WHERE run = ?", (run,)).fetchone()
-        return found is not None and self.alive(found[0])
 
     def run_alive(self, run: str) -> bool:
         """Say whether a living process holds the run's lease. Raises StoreError.
