@@ -72,7 +72,7 @@ def reasons(facts, inside, outside, dependents):
 
 # --- first pass: every module at once ---
 
-library = spawn("list_modules").result()
+library = spawn("list_modules", {}).result()
 handles = {name: spawn("measure", {"module": name}, label=name) for name in inputs.get("modules", library["modules"])}
 gather(handles, on_error="none")
 
