@@ -62,7 +62,7 @@ def expectation(error: jsonschema_rs.ValidationError) -> str:
     if keyword == "enum":
         return "must be one of " + _choices(facts["options"])
     if keyword in ("anyOf", "oneOf"):
-        return _alternatives(facts.get("context", []))
+        return _alternatives(facts.get("context", []), len(error.instance_path))
     if keyword in _BOUNDS and len(facts) == 1:
         return _BOUNDS[keyword].format(shown(next(iter(facts.values()))))
     return _FIXED.get(keyword, f'must satisfy "{keyword}"')
@@ -73,14 +73,14 @@ def _choices(options: list[Json]) -> str:
     return ", ".join(listed) + (", ..." if len(options) > _SHOWN_CHOICES else "")
 
 
-def _alternatives(context: list[list[jsonschema_rs.ValidationError]]) -> str:
-    """Return what each alternative expected first, without repeating one."""
+def _alternatives(context: list[list[jsonschema_rs.ValidationError]], depth: int) -> str:
+    """Return what each alternative expected first, without repeating one. Places are told from `depth` on."""
     reasons: list[str] = []
     for errors in context:
         if not errors:
             return "must fit exactly one of its alternatives"
-        below = pointer(errors[0].instance_path)
-        reason = expectation(errors[0]) + (f" at {below}" if below != '""' else "")
+        below = errors[0].instance_path[depth:]
+        reason = expectation(errors[0]) + (f" at {pointer(below)}" if below else "")
         if reason not in reasons:
             reasons.append(reason)
     if not reasons:
