@@ -17,11 +17,16 @@ MAX_BITS = 8 * (1 << 20)
 MAX_REPEATED = 64 * (1 << 20)
 MAX_WIDTH = 1_000_000
 
+# Multiplies the size of a number by so much at most, as exponents that stand in the script may.
+_SMALL = 64
+
 _NUMBERS = re.compile(r"\d+")
 
 
 def power(base: Any, exponent: Any, modulus: Any = None) -> Any:
     """Return `base ** exponent`, or raise OverflowError if the result had more than `MAX_BITS` bits."""
+    if modulus is None and type(exponent) is int and -_SMALL <= exponent <= _SMALL:
+        return base**exponent
     if type(exponent) in (int, bool) and type(base) in (int, bool) and modulus is None:
         bits = base.bit_length() * exponent
         if bits > MAX_BITS and base not in (0, 1, -1):

@@ -67,14 +67,15 @@ def _compile_text(text: str, modules: Mapping[str, frozenset[str]]) -> Compiled:
     except _FROM_PARSER as error:
         return Compiled(None, None, (_parser_remark(error, text),))
     try:
-        remarks = judge(tree, text, modules)
+        rules = judge(tree, text, modules)
     except _FROM_PARSER as error:
         return Compiled(None, tree, (_parser_remark(error, text),))
+    remarks = tuple(rules.remarks)
     if any(one.severity == "error" for one in remarks):
         return Compiled(None, tree, remarks)
     try:
         # Parsing again is cheaper than copying the tree.
-        changed, refused = rewrite(ast.parse(text, FILENAME))
+        changed, refused = rewrite(ast.parse(text, FILENAME), rules.stored)
         if refused:
             return Compiled(None, tree, (*remarks, remark("not-in-dialect", 1, 1, "", refused[0])))
         code = compile(changed, FILENAME, "exec", dont_inherit=True, optimize=0)

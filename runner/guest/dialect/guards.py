@@ -93,11 +93,11 @@ def make_guards(
 
     `kind_of` is the script's `type`; `dates` says what a class of datetime answers for the names that read the clock.
     """
-    own, known = registry.open, registry.known
+    own, known, metaclasses = registry.open, registry.known, (type, enum.EnumMeta, abc.ABCMeta)
 
     def read(o: Any, name: str) -> Any:
         kind = type(o)
-        if name[0] != "_" and name not in WATCHED and kind in own:
+        if name[0] != "_" and name not in WATCHED and (kind in own or (kind in metaclasses and o in own)):
             return getattr(o, name)
         if type(name) is not str:
             raise TypeError("attribute name must be a string")

@@ -4,6 +4,7 @@ What is changed, and into what (hooks have names of the form `_x_`, which no scr
 
     o.a                      o.a if _type_(o) in _readable_ else _read_(o, "a")
     o.a = v, del o.a         (o if _type_(o) in _open_ else _write_(o, "a")).a = v
+                             where `o` is an argument that is never bound again, the test is made once, at entry
     try, with                each gets `except _Fatal_: _end_(); raise` first;
                              `finally`, every handler and `__exit__` begin with `_end_()`
     with a, b                nested, so that each body is covered
@@ -23,38 +24,59 @@ RestrictedPython's transformer is the base: a node that neither it nor this modu
 from __future__ import annotations
 
 import ast
-from typing import Any, TypeVar
+from collections import Counter
+from typing import Any
 
 from RestrictedPython.transformer import RestrictingNodeTransformer
 
 from runner.guest.dialect.names import DIRECT, WATCHED, attribute_fault, identifier_fault
+from runner.guest.dialect.nodes import (
+    Node,
+    annotation,
+    at,
+    bind,
+    call,
+    end,
+    fatal_handler,
+    imported,
+    is_small_spec,
+    is_text_hook,
+    name_of,
+    operator_hook,
+    same,
+    type_in,
+)
 from runner.guest.dialect.rules import is_type_checking
-
-MAIN = "_main_"
-# Constant exponents and shifts up to this cannot make more than so many times the bits of their base.
-_SMALL = 64
-# A literal width up to five digits costs at most 100 kB.
-_SMALL_WIDTH_DIGITS = 5
-
-_Node = TypeVar("_Node", bound=ast.AST)
+from runner.guest.dialect.toplevel import as_function
 
 
-def rewrite(tree: ast.Module) -> tuple[ast.Module, list[str]]:
-    """Return the changed tree (the same object) and what RestrictedPython refused, which is empty for a judged tree."""
-    transformer = Rewrite()
+def rewrite(tree: ast.Module, stored: Counter[str]) -> tuple[ast.Module, list[str]]:
+    """Return the changed tree (the same object) and what RestrictedPython refused, which is empty for a judged tree.
+
+    `stored` says how often the script binds each name, but for arguments.
+    """
+    transformer = Rewrite(stored)
     transformer.visit(tree)
-    return ast.fix_missing_locations(tree), transformer.errors
+    return tree, transformer.errors
 
 
 class Rewrite(RestrictingNodeTransformer):
     """The transformer; one object rewrites one tree."""
 
-    def __init__(self) -> None:
+    def __init__(self, stored: Counter[str]) -> None:
         super().__init__()
+        self.stored = stored
         self.functions = 0
         self.classes = 0
         self.returns_at_top = False
         self.temporaries = 0
+        # Of the function being visited: arguments that keep their object, and the tests on them that were needed.
+        self.fixed: frozenset[str] = frozenset()
+        self.flags: dict[str, ast.expr] = {}
+        # Names that a class statement binds, once: what they hold is most likely a class.
+        self.class_names: frozenset[str] = frozenset()
+        # Inside a comprehension, lambda or class body a hidden name cannot be bound.
+        self.unbindable = 0
 
     # Names
 
@@ -65,7 +87,7 @@ class Rewrite(RestrictingNodeTransformer):
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
         if node.id == "__name__":
-            return _at(node, ast.Constant("__main__"))
+            return at(node, ast.Constant("__main__"))
         if not self.classes or node.id not in ("__slots__", "__match_args__"):
             self.check_name(node, node.id)
         return node
@@ -90,50 +112,77 @@ class Rewrite(RestrictingNodeTransformer):
         if node.attr in DIRECT:
             node.value = value
             return node
-        guarded = _call("_read_", value, ast.Constant(node.attr))
-        if not isinstance(value, ast.Name) or node.attr in WATCHED or node.attr.startswith("__"):
-            return _at(node, guarded)
-        ready = "_open_" if node.attr.startswith("_") else "_readable_"
-        plain = ast.Attribute(value, node.attr, ast.Load())
-        return _at(node, ast.IfExp(_type_in(value.id, ready), plain, guarded))
+        guarded = call("_read_", value, ast.Constant(node.attr))
+        if node.attr in WATCHED or node.attr.startswith("__"):
+            return at(node, guarded)
+        types = "_open_" if node.attr.startswith("_") else "_readable_"
+        if isinstance(value, ast.Name):
+            plain = ast.Attribute(value, node.attr, ast.Load())
+            if value.id in self.class_names and types == "_readable_":
+                is_own = ast.Compare(value, [ast.In()], [name_of("_open_")])
+                return at(node, ast.IfExp(is_own, plain, guarded))
+            return at(node, ast.IfExp(self.is_in(value.id, types), plain, guarded))
+        if self.unbindable:
+            return at(node, guarded)
+        held = ast.NamedExpr(ast.Name("_t_", ast.Store()), value)
+        plain = ast.Attribute(name_of("_t_"), node.attr, ast.Load())
+        guarded = call("_read_", name_of("_t_"), ast.Constant(node.attr))
+        return at(node, ast.IfExp(type_in(held, types), plain, guarded))
 
     def writable(self, value: ast.expr, name: str) -> ast.expr:
-        guarded = _call("_write_", value, ast.Constant(name))
+        guarded = call("_write_", value, ast.Constant(name))
         if not isinstance(value, ast.Name):
-            return _at(value, guarded)
-        return _at(value, ast.IfExp(_type_in(value.id, "_open_"), value, guarded))
+            return at(value, guarded)
+        return at(value, ast.IfExp(self.is_in(value.id, "_open_"), value, guarded))
+
+    def is_in(self, name: str, types: str) -> ast.expr:
+        """Return the test whether what `name` holds is of these types, made at entry if it cannot change."""
+        if name not in self.fixed:
+            return type_in(name_of(name), types)
+        if name == "self":
+            types = "_open_"
+        flag = f"{types}{name}_"
+        self.flags[flag] = type_in(name_of(name), types)
+        return name_of(flag)
 
     # Items, iteration, assignment: as they stand
 
-    def _contents(self, node: _Node) -> _Node:
+    def _contents(self, node: Node) -> Node:
         return self.node_contents_visit(node)
 
     visit_Subscript = visit_comprehension = visit_For = visit_Assign = visit_AugAssign = _contents
-    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_NamedExpr = _contents
-    visit_Nonlocal = visit_arguments = _contents
+    visit_NamedExpr = visit_Nonlocal = visit_arguments = _contents
+
+    def _inside(self, node: Node) -> Node:
+        self.unbindable += 1
+        self._contents(node)
+        self.unbindable -= 1
+        return node
+
+    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _inside
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         target, value = self.visit(node.target), node.value and self.visit(node.value)
         if self.classes and isinstance(target, ast.Name):
-            return _at(node, ast.AnnAssign(target, _annotation(node.annotation), value, node.simple))
+            return at(node, ast.AnnAssign(target, annotation(node.annotation), value, node.simple))
         if value is not None:
-            return _at(node, ast.Assign([target], value))
+            return at(node, ast.Assign([target], value))
         if self.functions and isinstance(target, ast.Name):  # it makes the name local
-            return _at(node, ast.AnnAssign(target, ast.Constant(None), None, node.simple))
-        return _at(node, ast.Pass())
+            return at(node, ast.AnnAssign(target, ast.Constant(None), None, node.simple))
+        return at(node, ast.Pass())
 
     # Calls, operators, text
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.node_contents_visit(node)
         if isinstance(node.func, ast.Name) and node.func.id == "str" and len(node.args) == 1 and not node.keywords:
-            node.func = _at(node.func, ast.IfExp(_same("str", "_str_"), _name("_string_"), node.func))
+            node.func = at(node.func, ast.IfExp(same("str", "_str_"), name_of("_string_"), node.func))
         return node
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         node.left, node.right = self.visit(node.left), self.visit(node.right)
-        hook = _operator_hook(node.op, node.left, node.right)
-        return _at(node, _call(hook, node.left, node.right)) if hook else node
+        hook = operator_hook(node.op, node.left, node.right)
+        return at(node, call(hook, node.left, node.right)) if hook else node
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
         return self._contents(node)
@@ -143,14 +192,14 @@ class Rewrite(RestrictingNodeTransformer):
         value = self.visit(node.value)
         spec = node.format_spec
         if node.conversion in (ord("r"), ord("a")):
-            value, node.conversion = _call("_repr_", value, ast.Constant(node.conversion == ord("a"))), -1
+            value, node.conversion = call("_repr_", value, ast.Constant(node.conversion == ord("a"))), -1
         elif node.conversion == ord("s"):
-            value, node.conversion = _call("_string_", value), -1
+            value, node.conversion = call("_string_", value), -1
         if spec is None:
-            value = value if isinstance(value, ast.Call) and _is_text_hook(value) else _call("_text_", value)
-        elif not _is_small(spec):
-            value, node.format_spec = _call("_format_", value, self.visit(spec)), None
-        node.value = _at(node, value)
+            value = value if isinstance(value, ast.Call) and is_text_hook(value) else call("_text_", value)
+        elif not is_small_spec(spec):
+            value, node.format_spec = call("_format_", value, self.visit(spec)), None
+        node.value = at(node, value)
         return node
 
     # Statements
@@ -158,22 +207,22 @@ class Rewrite(RestrictingNodeTransformer):
     def visit_Try(self, node: ast.Try) -> ast.AST:
         self.node_contents_visit(node)
         for handler in node.handlers:
-            handler.body.insert(0, _end(handler))
+            handler.body.insert(0, end(handler))
         if not node.finalbody:
-            node.handlers.insert(0, _fatal_handler(node))
+            node.handlers.insert(0, fatal_handler(node))
             return node
         inner: list[ast.stmt] = node.body
         if node.handlers:
-            caught = ast.Try(node.body, [_fatal_handler(node), *node.handlers], node.orelse, [])
-            inner = [_at(node, caught)]
-        return _at(node, ast.Try(inner, [_fatal_handler(node)], [], [_end(node), *node.finalbody]))
+            caught = ast.Try(node.body, [fatal_handler(node), *node.handlers], node.orelse, [])
+            inner = [at(node, caught)]
+        return at(node, ast.Try(inner, [fatal_handler(node)], [], [end(node), *node.finalbody]))
 
     def visit_With(self, node: ast.With) -> ast.AST:
         self.node_contents_visit(node)
         body = node.body
         for item in reversed(node.items):
-            guarded = _at(node, ast.Try(body, [_fatal_handler(node)], [], []))
-            body = [_at(node, ast.With([item], [guarded]))]
+            guarded = at(node, ast.Try(body, [fatal_handler(node)], [], []))
+            body = [at(node, ast.With([item], [guarded]))]
         return body[0]
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
@@ -182,7 +231,7 @@ class Rewrite(RestrictingNodeTransformer):
 
     def visit_If(self, node: ast.If) -> ast.AST:
         if is_type_checking(node):
-            node.test, node.body = _at(node, ast.Constant(False)), [_at(node, ast.Pass())]
+            node.test, node.body = at(node, ast.Constant(False)), [at(node, ast.Pass())]
         return self._contents(node)
 
     def visit_Return(self, node: ast.Return) -> Any:
@@ -192,18 +241,18 @@ class Rewrite(RestrictingNodeTransformer):
         self.returns_at_top = True
         if node.value is None:
             return node
-        assign = _at(node, ast.Assign([ast.Name("result", ast.Store())], node.value))
-        return [assign, _at(node, ast.Return(None))]
+        assign = at(node, ast.Assign([ast.Name("result", ast.Store())], node.value))
+        return [assign, at(node, ast.Return(None))]
 
     def visit_Import(self, node: ast.Import) -> Any:
-        return [_at(node, _bind(one.asname or one.name.partition(".")[0], _imported(one))) for one in node.names]
+        return [at(node, bind(one.asname or one.name.partition(".")[0], imported(one))) for one in node.names]
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> Any:
         if node.module == "__future__":
-            return _at(node, ast.Pass())
+            return at(node, ast.Pass())
         module = ast.Constant(node.module)
         return [
-            _at(node, _bind(one.asname or one.name, _call("_import_", module, ast.Constant(one.name))))
+            at(node, bind(one.asname or one.name, call("_import_", module, ast.Constant(one.name))))
             for one in node.names
         ]
 
@@ -215,18 +264,32 @@ class Rewrite(RestrictingNodeTransformer):
         node.returns = None
         node.decorator_list = [self.visit(one) for one in node.decorator_list]
         self.visit(node.args)
-        outer, self.classes = self.classes, 0
+        outer = self.classes, self.unbindable, self.fixed, self.flags
+        self.classes, self.unbindable, self.fixed, self.flags = 0, 0, self.fixed_arguments(node), {}
         self.functions += 1
         node.body = self.visit_body(node.body)
         self.functions -= 1
-        self.classes = outer
+        prelude: list[ast.stmt] = [at(node, bind(flag, test)) for flag, test in self.flags.items()]
+        self.classes, self.unbindable, self.fixed, self.flags = outer
         if node.name == "__exit__":
-            node.body.insert(0, _end(node))
+            prelude.insert(0, end(node))
+        start = 1 if ast.get_docstring(node, clean=False) is not None else 0
+        node.body[start:start] = prelude
         return node
+
+    def fixed_arguments(self, node: ast.FunctionDef) -> frozenset[str]:
+        """Return the plain arguments whose names nothing in the script binds otherwise."""
+        return frozenset(
+            one.arg for one in [*node.args.posonlyargs, *node.args.args] if one.arg not in self.stored
+        )
 
     def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
         self.check_function_argument_names(node)
-        return self._contents(node)
+        outer = self.fixed
+        self.fixed = outer - {one.arg for one in ast.walk(node.args) if isinstance(one, ast.arg)}
+        self._inside(node)
+        self.fixed = outer
+        return node
 
     def visit_arg(self, node: ast.arg) -> ast.AST:
         node.annotation = None
@@ -237,11 +300,14 @@ class Rewrite(RestrictingNodeTransformer):
         node.decorator_list = [self.visit(one) for one in node.decorator_list]
         node.bases = [self.visit(one) for one in node.bases]
         node.keywords = []
+        outer = self.functions, self.fixed
+        self.functions, self.fixed = 1, frozenset()  # a `return` in a class body is a syntax error, as it should be
         self.classes += 1
-        outer, self.functions = self.functions, 1  # a `return` in a class body is a syntax error, as it should be
+        self.unbindable += 1
         node.body = self.visit_body(node.body)
-        self.functions = outer
+        self.unbindable -= 1
         self.classes -= 1
+        self.functions, self.fixed = outer
         return node
 
     def visit_body(self, body: list[ast.stmt]) -> list[ast.stmt]:
@@ -252,9 +318,14 @@ class Rewrite(RestrictingNodeTransformer):
         return changed
 
     def visit_Module(self, node: ast.Module) -> ast.AST:
+        self.class_names = frozenset(
+            one.name
+            for one in node.body
+            if isinstance(one, ast.ClassDef) and self.stored[one.name] == 1 and not one.decorator_list
+        )  # a decorator may yield anything
         node.body = self.visit_body(node.body)
         if self.returns_at_top:
-            node.body = _as_function(node.body)
+            node.body = as_function(node.body)
         return node
 
     # Patterns: what they would read is read through the guards, before the match statement
@@ -272,7 +343,7 @@ class Rewrite(RestrictingNodeTransformer):
         for one in ast.walk(pattern):
             if isinstance(one, ast.MatchClass):
                 attributes = ast.Tuple([ast.Constant(name) for name in one.kwd_attrs], ast.Load())
-                one.cls = self.earlier(_call("_pattern_", self.visit(one.cls), attributes), before)
+                one.cls = self.earlier(at(one, call("_pattern_", self.visit(one.cls), attributes)), before)
             elif isinstance(one, ast.MatchValue):
                 one.value = self.pattern_value(one.value, before)
             elif isinstance(one, ast.MatchMapping):
@@ -284,135 +355,12 @@ class Rewrite(RestrictingNodeTransformer):
     def pattern_value(self, value: ast.expr, before: list[ast.stmt]) -> ast.expr:
         if not isinstance(value, ast.Attribute):
             return value
-        box = self.earlier(_call("_box_", self.visit(value)), before)
-        return _at(value, ast.Attribute(box, "value", ast.Load()))
+        box = self.earlier(at(value, call("_box_", self.visit(value))), before)
+        return at(value, ast.Attribute(box, "value", ast.Load()))
 
     def earlier(self, value: ast.expr, before: list[ast.stmt]) -> ast.expr:
         """Assign the value to a hidden name before the statement, and return the name."""
         self.temporaries += 1
         hidden = f"_m{self.temporaries}_"
-        before.append(_at(value, _bind(hidden, value)))
-        return _name(hidden)
-
-
-def _at(old: ast.AST, new: _Node) -> _Node:
-    ast.copy_location(new, old)
-    for child in ast.iter_child_nodes(new):
-        if "lineno" in child._attributes and not hasattr(child, "lineno"):
-            _at(new, child)
-    return new
-
-
-def _name(name: str) -> ast.Name:
-    return ast.Name(name, ast.Load())
-
-
-def _call(hook: str, *args: ast.expr) -> ast.Call:
-    return ast.Call(_name(hook), list(args), [])
-
-
-def _type_in(name: str, types: str) -> ast.Compare:
-    return ast.Compare(_call("_type_", _name(name)), [ast.In()], [_name(types)])
-
-
-def _same(name: str, hook: str) -> ast.Compare:
-    return ast.Compare(_name(name), [ast.Is()], [_name(hook)])
-
-
-def _bind(name: str, value: ast.expr) -> ast.Assign:
-    return ast.Assign([ast.Name(name, ast.Store())], value)
-
-
-def _imported(alias: ast.alias) -> ast.expr:
-    # `import a.b` binds `a`, which has `b`; `import a.b as c` binds `a.b`.
-    return _call("_import_", ast.Constant(alias.name if alias.asname else alias.name.partition(".")[0]))
-
-
-def _end(node: ast.AST) -> ast.stmt:
-    return _at(node, ast.Expr(_call("_end_")))
-
-
-def _fatal_handler(node: ast.AST) -> ast.ExceptHandler:
-    return _at(node, ast.ExceptHandler(_name("_Fatal_"), None, [_end(node), _at(node, ast.Raise(None, None))]))
-
-
-def _annotation(node: ast.expr) -> ast.expr:
-    """Return a text, or the marker that dataclasses look for: an annotation is never evaluated."""
-    outer = node.value if isinstance(node, ast.Subscript) else node
-    name = outer.attr if isinstance(outer, ast.Attribute) else outer.id if isinstance(outer, ast.Name) else ""
-    marker = {"ClassVar": "_classvar_", "InitVar": "_initvar_", "KW_ONLY": "_kw_only_"}.get(name)
-    return _at(node, _name(marker) if marker else ast.Constant(ast.unparse(node)))
-
-
-def _operator_hook(op: ast.operator, left: ast.expr, right: ast.expr) -> str | None:
-    small = isinstance(right, ast.Constant) and (not isinstance(right.value, int) or abs(right.value) <= _SMALL)
-    if isinstance(op, ast.Pow):
-        return None if small else "_power_"
-    if isinstance(op, ast.LShift):
-        return None if small else "_shift_"
-    if isinstance(op, ast.Mult):
-        return "_repeat_" if _is_sequence(left) != _is_sequence(right) and not (small or _is_small_int(left)) else None
-    return None
-
-
-def _is_sequence(node: ast.expr) -> bool:
-    text = isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes))
-    return text or isinstance(node, (ast.List, ast.Tuple, ast.JoinedStr))
-
-
-def _is_small_int(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, int) and abs(node.value) <= _SMALL
-
-
-def _is_text_hook(call: ast.Call) -> bool:
-    return isinstance(call.func, ast.Name) and call.func.id in ("_repr_", "_string_")
-
-
-def _is_small(spec: ast.expr) -> bool:
-    """Whether a format spec is a literal whose numbers are short."""
-    parts = spec.values if isinstance(spec, ast.JoinedStr) else [spec]
-    digits = 0
-    for part in parts:
-        if not isinstance(part, ast.Constant):
-            return False
-        for character in str(part.value):
-            digits = digits + 1 if character.isdigit() else 0
-            if digits > _SMALL_WIDTH_DIGITS:
-                return False
-    return True
-
-
-def _as_function(body: list[ast.stmt]) -> list[ast.stmt]:
-    """Put the body of a module into a function whose names stay global, so that `return` can end it."""
-    names = sorted({"result", *_module_names(body)})
-    kept = [one for one in body if not isinstance(one, ast.Global)]
-    arguments = ast.arguments([], [], None, [], [], None, [])
-    main = ast.FunctionDef(name=MAIN, args=arguments, body=[ast.Global(names), *kept], decorator_list=[], returns=None)
-    main.type_params = []  # type: ignore[attr-defined, unused-ignore]
-    return [_at(body[0], main), _at(body[0], ast.Expr(_call(MAIN)))]
-
-
-def _module_names(body: list[ast.stmt]) -> set[str]:
-    """Return the names that these statements bind in their own scope."""
-    names: set[str] = set()
-    stack: list[tuple[ast.AST, bool]] = [(one, False) for one in body]
-    while stack:
-        node, in_comprehension = stack.pop()
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            names.add(node.name)
-            outside = [*node.decorator_list, *(node.bases if isinstance(node, ast.ClassDef) else node.args.defaults)]
-            stack.extend((one, in_comprehension) for one in outside)
-            continue
-        if isinstance(node, ast.Lambda):
-            continue
-        if isinstance(node, ast.NamedExpr):
-            names.add(node.target.id)
-        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load) and not in_comprehension:
-            names.add(node.id)
-        elif isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)) and node.name:
-            names.add(node.name)
-        elif isinstance(node, ast.MatchMapping) and node.rest:
-            names.add(node.rest)
-        inside = in_comprehension or isinstance(node, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp))
-        stack.extend((child, inside) for child in ast.iter_child_nodes(node))
-    return names
+        before.append(at(value, bind(hidden, value)))
+        return at(value, name_of(hidden))

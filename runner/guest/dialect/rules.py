@@ -10,7 +10,8 @@ Not here: how the accepted tree is changed (rewrite), what holds while the scrip
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from runner.guest.dialect.names import (
@@ -40,19 +41,23 @@ _PLAIN: tuple[type[ast.AST], ...] = (
     ast.expr_context, ast.boolop, ast.operator, ast.unaryop, ast.cmpop,
 )  # fmt: skip
 _KNOWN = {kind for base in _PLAIN for kind in (base, *base.__subclasses__())}
+_MISSING = FATAL_NAMES | BUILTIN_ADVICE.keys()
 _ASYNC: tuple[type[ast.AST], ...] = (ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await)
+_JUDGED = (ast.stmt, ast.expr, ast.arg, ast.keyword, ast.alias, ast.ExceptHandler, ast.withitem, ast.comprehension,
+           ast.match_case, ast.pattern)  # fmt: skip
 _SAME_BODY = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.Assign, ast.AnnAssign)
 _QUIET = (ast.expr_context, ast.boolop, ast.operator, ast.unaryop, ast.cmpop)
 
 
-def judge(tree: ast.Module, source: str, modules: Mapping[str, frozenset[str]]) -> tuple[Remark, ...]:
-    """Return every remark on the tree, in the order of the source.
+def judge(tree: ast.Module, source: str, modules: Mapping[str, frozenset[str]]) -> Rules:
+    """Walk the tree; the result has every remark on it, in the order of the source.
 
     `modules` are the importable modules with the names each of them offers.
     """
     rules = Rules(source, modules)
     rules.walk(tree)
-    return tuple(sorted(rules.remarks, key=lambda one: (one.line, one.column)))
+    rules.remarks.sort(key=lambda one: (one.line, one.column))
+    return rules
 
 
 class Rules:
@@ -62,14 +67,16 @@ class Rules:
         self.lines = source.split("\n")
         self.modules = modules
         self.remarks: list[Remark] = []
-        self.bound: frozenset[str] = frozenset()
-        self.methods: set[int] = set()
+        self.stored: Counter[str] = Counter()
+        """How often each name is bound, but for arguments."""
+        self.arguments: set[str] = set()
+        self.missing: list[ast.Name] = []
+        """Uses of names that Python has and the dialect has not: sound where the script binds the name itself."""
 
     def walk(self, tree: ast.Module) -> None:
         if not tree.body:
             self.remarks.append(remark("empty", 1, 1, ""))
             return
-        self.bound = frozenset(bound_names(tree))
         stack: list[tuple[ast.AST, int, int]] = [(tree, 0, 0)]
         while stack:
             node, around, depth = stack.pop()
@@ -78,7 +85,10 @@ class Rules:
                 return
             if not around & IN_ANNOTATION:
                 self.judge_node(node, around)
-            stack.extend((child, bits, depth + 1) for child, bits in children(node, around))
+            push_children(stack, node, around, depth + 1)
+        for use in self.missing:
+            if use.id not in self.stored and use.id not in self.arguments:
+                self.no_builtin(use)
 
     def judge_node(self, node: ast.AST, around: int) -> None:
         kind = type(node)
@@ -99,6 +109,18 @@ class Rules:
         column = len(data[:start].decode(errors="replace")) + 1
         self.remarks.append(remark(rule, line, column, data[start:end].decode(errors="replace"), *details))
 
+    def bind(self, node: ast.AST, name: str | None) -> None:
+        """Judge and count a name that the script binds."""
+        if name:
+            self.stored[name] += 1
+            self.name(node, name)
+
+    def no_builtin(self, node: ast.Name) -> None:
+        if node.id in FATAL_NAMES:
+            self.add("fatal-name", node, node.id)
+        else:
+            self.add("no-builtin", node, node.id, BUILTIN_ADVICE[node.id])
+
     def name(self, node: ast.AST, name: str | None) -> None:
         """Judge a name that the script binds or passes."""
         fault = identifier_fault(name) if name else None
@@ -113,8 +135,8 @@ class Rules:
         return line
 
 
-def children(node: ast.AST, around: int) -> Iterator[tuple[ast.AST, int]]:
-    """Yield each child with the bits of what surrounds it."""
+def push_children(stack: list[tuple[ast.AST, int, int]], node: ast.AST, around: int, depth: int) -> None:
+    """Put each child on the stack with the bits of what surrounds it."""
     inner = around if isinstance(node, _SAME_BODY) else around & ~IN_CLASS_BODY
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
         inner = IN_FUNCTION | around & IN_ANNOTATION
@@ -122,19 +144,24 @@ def children(node: ast.AST, around: int) -> Iterator[tuple[ast.AST, int]]:
         inner = IN_CLASS_BODY
     elif isinstance(node, (ast.For, ast.While)):
         inner = around & ~IN_FINALLY_OUTSIDE_LOOP
-    for field, value in ast.iter_fields(node):
-        if field == "body" and is_type_checking(node):
-            continue
-        bits = inner
-        if field in ("annotation", "returns"):
-            bits |= IN_ANNOTATION
-        elif field == "finalbody" and isinstance(node, ast.Try):
-            bits |= IN_FINALLY | IN_FINALLY_OUTSIDE_LOOP
-        elif field in ("decorator_list", "bases", "keywords", "args"):
-            bits = around & ~IN_CLASS_BODY  # these are evaluated outside of the function or class
-        for child in value if isinstance(value, list) else (value,):
-            if isinstance(child, ast.AST) and not isinstance(child, _QUIET):
-                yield child, bits
+    for field in node._fields:
+        value = getattr(node, field, None)
+        if isinstance(value, ast.AST):
+            if not isinstance(value, _QUIET):
+                stack.append((value, _bits(node, field, inner, around), depth))
+        elif isinstance(value, list) and value and not (field == "body" and is_type_checking(node)):
+            bits = _bits(node, field, inner, around)
+            stack.extend([(one, bits, depth) for one in value if isinstance(one, _JUDGED)])
+
+
+def _bits(node: ast.AST, field: str, inner: int, around: int) -> int:
+    if field in ("annotation", "returns"):
+        return inner | IN_ANNOTATION
+    if field == "finalbody" and isinstance(node, ast.Try):
+        return inner | IN_FINALLY | IN_FINALLY_OUTSIDE_LOOP
+    if field in ("decorator_list", "bases", "keywords", "args"):
+        return around & ~IN_CLASS_BODY  # these are evaluated outside of the function or class
+    return inner
 
 
 def is_type_checking(node: ast.AST) -> bool:
@@ -145,36 +172,19 @@ def is_type_checking(node: ast.AST) -> bool:
     return isinstance(node.test, (ast.Name, ast.Attribute)) and name == "TYPE_CHECKING"
 
 
-def bound_names(tree: ast.AST) -> Iterator[str]:
-    """Yield each name that the script binds anywhere: such a name is the script's own, even that of a built-in."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            yield node.id
-        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            yield node.name
-        elif isinstance(node, ast.arg):
-            yield node.arg
-        elif isinstance(node, ast.alias):
-            yield (node.asname or node.name).partition(".")[0]
-        elif isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)) and node.name:
-            yield node.name
-        elif isinstance(node, ast.MatchMapping) and node.rest:
-            yield node.rest
-
-
 def _name(rules: Rules, node: ast.Name, around: int) -> None:
     name = node.id
-    if name == "__name__" and isinstance(node.ctx, ast.Load):
+    loaded = isinstance(node.ctx, ast.Load)
+    if name == "__name__" and loaded:
         return
     if around & IN_CLASS_BODY and name.startswith("__") and (name in CLASS_CONSTANTS or name in METHOD_DUNDERS):
         return  # judged with the assignment that it belongs to
-    rules.name(node, name)
-    if not isinstance(node.ctx, ast.Load) or name in rules.bound:
-        return
-    if name in FATAL_NAMES:
-        rules.add("fatal-name", node, name)
-    elif name in BUILTIN_ADVICE:
-        rules.add("no-builtin", node, name, BUILTIN_ADVICE[name])
+    if not loaded:
+        rules.bind(node, name)
+    elif name in _MISSING:
+        rules.missing.append(node)
+    elif name[0] == "_":
+        rules.name(node, name)
 
 
 def _assign(rules: Rules, node: ast.Assign, around: int) -> None:
@@ -226,12 +236,12 @@ def _function(rules: Rules, node: ast.FunctionDef, around: int) -> None:
         if not around & IN_CLASS_BODY or node.name not in METHOD_DUNDERS:
             rules.add("dunder-method", node, node.name)
     else:
-        rules.name(node, node.name)
+        rules.bind(node, node.name)
     _no_type_parameters(rules, node)
 
 
 def _class(rules: Rules, node: ast.ClassDef, around: int) -> None:
-    rules.name(node, node.name)
+    rules.bind(node, node.name)
     _no_type_parameters(rules, node)
     for keyword in node.keywords:
         if keyword.arg == "metaclass":
@@ -246,10 +256,11 @@ def _no_type_parameters(rules: Rules, node: ast.AST) -> None:
 
 
 def _handler(rules: Rules, node: ast.ExceptHandler, around: int) -> None:
-    rules.name(node, node.name)
+    rules.bind(node, node.name)
 
 
 def _argument(rules: Rules, node: ast.arg, around: int) -> None:
+    rules.arguments.add(node.arg)
     rules.name(node, node.arg)
 
 
@@ -259,15 +270,15 @@ def _keyword(rules: Rules, node: ast.keyword, around: int) -> None:
 
 def _scope(rules: Rules, node: ast.Global | ast.Nonlocal, around: int) -> None:
     for name in node.names:
-        rules.name(node, name)
+        rules.bind(node, name)
 
 
 def _capture(rules: Rules, node: ast.MatchAs | ast.MatchStar, around: int) -> None:
-    rules.name(node, node.name)
+    rules.bind(node, node.name)
 
 
 def _mapping_pattern(rules: Rules, node: ast.MatchMapping, around: int) -> None:
-    rules.name(node, node.rest)
+    rules.bind(node, node.rest)
 
 
 def _class_pattern(rules: Rules, node: ast.MatchClass, around: int) -> None:
@@ -295,7 +306,7 @@ def _comprehension(rules: Rules, node: ast.comprehension, around: int) -> None:
 def _import(rules: Rules, node: ast.Import, around: int) -> None:
     for alias in node.names:
         _module(rules, alias, alias.name)
-        rules.name(alias, alias.asname)
+        rules.bind(alias, alias.asname or alias.name.partition(".")[0])
 
 
 def _module(rules: Rules, node: ast.AST, name: str) -> bool:
@@ -317,7 +328,7 @@ def _import_from(rules: Rules, node: ast.ImportFrom, around: int) -> None:
         return
     offered = rules.modules[module]
     for alias in node.names:
-        rules.name(alias, alias.asname)
+        rules.bind(alias, alias.asname or alias.name)
         if alias.name == "*":
             rules.add("import-star", alias, module)
         elif alias.name not in offered and f"{module}.{alias.name}" not in rules.modules:

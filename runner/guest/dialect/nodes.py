@@ -1,0 +1,105 @@
+"""Build the small trees that the rewrite puts into a script.
+
+Each hook is called by a name of the form `_x_`, which no script can bind.
+
+Not here: where they are put (rewrite).
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import TypeVar
+
+# Constant exponents, shifts and counts up to this cannot make more than so many times the size of their base.
+_SMALL = 64
+# A literal width up to five digits costs at most 100 kB.
+_SMALL_WIDTH_DIGITS = 5
+
+Node = TypeVar("Node", bound=ast.AST)
+
+
+def at(old: ast.AST, new: Node) -> Node:
+    ast.copy_location(new, old)
+    for child in ast.iter_child_nodes(new):
+        if "lineno" in child._attributes and not hasattr(child, "lineno"):
+            at(new, child)
+    return new
+
+
+def name_of(name: str) -> ast.Name:
+    return ast.Name(name, ast.Load())
+
+
+def call(hook: str, *args: ast.expr) -> ast.Call:
+    return ast.Call(name_of(hook), list(args), [])
+
+
+def type_in(value: ast.expr, types: str) -> ast.Compare:
+    return ast.Compare(call("_type_", value), [ast.In()], [name_of(types)])
+
+
+def same(name: str, hook: str) -> ast.Compare:
+    return ast.Compare(name_of(name), [ast.Is()], [name_of(hook)])
+
+
+def bind(name: str, value: ast.expr) -> ast.Assign:
+    return ast.Assign([ast.Name(name, ast.Store())], value)
+
+
+def imported(alias: ast.alias) -> ast.expr:
+    # `import a.b` binds `a`, which has `b`; `import a.b as c` binds `a.b`.
+    return call("_import_", ast.Constant(alias.name if alias.asname else alias.name.partition(".")[0]))
+
+
+def end(node: ast.AST) -> ast.stmt:
+    return at(node, ast.Expr(call("_end_")))
+
+
+def fatal_handler(node: ast.AST) -> ast.ExceptHandler:
+    return at(node, ast.ExceptHandler(name_of("_Fatal_"), None, [end(node), at(node, ast.Raise(None, None))]))
+
+
+def annotation(node: ast.expr) -> ast.expr:
+    """Return a text, or the marker that dataclasses look for: an annotation is never evaluated."""
+    outer = node.value if isinstance(node, ast.Subscript) else node
+    name = outer.attr if isinstance(outer, ast.Attribute) else outer.id if isinstance(outer, ast.Name) else ""
+    marker = {"ClassVar": "_classvar_", "InitVar": "_initvar_", "KW_ONLY": "_kw_only_"}.get(name)
+    return at(node, name_of(marker) if marker else ast.Constant(ast.unparse(node)))
+
+
+def operator_hook(op: ast.operator, left: ast.expr, right: ast.expr) -> str | None:
+    small = isinstance(right, ast.Constant) and (not isinstance(right.value, int) or abs(right.value) <= _SMALL)
+    if isinstance(op, ast.Pow):
+        return None if small else "_power_"
+    if isinstance(op, ast.LShift):
+        return None if small else "_shift_"
+    if isinstance(op, ast.Mult):
+        return "_repeat_" if is_sequence(left) != is_sequence(right) and not (small or is_small_int(left)) else None
+    return None
+
+
+def is_sequence(node: ast.expr) -> bool:
+    text = isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes))
+    return text or isinstance(node, (ast.List, ast.Tuple, ast.JoinedStr))
+
+
+def is_small_int(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, int) and abs(node.value) <= _SMALL
+
+
+def is_text_hook(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Name) and call.func.id in ("_repr_", "_string_")
+
+
+def is_small_spec(spec: ast.expr) -> bool:
+    """Whether a format spec is a literal whose numbers are short."""
+    parts = spec.values if isinstance(spec, ast.JoinedStr) else [spec]
+    digits = 0
+    for part in parts:
+        if not isinstance(part, ast.Constant):
+            return False
+        for character in str(part.value):
+            digits = digits + 1 if character.isdigit() else 0
+            if digits > _SMALL_WIDTH_DIGITS:
+                return False
+    return True
