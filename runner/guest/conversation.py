@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from runner.guest.errors import Cancelled, LimitReached, SpawnError, outcome_error
 from runner.guest.pipe import Pipe
 from runner.guest.wire import (
-    HEADER_BYTES,
     OK,
     Answer,
     Cancel,
@@ -30,6 +29,7 @@ from runner.guest.wire import (
     WireError,
     decode_host,
     encode_guest,
+    payload_bytes,
 )
 
 SCRIPT_FILENAME = "<script>"
@@ -81,7 +81,7 @@ class Conversation:
             raise self._beyond_limit(agent, label)
         n = len(self._asked) + 1
         frame = encode_guest(Spawn(n, agent, inputs, scopes, timeout, label, script_line()))
-        if len(frame) - HEADER_BYTES > self.frame_bytes:
+        if payload_bytes(frame) > self.frame_bytes:
             raise OverflowError(len(frame))
         self._asked.append((agent, label))
         self.pipe.say(frame)
@@ -114,7 +114,7 @@ class Conversation:
             self.pipe.say(encode_guest(Output(text[begin - size : begin], {}, line)))
         last = text[(len(text) - 1) // size * size :] if text else text
         frame = encode_guest(Output(last, fields, line))
-        if len(frame) - HEADER_BYTES > self.frame_bytes:
+        if payload_bytes(frame) > self.frame_bytes:
             raise OverflowError(len(frame))
         self.pipe.say(frame)
 

@@ -16,7 +16,7 @@ from runner.guest.conversation import SCRIPT_FILENAME, Conversation, script_line
 from runner.guest.exits import EXIT_DONE, EXIT_MEMORY
 from runner.guest.pipe import leave
 from runner.guest.values import NotJson, TooLarge, plain_text, require_exact
-from runner.guest.wire import HEADER_BYTES, MAX_NAME_CHARS, MAX_TRACE, Finished, Json, ScriptError, encode_guest
+from runner.guest.wire import MAX_NAME_CHARS, MAX_TRACE, Finished, Json, ScriptError, encode_guest, payload_bytes
 
 # A message is shown to a model: more than this hides what matters.
 _MESSAGE_CHARS = 4_000
@@ -77,7 +77,7 @@ def done(conversation: Conversation, result: Json) -> Finished:
     try:
         require_exact(result, "result", conversation.frame_bytes // 2)
         ending = Finished(ok=True, result=result)
-        if len(encode_guest(ending)) - HEADER_BYTES > conversation.frame_bytes:
+        if payload_bytes(encode_guest(ending)) > conversation.frame_bytes:
             return limited("result")
         return ending
     except TooLarge:

@@ -1,0 +1,50 @@
+"""Frames: a length before each payload, and the reader that cuts a stream into payloads again."""
+
+from __future__ import annotations
+
+from runner.guest.wire.messages import MAX_FRAME_BYTES, WireError
+
+HEADER_BYTES = 4
+
+
+def frame(payload: bytes) -> bytes:
+    """Put the length before a payload."""
+    return len(payload).to_bytes(HEADER_BYTES, "big") + payload
+
+
+class FrameReader:
+    """Cut a byte stream into payloads. Keeps at most one frame of `limit` bytes."""
+
+    __slots__ = ("_buffer", "limit", "total")
+
+    def __init__(self, limit: int = MAX_FRAME_BYTES) -> None:
+        self._buffer = bytearray()
+        self.limit = limit
+        self.total = 0
+
+    @property
+    def midway(self) -> bool:
+        """True when the stream stands inside a frame: an end of file now is a half frame."""
+        return bool(self._buffer)
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the payloads that `data` completes. Raises WireError at an oversized or empty frame."""
+        self._buffer += data
+        self.total += len(data)
+        payloads: list[bytes] = []
+        buffer, position, end = self._buffer, 0, len(self._buffer)
+        while end - position >= HEADER_BYTES:
+            size = int.from_bytes(buffer[position : position + HEADER_BYTES], "big")
+            if not 0 < size <= self.limit:
+                raise WireError(f"a frame of {size} bytes; between 1 and {self.limit} are allowed")
+            if end - position - HEADER_BYTES < size:
+                break
+            position += HEADER_BYTES + size
+            payloads.append(bytes(buffer[position - size : position]))
+        del buffer[:position]
+        return payloads
+
+
+def payload_bytes(framed: bytes) -> int:
+    """Return how many bytes of a whole frame count against a frame limit."""
+    return len(framed) - HEADER_BYTES
