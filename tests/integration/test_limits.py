@@ -6,7 +6,7 @@ import pytest
 
 from runner.errors import ExitCode
 from runner.models import RunState
-from tests.runs import policy_of, run_script
+from tests.runs import agent, policy_of, run_script
 
 SWALLOWS = """
 while True:
@@ -65,7 +65,7 @@ LIMITS = [
 @pytest.mark.parametrize("row", LIMITS, ids=lambda row: row[0])
 async def test_a_script_that_reaches_a_limit_ends_there(tmp_path, sandbox, row):
     _, source, limits, kind, message = row
-    ran = await run_script(tmp_path, source, policy=policy_of(limits=limits), sandbox=sandbox)
+    ran = await run_script(tmp_path, source, policy=policy_of(limits=limits, agents={"echo": agent("echo")}), sandbox=sandbox)
 
     assert ran.result.error is not None, ran.result
     assert (ran.result.state, ran.result.error.kind) == (RunState.LIMIT, kind)
