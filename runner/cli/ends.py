@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from runner.errors import ExitCode, RunnerError, UsageError
+from runner.errors import ExitCode, RunnerError, StoreError, UsageError
 
 
 def guarded(act: Callable[[], int], args: Sequence[str]) -> int:
@@ -95,15 +95,14 @@ def _crash_file(error: Exception) -> Path | None:
     """Write the traceback beside the store, readable by its owner alone; None when that is impossible too."""
     import traceback
 
-    try:
-        from runner.journal import default_home
+    from runner.journal import home_folder, private_folder
 
-        folder = default_home() / "crashes"
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = folder / f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.txt"
+    try:
+        folder = private_folder(home_folder() / "crashes")
+        path = folder / f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}-{time.monotonic_ns()}.txt"
         number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write("".join(traceback.format_exception(error)))
-    except (OSError, ImportError):
+    except (OSError, StoreError):
         return None
     return path

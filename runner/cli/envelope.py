@@ -73,7 +73,7 @@ def next_command(state: RunState, *, run: str, path: str = "", policy: str = "")
     `path` is the script's file, "" or "-" where there is none to ask about again.
     """
     if state is RunState.REJECTED and path not in ("", "-"):
-        return f"runner check {quoted(path)}" + (f" --policy {quoted(policy)}" if policy else "")
+        return f"runner check {quoted(path)}" + (f" --policy {quoted(policy)}" if policy else "") + " --format model"
     if state is RunState.CRASHED:
         return "runner doctor"
     if state in (RunState.RUNNING, RunState.WAITING):

@@ -26,13 +26,13 @@ def chosen_policy(policy: Path | None, script: str) -> Path:
 
     if policy is not None:
         return policy
-    found = find_policy(Path.cwd() / "stdin" if script == "-" else Path(script))
+    found = find_policy(None if script == "-" else Path(script))
     if found is None:
         raise UsageError(
             "no policy: neither --policy nor RUNNER_POLICY is given, and no runner.yaml stands above the script",
             hint="`runner init` writes one, with an agent and a script that run at once",
         )
-    return Path(found)
+    return found
 
 
 def check(

@@ -61,12 +61,12 @@ def envelope_of(text: str) -> dict[str, object]:
 
 
 def test_the_result_alone_is_on_stdout_and_the_store_tells_the_run(tmp_path, policy):
-    source = "print('half \x1b[31mway')\na = spawn('echo', {'say': 'é'})\nb = spawn('echo', {'say': [2]})\n"
+    source = "print('half \\x1b[31mway')\na = spawn('echo', {'say': 'é'})\nb = spawn('echo', {'say': 2})\n"
     script = written(tmp_path, source + "result = gather([a, b])\n", "two.py")
     ran = cli("run", script, "--policy", policy, "--sandbox", "process", "--inputs", '{"q": 1}')
 
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout == '[{"said":"é"},{"said":[2]}]\n'
+    assert ran.stdout == '[{"said":"é"},{"said":2}]\n'
     assert "| half way" in ran.stderr.splitlines()
     assert "\x1b" not in ran.stderr
     assert "  agent echo: 2 ok" in ran.stderr.splitlines()
@@ -118,7 +118,7 @@ def test_a_failed_script_shows_its_line_and_stdout_stays_empty(tmp_path, policy)
 
 
 def test_a_run_with_failed_spawns_says_so_last(tmp_path, policy):
-    source = "name = 'no' + 'body'\nresult = gather([spawn('echo'), spawn(name, label='x')], on_error='none')\n"
+    source = "name = 'no' + 'body'\nresult = gather([spawn('echo', {}), spawn(name, label='x')], on_error='none')\n"
     script = written(tmp_path, source)
     ran = cli("run", script, "--policy", policy, "--sandbox", "process")
 
@@ -139,7 +139,7 @@ BAD = [
     ("no inputs file", GOOD, ["--inputs", "@nowhere.json"], 2, 'inputs file "nowhere.json" cannot be read'),
     ("no policy file", GOOD, ["--policy", "nowhere.yaml"], 2, "nowhere.yaml"),
     ("no such sandbox", GOOD, ["--sandbox", "vm"], 2, "'vm'"),
-    ("a policy that is no YAML", GOOD, ["--policy", "torn.yaml"], 2, "torn.yaml:2: "),
+    ("a policy that is no YAML", GOOD, ["--policy", "torn.yaml"], 2, "torn.yaml:3: "),
     ("a policy that contradicts itself", GOOD, ["--policy", "odd.yaml"], 2, "odd.yaml:"),
     ("empty", b"", [], 3, ""),
     ("no UTF-8", b"result = '\xff'\n", [], 3, ""),

@@ -186,7 +186,7 @@ def test_every_error_class_is_shown_with_its_hint():
     ("state", "command"),
     [
         (RunState.DONE, f"runner show {RUN}"),
-        (RunState.REJECTED, "runner check 'my script.py' --policy p.yaml"),
+        (RunState.REJECTED, "runner check 'my script.py' --policy p.yaml --format model"),
         (RunState.CRASHED, "runner doctor"),
         (RunState.RUNNING, f"runner watch {RUN}"),
         (RunState.INTERRUPTED, f"runner show {RUN}"),
