@@ -18,6 +18,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from runner.agents import AgentError
+
 from .stdlib_source import Source, module_names, sources, texts
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -294,13 +296,17 @@ def blast_radius(inputs: dict[str, Any]) -> dict[str, Any]:
     module = inputs["module"]
     users: dict[str, set[str]] = {}
     heirs: set[str] = set()
+    unread: list[str] = []
     # Only a file with such a line is worth its parsing: a package has many files, and few import any one module.
     importing = re.compile(rf"^\s*(import|from)\b.*\b{re.escape(module)}\b", re.MULTILINE)
     for importer in inputs["importers"]:
-        for _, text in texts(importer):
-            if not importing.search(text):
-                continue
-            used, inherited = _uses(ast.parse(text), module)
+        try:
+            files = [_uses(ast.parse(text), module) for _, text in texts(importer) if importing.search(text)]
+        except (AgentError, SyntaxError):
+            # One module that cannot be read is no reason to say nothing of all the others.
+            unread.append(importer)
+            continue
+        for used, inherited in files:
             for name in used:
                 users.setdefault(name, set()).add(importer)
             if inherited:
@@ -314,6 +320,7 @@ def blast_radius(inputs: dict[str, Any]) -> dict[str, Any]:
         "private": [{"name": name, "by": sorted(users[name])[:5]} for name in private[:8]],
         "private_users": len({user for name in private for user in users[name]}),
         "heirs": sorted(heirs)[:12],
+        "unread": unread,
     }
 
 

@@ -65,11 +65,12 @@ def test_what_is_no_source_of_the_library_is_refused_in_words(module: str, messa
 
 
 def test_blast_radius_finds_private_names_and_heirs() -> None:
-    found = of_demo("blast_radius")({"module": "enum", "importers": ["re", "ssl", "this"]})
+    found = of_demo("blast_radius")({"module": "enum", "importers": ["re", "ssl", "this", "pydoc_data"]})
 
     assert isinstance(found, dict)
     assert found["private"] == [{"name": "_simple_enum", "by": ["re", "ssl"]}]
     assert found["heirs"] == ["ssl"]
+    assert found["unread"] == ["pydoc_data"]
 
 
 def test_dissect_finds_lines_that_stand_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

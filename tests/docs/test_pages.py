@@ -75,7 +75,7 @@ def test_what_init_writes_runs_at_once(tmp_path: Path) -> None:
 
 def test_a_run_of_the_readme_puts_json_into_the_file_and_nothing_on_stdout(tmp_path: Path) -> None:
     command = next(line for line in README.splitlines() if line.startswith("runner run examples/"))
-    done = called(command.replace("> hardest.json", f"> {tmp_path}/hardest.json"), ROOT)
+    done = called(command.replace("> found.json", f"> {tmp_path}/found.json"), ROOT)
 
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
