@@ -79,7 +79,7 @@ def test_a_run_of_the_readme_puts_json_into_the_file_and_nothing_on_stdout(tmp_p
 
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
-    assert '"hardest"' in (tmp_path / "hardest.json").read_text()
+    assert '"hardest"' in (tmp_path / "found.json").read_text()
 
 
 def test_the_exit_codes_of_the_readme_are_those_of_the_code() -> None:
