@@ -36,8 +36,13 @@ _MAIN = '''"""Where a guest begins. The digest is that of the sources of this di
 DIGEST = "{digest}"
 
 if __name__ == "__main__":
+    import gc
+
+    # What is imported stays: looking through it for garbage costs 5 of 70 ms.
+    gc.disable()
     from runner.guest.__main__ import main
 
+    gc.enable()
     main(DIGEST)
 '''
 _PACKAGE = '"""Inside a sandbox there is only `runner.guest`."""\n'

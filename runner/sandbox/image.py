@@ -1,8 +1,9 @@
 """Make the image that Docker guests start from: on this machine, in a second, without a registry.
 
-The image is one layer, written by `rootfs`, with a configuration of our own and fixed times: equal
-inputs give an equal image id. It is tagged `runner-guest:<key>` by what it was made from, so one that
-is up to date is found with one question to the engine and never made twice.
+The image has two layers, the interpreter and the bundle, written by `rootfs`, with a configuration of our
+own and fixed times: equal inputs give an equal image id, and images of several versions of runner share
+the big layer. It is tagged `runner-guest:<key>` by what it was made from, so one that is up to date is
+found with one question to the engine and never made twice.
 
 Not here: starting containers (docker).
 """
@@ -16,7 +17,7 @@ import platform
 import sys
 import tarfile
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,14 @@ from runner.errors import SandboxUnavailable
 from runner.models import MIB
 from runner.sandbox.bundle import PYTHON_FLAGS, bundle_digest
 from runner.sandbox.engine_api import Engine
-from runner.sandbox.rootfs import GUEST_FOLDER, PYTHON_PATH, interpreter_stamp, write_root, write_tar
+from runner.sandbox.rootfs import (
+    GUEST_FOLDER,
+    PYTHON_PATH,
+    interpreter_stamp,
+    write_guest,
+    write_interpreter,
+    write_tar,
+)
 
 REPOSITORY = "runner-guest"
 BUNDLE_LABEL = "runner.bundle"
@@ -81,16 +89,15 @@ async def build_image(engine: Engine, progress: Progress | None = None) -> Image
     tag = image_tag()
     with tempfile.TemporaryDirectory(prefix="runner-image-") as folder:
         tell(f"building the guest image from Python {platform.python_version()}")
-        layer = Path(folder) / "layer.tar"
-        await asyncio.to_thread(_write_layer, Path(folder) / "root", layer)
-        size = layer.stat().st_size
+        layers = await asyncio.to_thread(_write_layers, Path(folder))
+        size = sum(layer.size for layer in layers)
         if size > MAX_IMAGE_BYTES:
             raise SandboxUnavailable(
                 f"the guest image would take {size // MIB} MiB, and {MAX_IMAGE_BYTES // MIB} are allowed",
                 hint="use a Python built without debug information",
             )
         tell(f"loading {size / MIB:.1f} MiB into the docker engine")
-        await engine.load(_archive(layer, size, tag))
+        await engine.load(_archive(layers, tag))
     facts = await find_image(engine, tag)
     if facts is None:
         raise SandboxUnavailable("the docker engine took the guest image and does not have it", hint="see its log")
@@ -103,14 +110,28 @@ def image_tag() -> str:
     return f"{REPOSITORY}:{key[:12]}"
 
 
-def _write_layer(root: Path, layer: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class Layer:
+    path: Path
+    size: int
+    digest: str
+
+
+def _write_layers(folder: Path) -> list[Layer]:
+    return [_write_layer(folder / "interpreter", write_interpreter), _write_layer(folder / "guest", write_guest)]
+
+
+def _write_layer(root: Path, write: Callable[[Path], None]) -> Layer:
     root.mkdir()
-    write_root(root)
-    with layer.open("wb") as stream:
+    write(root)
+    path = root.with_suffix(".tar")
+    with path.open("w+b") as stream:
         write_tar(root, stream)
+        stream.seek(0)
+        return Layer(path, path.stat().st_size, hashlib.file_digest(stream, "sha256").hexdigest())
 
 
-def image_config(layer_digest: str) -> bytes:
+def image_config(layer_digests: Sequence[str]) -> bytes:
     """Return the image's configuration (Docker image specification v1.2): its sha256 is the image id."""
     config = {
         "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
@@ -122,26 +143,26 @@ def image_config(layer_digest: str) -> bytes:
             "Cmd": list(COMMAND),
             "Labels": {BUNDLE_LABEL: bundle_digest(), PYTHON_LABEL: sys.version.split()[0]},
         },
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer_digest}"]},
-        "history": [{"created": "1970-01-01T00:00:00Z", "created_by": "runner image build"}],
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}" for digest in layer_digests]},
+        "history": [{"created": "1970-01-01T00:00:00Z", "created_by": "runner image build"} for _ in layer_digests],
     }
     return json.dumps(config, sort_keys=True, separators=(",", ":")).encode()
 
 
-async def _archive(layer: Path, size: int, tag: str) -> AsyncIterator[bytes]:
-    """Yield a `docker save` archive of one image: its manifest, its configuration, its layer."""
-    with layer.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    config = image_config(digest)
+async def _archive(layers: list[Layer], tag: str) -> AsyncIterator[bytes]:
+    """Yield a `docker save` archive of one image: its configuration, its manifest, its layers."""
+    config = image_config([layer.digest for layer in layers])
     name = f"{hashlib.sha256(config).hexdigest()}.json"
-    manifest = json.dumps([{"Config": name, "RepoTags": [tag], "Layers": [f"{digest}/layer.tar"]}]).encode()
+    paths = [f"{layer.digest}/layer.tar" for layer in layers]
     yield _entry(name, config)
-    yield _entry("manifest.json", manifest)
-    yield _header(f"{digest}/layer.tar", size)
-    with layer.open("rb") as stream:
-        while piece := stream.read(_PIECE):
-            yield piece
-    yield bytes(-size % tarfile.BLOCKSIZE + 2 * tarfile.BLOCKSIZE)
+    yield _entry("manifest.json", json.dumps([{"Config": name, "RepoTags": [tag], "Layers": paths}]).encode())
+    for layer, path in zip(layers, paths, strict=True):
+        yield _header(path, layer.size)
+        with layer.path.open("rb") as stream:
+            while piece := stream.read(_PIECE):
+                yield piece
+        yield bytes(-layer.size % tarfile.BLOCKSIZE)
+    yield bytes(2 * tarfile.BLOCKSIZE)
 
 
 def _header(name: str, size: int) -> bytes:

@@ -37,7 +37,7 @@ from runner.sandbox.bundle import (
     write_bundle,
 )
 
-RECIPE = 1
+RECIPE = 3
 """Raised whenever this module puts other files into an image: part of the image's tag."""
 
 GUEST_FOLDER = "/guest"
@@ -68,9 +68,13 @@ for name in names:
         __import__(name)
     except ImportError:
         pass
-files = {name: getattr(module, "__file__", None) for name, module in sys.modules.items() if name != "__main__"}
-import os, sysconfig
-json.dump([os.path.dirname(os.__file__), sys.platlibdir, files], sys.stdout)
+import os
+folder = os.path.dirname(os.__file__)
+files = [getattr(module, "__file__", None) for name, module in sys.modules.items() if name != "__main__"]
+# A module may have put another in its place, as collections.abc does: its own file is needed all the same.
+stems = [os.path.join(folder, *name.split(".")) for name in sys.modules]
+files += [path for stem in stems for path in (stem + ".py", stem + "/__init__.py") if os.path.isfile(path)]
+json.dump([folder, sys.platlibdir, files], sys.stdout)
 """
 
 
@@ -83,8 +87,8 @@ class StandardLibrary:
     extensions: tuple[Path, ...]
 
 
-def write_root(root: Path) -> None:
-    """Write a guest's whole file system into this empty folder. Takes about a second.
+def write_interpreter(root: Path) -> None:
+    """Write the interpreter and what it needs into this empty folder. Takes about a second.
 
     Raises SandboxUnavailable: a part of the interpreter cannot be found.
     """
@@ -96,6 +100,10 @@ def write_root(root: Path) -> None:
     (root / "usr/bin/python3").symlink_to(PurePosixPath(PYTHON_PATH).name)
     for inside, source in _shared_libraries([python, *library.extensions]).items():
         _copy(source, root / inside.lstrip("/"), 0o755)
+
+
+def write_guest(root: Path) -> None:
+    """Write the bundle into this empty folder, where `GUEST_FOLDER` says."""
     guest = root / GUEST_FOLDER.lstrip("/")
     guest.mkdir()
     write_bundle(guest, bundle_digest())
@@ -147,7 +155,7 @@ def _standard_library() -> StandardLibrary:
         check=True,
     )
     folder, platlibdir, files = json.loads(child.stdout)
-    found = {Path(file) for file in files.values() if file}
+    found = {Path(file) for file in files if file}
     found |= set(Path(folder, "encodings").glob("*.py"))
     found.add(Path(folder, "os.py"))
     return StandardLibrary(
