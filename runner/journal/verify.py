@@ -74,7 +74,9 @@ def _check_run(connection: sqlite3.Connection, run: str, heads: Heads) -> None:
         (run,),
     ):
         expected += 1
-        if row[0] != expected:
+        if row[0] < expected:
+            raise _broken(run, row[0], "is one too many: the first has number 1")
+        if row[0] > expected:
             raise _broken(run, expected, "is missing")
         if ended:
             raise _broken(run, expected, "was added after the run's end")
