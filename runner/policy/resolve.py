@@ -43,7 +43,7 @@ def resolve(source: Source, *, folder: FolderPath, name: str, read_file: ReadFil
     """Return the policy. Raises PolicyError that tells every problem found."""
     fields = _validated(source)
     problems: list[Problem] = []
-    limits = replace(Limits(), **_written_limits(fields.limits))
+    limits = _limits(fields.limits)
     problems += _contradictions(fields, limits, source)
     imports = _imports(fields.imports, source, problems)
     agents = {}
@@ -75,8 +75,12 @@ def _validated(source: Source) -> PolicyFields:
         refuse(problems)
 
 
-def _written_limits(fields: LimitsFields) -> dict[str, Any]:
-    return {_LIMITS[key]: value for key, value in fields if value is not None}
+def _limits(fields: LimitsFields) -> Limits:
+    written = {_LIMITS[key]: value for key, value in fields if value is not None}
+    limits = replace(Limits(), **written)
+    if fields.frame is not None:
+        return limits
+    return replace(limits, frame_bytes=min(limits.frame_bytes, limits.bytes_in, limits.bytes_out))
 
 
 def _contradictions(fields: PolicyFields, limits: Limits, source: Source) -> Iterator[Problem]:
