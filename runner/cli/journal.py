@@ -60,7 +60,8 @@ def _shown(value: Any) -> str:
     from runner.cli.text import clean, json_text
 
     text = value if isinstance(value, str) else json_text(value, indent=False)
-    return clean(text, limit=80)
+    # Twelve digits tell digests apart for a person; --json has them whole.
+    return text[:12] if len(text) == 64 and text.isalnum() else clean(text, limit=80)
 
 
 def _time(at_us: int) -> str:

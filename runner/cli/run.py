@@ -70,14 +70,15 @@ def run(
     view = QuietView() if quiet else chosen_view()
     result = asyncio.run(drive(submission, view))
     words = {"path": script, "policy": str(policy or "")}
-    if not quiet:
-        then = next_command(result.state, run=result.run, **words)
-        for line in summary(result, view.board, submission.script, next_command=then):
-            say(line)
+    # The result first: in a terminal the summary's last line is then the last that is seen.
     if json:
         put_json(of_result(result, **words))
     elif result.state is RunState.DONE:
         put_json(result.result)
+    if not quiet:
+        then = next_command(result.state, run=result.run, **words)
+        for line in summary(result, view.board, submission.script, next_command=then):
+            say(line)
     return int(result.exit_code)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from runner.cli.board import AgentCount
 from runner.cli.plain import output_lines
-from runner.cli.summary import agent_lines, error_story, failed_line, finding_lines, indented, usage_lines
+from runner.cli.summary import agent_lines, ended_in, error_story, failed_line, finding_lines, indented, usage_lines
 from runner.cli.text import clean, clean_block, columns, json_text, moment, plural, seconds
 from runner.events import RunView, SpawnView
 from runner.guest.wire import OK
@@ -72,7 +72,7 @@ def _head(view: RunView, now: float) -> str:
         return f"{state} for a sandbox, for {seconds(now - view.submitted_at)}"
     if view.state is RunState.INTERRUPTED:
         return f"{state}: its host is gone; it was last heard of at {moment(view.seen_at, now=now)}"
-    return f"{state} in {seconds(view.usage.wall_seconds)}"
+    return f"run {view.run}: {ended_in(view.state, view.usage)}"
 
 
 def waiting_lines(view: RunView, now: float) -> list[str]:

@@ -20,12 +20,17 @@ def summary(result: RunResult, board: Board, script: Script, *, next_command: st
     lines = [*finding_lines(result.findings, script)]
     if result.error is not None:
         lines += error_story(result.error, result.state, script)
-    lines.append(f"{result.state} in {seconds(result.usage.wall_seconds)}: run {result.run}")
+    lines.append(f"{ended_in(result.state, result.usage)}: run {result.run}")
     lines += indented(agent_lines(board.agents))
     lines += indented(usage_lines(result.usage, result.state))
     lines.append(f"next: {next_command}")
     last = failed_line(result.spawns)
     return [*lines, last] if last else lines
+
+
+def ended_in(state: RunState, usage: Usage) -> str:
+    """Return the state, and how long the script ran if it did."""
+    return f"{state} in {seconds(usage.wall_seconds)}" if usage.wall_seconds else str(state)
 
 
 def usage_lines(usage: Usage, state: RunState) -> list[str]:

@@ -42,13 +42,13 @@ def watch(
             shown.close()
         submitted = next(runner.events(found)).content()
     script = Script(view.script, str(submitted.get("script", "")).encode("utf-8", "replace"))
-    then = next_command(view.state, run=found)
-    for line in summary(result_of(view), shown.board, script, next_command=then):
-        say(line)
     if json:
         put_json(of_view(view))
     elif view.state is RunState.DONE:
         put_json(view.result)
+    then = next_command(view.state, run=found)
+    for line in summary(result_of(view), shown.board, script, next_command=then):
+        say(line)
     return int(ended_code(view.state) or ExitCode.DEFECT)
 
 

@@ -218,7 +218,7 @@ def test_the_summary_of_a_rejected_script_is_its_findings_and_no_repetition_of_t
     assert lines == [
         'vendors:3:5: error import: module "os" is not allowed',
         "  fix: gather it",
-        f"rejected in 0 ms: run {RUN}",
+        f"rejected: run {RUN}",
         "next: runner check v.py",
     ]
 
