@@ -60,7 +60,7 @@ test: $(VENV)/.dev engine ## Run the tests, those in Docker included
 check: $(VENV)/.dev ## Lint, types, and who may import whom
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 bench: $(VENV)/.dev engine ## Measure; a table here, JSON in build/bench.json
 	@mkdir -p build
