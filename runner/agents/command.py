@@ -22,12 +22,13 @@ from runner.errors import AgentFault, PolicyError
 from runner.guest.wire import WireError, loads
 from runner.models import Json, OutcomeKind
 from runner.policy.model import AgentEntry, Reference
+from runner.policy.references import redact
 from runner.seams import Call
 
 ReadReference = Callable[[Reference], str]
 
 # A shorter value is found in outputs by chance.
-_SHORTEST_GUARDED_BYTES = 8
+_SHORTEST_GUARDED_CHARS = 8
 
 
 def build(entry: AgentEntry, *, folder: Path, read_reference: ReadReference | None) -> CommandAgent:
@@ -65,7 +66,7 @@ class CommandAgent:
 
     async def run(self, call: Call) -> Json:
         env = await self._environment()
-        guarded = [env[name].encode() for name, value in self._env.items() if isinstance(value, Reference)]
+        guarded = [env[name] for name, value in self._env.items() if isinstance(value, Reference)]
         attempt = _Attempt(self._name, call.output_bytes, guarded)
         try:
             attempt.program = self._launcher.start(self._argv, env, cwd=None, on_output=attempt.take)
@@ -105,7 +106,7 @@ class CommandAgent:
 class _Attempt:
     """What came back from one program so far."""
 
-    def __init__(self, name: str, limit: int, guarded: list[bytes]) -> None:
+    def __init__(self, name: str, limit: int, guarded: list[str]) -> None:
         self.program: Program
         self._name = name
         self._limit = limit
@@ -140,7 +141,7 @@ class _Attempt:
         except (UnicodeDecodeError, WireError) as error:
             why = f"{error}" if self._output else "it wrote nothing"
             raise faults.no_json(self._name, f"stdout: {why}\nstderr: {self._errors()}") from None
-        if any(self._repeats(value, text) for value in self._guarded):
+        if any(self._repeats(guarded, text) for guarded in self._guarded):
             raise AgentFault(
                 OutcomeKind.INVALID_OUTPUT,
                 f'agent "{self._name}" returned a value that its policy keeps by reference',
@@ -148,16 +149,12 @@ class _Attempt:
             )
         return value
 
-    def _repeats(self, guarded: bytes, text: str) -> bool:
-        if len(guarded) < _SHORTEST_GUARDED_BYTES:
-            return False
-        value = guarded.decode("utf-8", "replace")
-        written = (value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1])
-        return any(form in text for form in written)
+    def _repeats(self, value: str, text: str) -> bool:
+        """True when an output holds a referenced value, plain or encoded in a usual way."""
+        return len(value) >= _SHORTEST_GUARDED_CHARS and redact(text, [value]) != text
 
     def _errors(self) -> str:
-        written = faults.redact(bytes(self.program.errors), self._guarded, cut=self.program.errors_cut)
-        return faults.detail(written.decode("utf-8", "replace"))
+        return faults.errors_of(bytes(self.program.errors), self._guarded, cut=self.program.errors_cut)
 
 
 def _stdin(inputs: Json) -> bytes:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from runner.agents import AgentError
 from runner.errors import AgentFault
 from runner.models import OutcomeKind
+from runner.policy.references import redact
 
 # The end of a traceback names the cause; 4 KiB hold some 40 lines of it.
 DETAIL_BYTES = 4096
@@ -20,7 +21,6 @@ MESSAGE_CHARS = 1_000
 
 # All but tab and line feed: C0, DEL, C1, the bidi controls, and surrogates, which cannot be written.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_REDACTED = b"[redacted]"
 
 
 def plain(text: str) -> str:
@@ -33,17 +33,16 @@ def detail(text: str) -> str:
     return plain(text)[-DETAIL_BYTES:].strip()
 
 
-def redact(written: bytes, values: Iterable[bytes], *, cut: bool = False) -> bytes:
-    """Return what was written without these values. `cut` says that its beginning is missing.
+def errors_of(written: bytes, values: Sequence[str], *, cut: bool) -> str:
+    """Return what a program wrote to stderr, as a detail may hold it, without these values.
 
-    A value of which only the end is left at the cut is removed too.
+    `cut` says that the beginning of what it wrote is missing: a value of which only the end is left goes too.
     """
-    for value in sorted(filter(None, values), key=len, reverse=True):
-        if cut:
+    if cut:
+        for value in map(str.encode, values):
             left = next((n for n in range(len(value) - 1, 0, -1) if written.startswith(value[-n:])), 0)
             written = written[left:]
-        written = written.replace(value, _REDACTED)
-    return written
+    return detail(redact(written.decode("utf-8", "replace"), values))
 
 
 def raised(agent: str, error: BaseException) -> AgentFault:

@@ -7,8 +7,8 @@ at every depth. Beyond the standard, because "any" and a literal must be sayable
 `true` evaluates all below it, and so do `const` and `enum` (the author wrote the whole value down). `{}` evaluates
 nothing below.
 
-A schema is compiled once into closures. Each answers, for a value that is *valid*, with a mask: None, all of
-it; or a dict from key or index to the mask of that part, without what nothing evaluates.
+A schema (draft 2020-12) is compiled once into closures. Each answers, for a value that is *valid*, with a mask:
+None, all of it; or a dict from key or index to the mask of that part, without what nothing evaluates.
 
 Refused, because what they evaluate cannot be told here: $dynamicRef, $recursiveRef, references that leave the
 schema, `$id` inside it, and a schema that refers to itself without going deeper.
@@ -29,8 +29,6 @@ Mask = Union[dict[Any, "Mask"], None]
 MaskOf = Callable[[Json], Mask]
 Holds = Callable[[Json], bool]
 
-# Beside $ref these drafts ignore every other keyword.
-_LONELY_REF = ("draft-03", "draft-04", "draft-06", "draft-07")
 _UNSUPPORTED = ("$dynamicRef", "$recursiveRef")
 
 
@@ -65,8 +63,6 @@ class _Compiler:
         self._nodes: dict[str, _Node] = {}
         self._beside: dict[str, list[str]] = {}
         self._validators: jsonschema_rs.ValidatorMap | None = None
-        dialect = root.get("$schema", "") if isinstance(root, dict) else ""
-        self._lonely_ref = any(draft in dialect for draft in _LONELY_REF)
 
     def node(self, schema: Json, at: str) -> _Node:
         """Return the node of the subschema at a pointer, compiled now or before."""
@@ -97,8 +93,6 @@ class _Compiler:
         if not isinstance(schema, dict):
             return _keep_nothing
         self._refuse_unsupported(schema, at)
-        if self._lonely_ref and "$ref" in schema:
-            schema = {"$ref": schema["$ref"]}
         if "const" in schema or "enum" in schema or _is_scalar(schema.get("type")):
             return keep_all
         branches = self._branches(schema, at)
@@ -131,11 +125,8 @@ class _Compiler:
                 place = f"{at}/{keyword}/{n}"
                 found.append((self._holds(place), self._beside_at(at, part, place)))
         found += self._conditions(schema, at)
-        for keyword in ("dependentSchemas", "dependencies"):
-            for name, part in schema.get(keyword, {}).items():
-                if not isinstance(part, list):
-                    node = self._beside_at(at, part, f"{at}/{keyword}/{_escaped(name)}")
-                    found.append((_has_key(name), node))
+        for name, part in schema.get("dependentSchemas", {}).items():
+            found.append((_has_key(name), self._beside_at(at, part, f"{at}/dependentSchemas/{_escaped(name)}")))
         return found
 
     def _conditions(self, schema: dict[str, Json], at: str) -> list[_Branch]:
@@ -156,7 +147,9 @@ class _Compiler:
 
     def _holds(self, place: str) -> Holds:
         if self._validators is None:
-            self._validators = jsonschema_rs.validator_map_for(self._root, offline=True)
+            # Without "$schema" it is the draft of `policy.schemas.validator`.
+            plain = {key: part for key, part in self._root.items() if key != "$schema"}
+            self._validators = jsonschema_rs.validator_map_for(plain, offline=True)
         return self._validators[place].is_valid
 
     def _resolve(self, reference: str, at: str) -> tuple[Json, str]:
@@ -197,11 +190,8 @@ class _Compiler:
         return _plain_object_mask(properties) if properties else _keep_nothing
 
     def _list(self, schema: dict[str, Json], at: str) -> MaskOf:
-        items = schema.get("items")
-        old_tuple = isinstance(items, list)
-        places, key = (items, "items") if old_tuple else (schema.get("prefixItems", ()), "prefixItems")
-        first = [self.node(part, f"{at}/{key}/{n}") for n, part in enumerate(places or ())]
-        rest = self._below(schema, at, "additionalItems" if old_tuple else "items")
+        first = [self.node(part, f"{at}/prefixItems/{n}") for n, part in enumerate(schema.get("prefixItems", ()))]
+        rest = self._below(schema, at, "items")
         if "contains" in schema:
             contained = (self._holds(f"{at}/contains"), self.node(schema["contains"], f"{at}/contains"))
             return _list_mask(first, rest, contained)

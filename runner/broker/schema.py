@@ -1,9 +1,8 @@
 """Hold values to an agent's schemas, at the border between script and agent.
 
-Inputs: valid, and nothing in them that the schema does not evaluate (an unknown key is a mistake of the script, told
-with what is known). Outputs: valid as the agent returned them, `additionalProperties: false` included; then narrowed to
-what the schema evaluates, at every depth; and valid still. What was dropped is told by name and size,
-never by value.
+Inputs: valid under the schema closed against unknown keys (`policy.closing`), as the check holds them too. Outputs:
+valid as the agent returned them, `additionalProperties: false` included; then narrowed to what the schema
+evaluates, at every depth; and valid still. What was dropped is told by name and size, never by value.
 
 A schema of an output says what may pass. "Any" is written `true`, `"additionalProperties": true` or `"items": true`;
 `{}` and `{"type": "object"}` let an empty container pass. The whole rule: `evaluated`.
@@ -27,6 +26,8 @@ from runner.broker.expectation import expectation, pointer, shown, subscript
 from runner.errors import PolicyError
 from runner.guest.wire import MAX_DEPTH
 from runner.models import Json
+from runner.policy.closing import close
+from runner.policy.schemas import SchemaRefused, validator
 
 # Told at once: more would be read by nobody, and the first often causes the rest.
 _TOLD = 3
@@ -55,23 +56,20 @@ class InputSchema:
     """What an agent takes. Made once for an agent, asked for each spawn."""
 
     def __init__(self, schema: Json) -> None:
-        """Raises PolicyError: this is no JSON Schema, or one that cannot be held (see `evaluated`)."""
-        validator = _validator(schema)
-        self._is_valid = validator.is_valid
-        self._iter_errors = validator.iter_errors
-        self._mask = compile_mask(schema)
+        """Raises PolicyError: this is no JSON Schema. A schema that is closed already is taken as it is."""
+        held = _compiled(close(schema))
+        self._is_valid = held.is_valid
+        self._iter_errors = held.iter_errors
         self._names = sorted(set(_property_names(schema)))
 
     def check(self, inputs: Json) -> str | None:
         """Return None for inputs that may be sent, else what is wrong with them, for the model that wrote them."""
-        if not self._is_valid(inputs):
-            errors = islice(self._iter_errors(inputs), _TOLD)
-            return "; ".join(dict.fromkeys(self._refusal(error) for error in errors))
-        mask = self._mask(inputs)
-        if mask is None:
+        if self._is_valid(inputs):
             return None
-        unknown = islice(_unevaluated(inputs, mask, []), _TOLD)
-        return "; ".join(self._unknown(path) for path in unknown)
+        errors = list(islice(self._iter_errors(inputs), 2 * _TOLD))
+        # Where no alternative fits, none evaluates anything: that its keys are unknown says nothing more.
+        causes = [error for error in errors if error.kind.name != "unevaluatedProperties"] or errors
+        return "; ".join(dict.fromkeys(self._refusal(error) for error in causes[:_TOLD]))
 
     def _refusal(self, error: jsonschema_rs.ValidationError) -> str:
         if error.kind.name in ("additionalProperties", "unevaluatedProperties"):
@@ -93,9 +91,9 @@ class OutputSchema:
 
     def __init__(self, schema: Json) -> None:
         """Raises PolicyError: this is no JSON Schema, or one that cannot be held (see `evaluated`)."""
-        validator = _validator(schema)
-        self._is_valid = validator.is_valid
-        self._iter_errors = validator.iter_errors
+        held = _compiled(schema)
+        self._is_valid = held.is_valid
+        self._iter_errors = held.iter_errors
         self._mask = compile_mask(schema)
 
     def prune(self, output: Json) -> Pruned:
@@ -152,14 +150,13 @@ class _Drops:
             self.named.append((path[:_NAME_CHARS], size))
 
 
-def _validator(schema: Json) -> jsonschema_rs.Validator:
+def _compiled(schema: Json) -> Any:
     if not isinstance(schema, (dict, bool)):
         raise PolicyError(f"a schema is an object or true or false, not {shown(schema)}")
     try:
-        return jsonschema_rs.validator_for(schema, offline=True)
-    except (ValueError, jsonschema_rs.ReferencingError) as error:
-        reason = getattr(error, "message", None) or str(error)
-        raise PolicyError(f"not a JSON Schema: {reason}") from error
+        return validator(schema)
+    except SchemaRefused as error:
+        raise PolicyError(str(error), hint=error.hint) from error
 
 
 def _kept(value: Json, mask: Mask, path: str, drops: _Drops) -> Json:
@@ -182,17 +179,6 @@ def _kept(value: Json, mask: Mask, path: str, drops: _Drops) -> Json:
         else:
             drops.add(f"{path}/{n}", part)
     return items
-
-
-def _unevaluated(value: Json, mask: Mask, path: list[Any]) -> Iterable[list[Any]]:
-    """Yield the paths of what a mask leaves out."""
-    if mask is None:
-        return
-    for key in value if isinstance(value, dict) else range(len(value)):
-        if key in mask:
-            yield from _unevaluated(value[key], mask[key], [*path, key])
-        else:
-            yield [*path, key]
 
 
 def _is_deep(value: Json) -> bool:
