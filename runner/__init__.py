@@ -16,6 +16,7 @@ _PUBLIC = {
     "Limits": "runner.models",
     "RunResult": "runner.models",
     "RunnerError": "runner.errors",
+    "load_policy": "runner.policy",
 }
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from runner.models import Limits as Limits
     from runner.models import RunResult as RunResult
     from runner.models import Script as Script
+    from runner.policy import load_policy as load_policy
 
 
 def __getattr__(name: str) -> object:
