@@ -51,9 +51,16 @@ def diagnosis_lines(found: Iterable[Diagnosis]) -> list[str]:
 
 
 def verdict_line(able: bool, found: Iterable[Diagnosis]) -> str:
-    levels = [str(diagnosis.level) for diagnosis in found]
-    told = f"{levels.count('failed')} failed, {levels.count('warning')} with a warning"
-    return f"runs can run here ({told})" if able else f"no run can run here ({told})"
+    """Return the last line: whether a run could work here, and how many subjects speak against it."""
+    levels = {diagnosis.subject: str(diagnosis.level) for diagnosis in found}
+    told = list(levels.values())
+    counted = f"{told.count('failed')} failed, {told.count('warning')} with a warning"
+    if not able:
+        return f"no run can run here ({counted})"
+    if levels.get("docker engine") == "failed":
+        # An engine that refuses is never stepped down from silently.
+        return f"runs can run here with --sandbox process only, until the engine is mended ({counted})"
+    return f"runs can run here ({counted})"
 
 
 def build() -> int:

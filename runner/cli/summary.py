@@ -8,6 +8,7 @@ Not here: the story of an archived run (story), the same for a program (envelope
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from runner.cli.board import AgentCount, Board
@@ -79,12 +80,13 @@ def failed_line(spawns: Mapping[str, int]) -> str:
 
 
 def finding_lines(findings: Iterable[Finding], script: Script) -> list[str]:
-    """Return each finding with its place and its fix."""
+    """Return each finding with its place and its fix; an error with the script's line as well."""
     lines = []
     for found in findings:
-        word = "error" if found.severity is Severity.ERROR else "warning"
         place = f"{clean(script.name)}:{found.line}:{found.column}"
-        lines.append(f"{place}: {word} {found.rule}: {clean(found.message, limit=400)}")
+        lines.append(f"{place}: {found.severity}: {clean(found.message, limit=400)} [{found.rule}]")
+        if found.severity is Severity.ERROR:
+            lines += source_lines(script, found.line, found.column, len(clean(found.text)))
         if found.fix:
             lines.append(f"  fix: {clean(found.fix, limit=400)}")
     return lines
@@ -97,7 +99,7 @@ def error_story(error: RunError, state: RunState, script: Script) -> list[str]:
     kind = "" if state in (RunState.STOPPED, RunState.CRASHED) else f"{clean(error.kind)}: "
     lines = [f"{kind}{clean(error.message, limit=2000)}"]
     if error.line:
-        lines += source_lines(script, error.line)
+        lines += [f"  at {clean(script.name)}:{error.line}", *source_lines(script, error.line)]
         # Innermost first: the line itself is shown already.
         lines += [f"    called from line {line}, in {clean(name)}" for line, name in reversed(error.trace[:-1])]
     if error.hint:
@@ -105,14 +107,22 @@ def error_story(error: RunError, state: RunState, script: Script) -> list[str]:
     return lines
 
 
-def source_lines(script: Script, line: int) -> list[str]:
-    """Return a script's line with a marker under it; only its place where there is no such line."""
-    found = script.text.splitlines()[line - 1 : line]
-    place = f"  at {clean(script.name)}:{line}"
-    code = clean(found[0], limit=160).strip() if found else ""
-    if not code:
-        return [place]
-    return [place, f"    {line} | {code}", f"    {' ' * len(str(line))} | {'^' * len(code)}"]
+def source_lines(script: Script, line: int, column: int = 1, width: int = 0) -> list[str]:
+    """Return a script's line with a marker under it, or under `width` characters from `column` (from 1).
+
+    Nothing where the script has no such line, or a blank one.
+    """
+    # Python's lines: str.splitlines would count a form feed or U+2028 as an end.
+    found = re.split("\r\n|\r|\n", script.text)[line - 1 : line] if line else []
+    if not found or not found[0].strip():
+        return []
+    code = found[0]
+    # Cleaned in pieces, so that the marker stays under what it marks.
+    indent = clean(code[: len(code) - len(code.lstrip())]) if not width else ""
+    before = clean(code[len(indent) : max(column - 1, len(indent))], limit=100)
+    marked = clean(code[max(column - 1, len(indent)) :], limit=160).rstrip()
+    sign = "^" * max(1, min(width or len(marked), len(marked)))
+    return [f"    {line} | {before}{marked}", f"    {' ' * len(str(line))} | {' ' * len(before)}{sign}"]
 
 
 def indented(lines: Iterable[str]) -> list[str]:

@@ -85,7 +85,7 @@ inputs {{"rows":[1,2]}}
 trace {"f" * 32}
 sandbox docker, Python 3.11, lock verified, image sha256:1234, held by seccomp-lock, docker-seccomp
 check: accepted with 1 warning
-  vendors:3:5: warning unused-handle: never used
+  vendors:3:5: warning: never used [unused-handle]
     fix: gather it
 spawns: 3
   agent research: 1 ok, 1 failed
@@ -171,9 +171,29 @@ time: 4.2 s; the same 3 attempts one after the other: 61.0 s, 14.5 times as long
     )
 
 
-@pytest.mark.parametrize("line", [0, 99])
-def test_a_line_that_is_not_in_the_script_shows_only_its_place(line):
-    assert source_lines(Script("s", b"x = 1\n"), line) == [f"  at s:{line}"]
+@pytest.mark.parametrize("line", [0, 2, 99])
+def test_a_line_that_is_not_in_the_script_is_not_shown(line):
+    assert source_lines(Script("s", b"x = 1\n\n"), line) == []
+
+
+def test_lines_are_counted_as_python_counts_them():
+    script = Script("s", "a = '\u2028\x0c'\r\nb = 2\rc = 3\n".encode())
+
+    assert source_lines(script, 3) == ["    3 | c = 3", "      | ^^^^^"]
+
+
+@pytest.mark.parametrize(
+    ("code", "column", "width", "shown", "marker"),
+    [
+        ("    x = f(1)", 1, 0, "x = f(1)", "^^^^^^^^"),
+        ("    x = f(1)", 9, 1, "    x = f(1)", "        ^"),
+        ("    x = f(1)", 5, 99, "    x = f(1)", "    ^^^^^^^^"),
+        ("\tx = \x1b[31m1", 6, 1, " x = 1", "     ^"),
+        ("x = 1", 40, 3, "x = 1", "     ^"),
+    ],
+)
+def test_the_marker_stands_under_what_it_marks(code, column, width, shown, marker):
+    assert source_lines(Script("s", code.encode()), 1, column, width) == [f"    1 | {shown}", f"      | {marker}"]
 
 
 def test_a_stopped_run_says_by_whom():
@@ -193,7 +213,7 @@ def test_the_summary_ends_with_the_failed_spawns():
     assert (
         "\n".join(summary(result, board, Script("vendors", SOURCE.encode()), next_command=f"runner show {RUN}"))
         == f"""\
-vendors:3:5: warning unused-handle: never used
+vendors:3:5: warning: never used [unused-handle]
   fix: gather it
 done in 4.2 s: run {RUN}
   agent research: 1 ok, 1 failed
@@ -209,14 +229,18 @@ next: runner show {RUN}
 def test_the_summary_of_a_rejected_script_is_its_findings_and_no_repetition_of_them():
     told = Told()
     told.submitted(SOURCE)
-    told.checked([{**WARNING, "severity": "error", "rule": "import", "message": 'module "os" is not allowed'}])
+    told.checked(
+        [{**WARNING, "severity": "error", "rule": "import", "message": 'module "os" is not allowed', "text": "int"}]
+    )
     told.finished("rejected", kind="import", line=3, message='module "os" is not allowed')
     lines = summary(
         result_of(view_of(told)), Board(), Script("vendors", SOURCE.encode()), next_command="runner check v.py"
     )
 
     assert lines == [
-        'vendors:3:5: error import: module "os" is not allowed',
+        'vendors:3:5: error: module "os" is not allowed [import]',
+        '    3 |     return int(row["price"])',
+        "      |     ^^^",
         "  fix: gather it",
         f"rejected: run {RUN}",
         "next: runner check v.py",

@@ -138,3 +138,9 @@ def test_the_printed_diagnoses_name_each_fix_below_its_subject():
         "        fix: start it",
         "runs can run here (1 failed, 1 with a warning)",
     ]
+
+
+def test_an_engine_that_refuses_is_named_as_what_auto_stumbles_over():
+    assert verdict_line(True, [*WELL, Diagnosis("docker engine", Level.FAILED, "")]) == (
+        "runs can run here with --sandbox process only, until the engine is mended (1 failed, 0 with a warning)"
+    )
