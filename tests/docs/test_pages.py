@@ -64,7 +64,7 @@ def test_the_policy_of_the_readme_is_a_policy() -> None:
 
 
 def test_what_init_writes_runs_at_once(tmp_path: Path) -> None:
-    lines = [line.partition("#")[0] for block in blocks(README, "") for line in block.splitlines()]
+    lines = [line.partition("#")[0] for block in blocks(README, "sh") for line in block.splitlines()]
     commands = [line for line in lines if line.startswith(("runner init", "runner run mine"))]
     assert len(commands) == 2
 
