@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from typing import Any
 import pytest
 
 from runner.agents import build_agent
+from runner.broker.schema import OutputSchema
 from runner.clock import HeldClock
 from runner.errors import AgentFault, PolicyError
+from runner.policy import load_policy_text
 from tests.unit.agents_by_hand import all_gone, call, entry, lives, python_agent, written
 
 
@@ -318,3 +321,24 @@ def test_a_function_that_is_not_there_is_an_error_of_the_policy(
 def test_a_backend_that_does_not_exist_is_an_error_of_the_policy(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match='agent "a" has backend "smoke"; known are "python" and "command"'):
         build_agent(entry("smoke", {}), folder=tmp_path)
+
+
+# --- the page --------------------------------------------------------------------------------
+
+
+async def test_the_agents_of_the_page_do_what_it_says(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "agents.md").read_text()
+    for name, source in re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
+        (tmp_path / name).write_text(source)
+    (text,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    policy = load_policy_text(text, folder=tmp_path, name="page")
+    agents = {name: build_agent(entry, folder=tmp_path) for name, entry in policy.agents.items()}
+    found = await agents["look_up"].run(call({"name": "Acme"}))
+
+    assert await agents["measure"].run(call({"text": "a b c"})) == {"words": 3}
+    assert await agents["shout"].run(call({"text": "hello"})) == {"text": "HELLO!"}
+    assert OutputSchema(policy.agents["look_up"].output_schema).prune(found).value == {"name": "Acme", "founded": 1949}
+    with pytest.raises(AgentFault, match="no vendor is called Nobody"):
+        await agents["look_up"].run(call({"name": "Nobody"}))
+    for agent in agents.values():
+        await agent.close()
