@@ -33,7 +33,7 @@ def check(
 ) -> int:
     """Check a script against the dialect and a policy, without running it."""
     from runner.check import check as checked
-    from runner.check import render
+    from runner.check.render import for_model, render_text, to_json
     from runner.cli.output import put, put_json
     from runner.cli.policy import chosen_policy
     from runner.cli.text import clean_block
@@ -43,9 +43,9 @@ def check(
     submitted = read_script(script, extract=extract)
     verdict = checked(submitted, load_policy(chosen_policy(policy, script)))
     if json or format is Format.JSON:
-        put_json(render.to_json(verdict, submitted))
+        put_json(to_json(verdict, submitted))
     elif format is Format.MODEL:
-        put(clean_block(render.for_model(verdict, submitted)))
+        put(clean_block(for_model(verdict, submitted)))
     else:
-        put(clean_block(render.render_text(verdict, submitted)))
+        put(clean_block(render_text(verdict, submitted)))
     return ExitCode.DONE if verdict.accepted else ExitCode.REJECTED

@@ -98,13 +98,7 @@ def init(
     from runner.cli.output import put, say
     from runner.policy.starter import write_starter
 
-    written = list(write_starter(folder))
+    _, _, script = written = write_starter(folder)
     put("\n".join(str(path) for path in written))
-    scripts = [path for path in written if _is_script(Path(path))]
-    if scripts:
-        say(f"next: runner run {quoted(str(scripts[0]))}")
+    say(f"next: runner run {quoted(str(script))}")
     return ExitCode.DONE
-
-
-def _is_script(path: Path) -> bool:
-    return path.suffix == ".py" and "agent" not in path.stem
