@@ -13,7 +13,7 @@ from pathlib import Path
 from runner.errors import RunNotFound, UsageError
 from runner.journal import register
 from runner.journal.register import RegisterKind
-from runner.journal.schema import begin, connect, translated
+from runner.journal.schema import begin, connect_to_write, translated
 
 
 def erase_value(path: Path, run: str, seq: int, reason: str, *, at_us: int, busy_seconds: float) -> None:
@@ -24,7 +24,7 @@ def erase_value(path: Path, run: str, seq: int, reason: str, *, at_us: int, busy
         UsageError: It never had a value.
         StoreError: Nothing was erased.
     """
-    with translated(path), closing(connect(path, busy_seconds=0, write=True)) as connection:
+    with translated(path), closing(connect_to_write(path, busy_seconds)) as connection:
         connection.execute("PRAGMA secure_delete=ON")
         begin(connection, busy_seconds)
         found = connection.execute(

@@ -123,21 +123,31 @@ def translated(path: Path) -> Iterator[None]:
         raise translate(error, path) from error
 
 
-def connect(path: Path, *, busy_seconds: float = BUSY_SECONDS, write: bool = False) -> sqlite3.Connection:
-    """Open a connection, in autocommit mode; each thread uses it in turn. Raises sqlite3.Error.
+def connect(path: Path, *, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
+    """Open a connection that reads, in autocommit mode; threads use it in turn. Raises sqlite3.Error.
 
-    A connection that does not write cannot: SQLite refuses it (`query_only`).
+    SQLite refuses it every change (`query_only`). A reader waits for nobody but a process that just
+    recovers the log, or ends as the last one: for that it has `busy_seconds`.
     """
+    return _connected(path, busy_seconds, "PRAGMA query_only=ON")
+
+
+def connect_to_write(path: Path, busy_seconds: float) -> sqlite3.Connection:
+    """Open a connection that writes. It does not wait by itself: use `begin` or `patiently`. Raises sqlite3.Error."""
+    return _connected(path, busy_seconds, "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON", "PRAGMA busy_timeout=0")
+
+
+def _connected(path: Path, busy_seconds: float, *pragmas: str) -> sqlite3.Connection:
     # A URI, so that a store that has vanished is an error here and not a new, empty file.
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=busy_seconds, isolation_level=None,
         check_same_thread=False,
     )  # fmt: skip
     try:
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA foreign_keys=ON")
-        if not write:
-            connection.execute("PRAGMA query_only=ON")
+        # The first look at the file is the one that may have to wait for a recovery: take it here.
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        for pragma in pragmas:
+            connection.execute(pragma)
     except sqlite3.Error:
         connection.close()
         raise
@@ -193,10 +203,10 @@ def _is_ready(path: Path) -> bool:
 
 def _create(path: Path) -> None:
     os.close(touch_private(path))
-    connection = connect(path, write=True)
+    connection = connect_to_write(path, BUSY_SECONDS)
     try:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("BEGIN IMMEDIATE")
+        patiently(lambda: connection.execute("PRAGMA journal_mode=WAL"), BUSY_SECONDS)
+        begin(connection, BUSY_SECONDS)
         for statement in _statements(TRUTH + DERIVED):
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id={APPLICATION}")
@@ -209,7 +219,7 @@ def _create(path: Path) -> None:
 def rebuild(path: Path) -> None:
     """Make the derived table anew from the events. Raises StoreError."""
     with translated(path):
-        connection = connect(path, write=True, busy_seconds=0)
+        connection = connect_to_write(path, BUSY_SECONDS)
         try:
             begin(connection, BUSY_SECONDS)
             connection.execute("DROP TABLE IF EXISTS run")
@@ -222,7 +232,7 @@ def rebuild(path: Path) -> None:
 
 
 def begin(connection: sqlite3.Connection, busy_seconds: float) -> None:
-    """Begin a write transaction: from here on nobody else appends. The connection has `busy_seconds=0`."""
+    """Begin a write transaction: from here on nobody else appends."""
     patiently(lambda: connection.execute("BEGIN IMMEDIATE"), busy_seconds)
 
 
@@ -239,14 +249,15 @@ def patiently(action: Callable[[], object], busy_seconds: float) -> None:
             action()
             return
         except sqlite3.OperationalError as error:
-            if not _is_busy(error) or time.monotonic() >= until:
+            if not is_busy(error) or time.monotonic() >= until:
                 raise
         time.sleep(pause)
         pause = min(pause * 2, 0.005)
 
 
-def _is_busy(error: sqlite3.Error) -> bool:
-    return error.sqlite_errorname.startswith("SQLITE_BUSY")
+def is_busy(error: sqlite3.Error) -> bool:
+    """Say whether another try may succeed. PROTOCOL: many processes opened and closed the log at once."""
+    return error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_PROTOCOL"))
 
 
 def _statements(script: str) -> list[str]:

@@ -25,7 +25,7 @@ from runner.journal import erase, lease, reader, schema, verify
 from runner.journal.chain import is_run_id
 from runner.journal.home import home_folder, private_folder
 from runner.journal.run import SqliteRunJournal
-from runner.journal.schema import BUSY_SECONDS, begin, connect, translated
+from runner.journal.schema import BUSY_SECONDS, begin, connect, connect_to_write, is_busy, translated
 from runner.journal.writer import Desk, Writer
 from runner.seams import RunRow
 
@@ -186,7 +186,7 @@ class SqliteJournal:
     def request_stop(self, run: str, by: str) -> bool:
         """Ask the host of a live run to stop it. False when nobody holds its lease. Raises StoreError."""
         self._check_usable()
-        with translated(self.path), closing(connect(self.path, busy_seconds=0, write=True)) as connection:
+        with translated(self.path), closing(connect_to_write(self.path, self._busy_seconds)) as connection:
             begin(connection, self._busy_seconds)
             found = connection.execute("SELECT host FROM lease WHERE run = ?", (run,)).fetchone()
             if found is None or not lease.is_alive(self.home, found[0]):
@@ -201,17 +201,17 @@ class SqliteJournal:
         if not self._runs:
             return {}
         with translated(self.path), self._watching:
-            if self._watch is None:
-                self._watch = connect(self.path, busy_seconds=0)
             try:
+                if self._watch is None:
+                    self._watch = connect(self.path, busy_seconds=0)
                 found = self._watch.execute(
                     "SELECT s.run, s.by FROM lease l JOIN stop s ON s.run = l.run WHERE l.host = ?", (self._lock.host,)
                 ).fetchall()
             except sqlite3.OperationalError as error:
                 # A reader meets this only while another process recovers the log: the next look will tell.
-                if error.sqlite_errorname.startswith("SQLITE_BUSY"):
-                    return {}
-                raise
+                if not is_busy(error):
+                    raise
+                return {}
         return {run: by for run, by in found if run in self._runs}
 
     # --- the end ---------------------------------------------------------------------------

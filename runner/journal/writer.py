@@ -30,7 +30,7 @@ from typing import Any, Protocol
 from runner.errors import StoreError
 from runner.events import Event
 from runner.journal import register
-from runner.journal.schema import begin, connect, patiently, translate
+from runner.journal.schema import begin, connect_to_write, patiently, translate
 
 COLUMNS = 8
 SIZES = (1, 4, 16, 64, 256, 1024, 4000)
@@ -162,7 +162,7 @@ class Writer:
             self._fail(translate(error, self._path))
 
     def _write_all(self) -> None:
-        connection = connect(self._path, busy_seconds=0, write=True)
+        connection = connect_to_write(self._path, self._busy_seconds)
         try:
             connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
             connection.execute("PRAGMA journal_size_limit=67108864")
