@@ -1,5 +1,6 @@
 # Run from a fresh clone: `make demo`, `make test`. `make` alone says what there is.
-# PYTHON=... chooses the interpreter. DOCKER=install installs an engine without asking (root, Debian or Ubuntu).
+# PYTHON=... chooses the interpreter. DOCKER=install installs an engine without asking (root, Debian or Ubuntu);
+# DOCKER=none runs the demo in the process sandbox.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -10,6 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --no-input --disable-pip-version-check
 WORKERS ?= 2
+SANDBOX := $(if $(filter none,$(DOCKER)),--sandbox process)
 
 .PHONY: help setup demo test check bench test-fresh test-crash fuzz image engine constraints clean
 
@@ -51,7 +53,7 @@ image: $(VENV)/.runtime engine ## Build the sandbox image from the Python of .ve
 # --- what a person runs ---
 
 demo: $(VENV)/.runtime engine ## Run the demo: which modules of this machine's Python are hardest to change, and why
-	@$(BIN)/runner run examples/demo/hardest_modules.py --policy policies/demo.yaml --json \
+	@$(BIN)/runner run examples/demo/hardest_modules.py --policy policies/demo.yaml --json $(SANDBOX) \
 	  | $(BIN)/python examples/demo/show.py
 
 test: $(VENV)/.dev engine ## Run the tests, those in Docker included
