@@ -75,9 +75,9 @@ def _kept_elsewhere(value: Json) -> str | Reference:
 
 def _variable(value: str) -> str:
     if not VARIABLE.fullmatch(value):
-        raise ValueError("letters, digits and underscores in a variable's name")
+        raise ValueError("letters, digits and underscores")
     if value == "HOME":
-        raise ValueError("other variables: HOME is a fresh folder for each attempt")
+        raise ValueError("others; HOME is a fresh folder for each attempt")
     return value
 
 
@@ -89,7 +89,7 @@ def _scope(value: Json) -> str:
 
 def _agent_name(value: Json) -> str:
     if not isinstance(value, str) or not AGENT_NAME.fullmatch(value):
-        raise ValueError("letters, digits, `_`, `.` and `-` in an agent's name, at most 64")
+        raise ValueError("letters, digits, `_`, `.` and `-`, at most 64 of them")
     return value
 
 

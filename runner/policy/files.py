@@ -33,10 +33,13 @@ def _read_text(path: Path, shown: str, asked_by: tuple[str, int]) -> str:
         raise PolicyError(
             f'"{shown}" cannot be read: {reason.lower()}', file=file, line=line, hint=_hint(path)
         ) from error
-    with open(number, "rb") as opened:
+    try:
         if not stat.S_ISREG(os.fstat(number).st_mode):
             raise PolicyError(f'"{shown}" is not a file', file=file, line=line, hint="name the policy's YAML file")
-        data = opened.read(4 * MAX_CHARS + 1)
+        with open(number, "rb", closefd=False) as opened:
+            data = opened.read(4 * MAX_CHARS + 1)
+    finally:
+        os.close(number)
     try:
         return data.decode()
     except UnicodeDecodeError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from itertools import pairwise
 
 # Prefixes as their issuers document them for scanning: OpenAI and Anthropic (sk-), Stripe (sk_live_, rk_live_),
 # GitHub, GitLab, AWS access keys, Slack, Google, npm, PyPI, Hugging Face, DigitalOcean, SendGrid; a JWT's header.
@@ -22,9 +23,12 @@ _PREFIXED = re.compile(
 )
 _TOKEN = re.compile(r"[A-Za-z0-9+/_=.-]{20,}")
 
-# Random base64 has 4.4 bits a character at length 24 and 5 at 40, random hex 3.4 to 3.9; identifiers and paths with
-# digits stay below 4 or have separators and words.
-_RANDOM_BITS = 4.1
+_SEPARATOR = re.compile(r"[/._=-]")
+
+# Random letters and digits have 3.9 bits a character at length 16 and 4.5 at 32, random hex 3.4 to 3.9. Long camel-case
+# names reach 3.9 too, but change between capital, small letter and digit at 3 of 10 places; random text at 6 of 10.
+_RANDOM_BITS = 3.5
+_RANDOM_CHANGES = 0.45
 _RANDOM_HEX_BITS = 3.2
 _HEX = re.compile(r"[0-9a-f]{32,}|[0-9A-F]{32,}")
 
@@ -42,10 +46,13 @@ def looks_like_key(text: str) -> bool:
 def _random(token: str) -> bool:
     if _HEX.fullmatch(token):
         return _bits(token) > _RANDOM_HEX_BITS
-    kinds = (any(map(test, token)) for test in (str.isdigit, str.islower, str.isupper))
     # Words in a path or a dotted name are not random, however long the whole is.
-    longest = max((len(part) for part in re.split(r"[/._=-]", token)), default=0)
-    return sum(kinds) == 3 and longest >= 16 and _bits(token) > _RANDOM_BITS
+    part = max(_SEPARATOR.split(token), key=len)
+    if len(part) < 16 or _bits(part) < _RANDOM_BITS:
+        return False
+    kinds = ["0" if letter.isdigit() else "A" if letter.isupper() else "a" for letter in part]
+    changes = sum(one != other for one, other in pairwise(kinds))
+    return len(set(kinds)) == 3 and changes > _RANDOM_CHANGES * (len(part) - 1)
 
 
 def _bits(token: str) -> float:

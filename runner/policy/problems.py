@@ -139,6 +139,11 @@ def translate(error: Mapping[str, Any], place: Place, keys: Iterable[str], manda
 
 
 def _wrong_value(error: Mapping[str, Any], path: Path, kind: str, place: Place) -> Problem:
+    if path[-1:] == ("[key]",):
+        name, allowed = shown(path[-2]), str(error.get("ctx", {}).get("error", "a text"))
+        return Problem(
+            f"{where(path[:-2])} cannot have the name {name}; allowed: {allowed}", place, _example(path[:-2])
+        )
     written = "what it is" if "env" in path else shown(error["input"])
     context = error.get("ctx", {})
     if kind == "value_error":

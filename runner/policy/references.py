@@ -93,9 +93,12 @@ def _from_file(ref: Reference, folder: Path) -> bytes:
     except OSError as error:
         hint = "correct the path, or write the file"
         raise PolicyError(f"{ref} cannot be read: {error.strerror}", hint=hint) from None
-    with open(number, "rb") as opened:
+    try:
         _require_private(ref, os.fstat(number))
-        return opened.read(MAX_VALUE_BYTES + 1)
+        with open(number, "rb", closefd=False) as opened:
+            return opened.read(MAX_VALUE_BYTES + 1)
+    finally:
+        os.close(number)
 
 
 def _require_private(ref: Reference, status: os.stat_result) -> None:

@@ -71,7 +71,7 @@ def _validated(source: Source) -> PolicyFields:
         problems = []
         for one in error.errors(include_url=False):
             path = tuple(part for part in one["loc"] if part != "[key]")
-            problems.append(translate({**one, "loc": path}, source.place(path), tuple(keys_at(path[:-1])), _MANDATORY))
+            problems.append(translate(one, source.place(path), tuple(keys_at(path[:-1])), _MANDATORY))
         refuse(problems)
 
 
