@@ -59,7 +59,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("value", "reason"), REFUSED, ids=lambda each: str(each)[:40])
+@pytest.mark.parametrize(("value", "reason"), REFUSED, ids=lambda each: each[:40] if isinstance(each, str) else type(each).__name__)
 def test_a_value_that_is_no_json_is_named_with_its_place_and_what_to_write(value, reason):
     with pytest.raises(NotJson) as refused:
         require_exact(value, "inputs", 1_000)
