@@ -52,11 +52,11 @@ image: $(VENV)/.runtime engine ## Build the sandbox image from the Python of .ve
 
 # --- what a person runs ---
 
-demo: $(VENV)/.runtime engine ## Run the demo: which modules of this machine's Python are hardest to change, and why
+demo: $(VENV)/.python engine $(VENV)/.runtime ## Run the demo: which modules of this machine's Python are hardest to change, and why
 	@$(BIN)/runner run examples/demo/hardest_modules.py --policy policies/demo.yaml --json $(SANDBOX) \
 	  | $(BIN)/python examples/demo/show.py
 
-test: $(VENV)/.dev engine ## Run the tests, those in Docker included
+test: $(VENV)/.python engine $(VENV)/.dev ## Run the tests, those in Docker included
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: $(VENV)/.dev ## Lint, types, and who may import whom
