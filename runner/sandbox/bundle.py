@@ -190,3 +190,11 @@ def _unwritable(folder: Path, error: OSError) -> SandboxUnavailable:
     return SandboxUnavailable(
         f'cannot write the guest\'s files to "{folder}": {error.strerror}', hint="set RUNNER_HOME to a folder of yours"
     )
+
+
+if __name__ == "__main__":
+    # For those who make an image by sandbox_images/Dockerfile: write the bundle, say its digest.
+    _folder = Path(sys.argv[1])
+    _folder.mkdir(parents=True)
+    write_bundle(_folder, bundle_digest())
+    print(bundle_digest())

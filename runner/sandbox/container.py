@@ -9,7 +9,9 @@ Not here: asking the engine for it (docker).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from runner.models import MIB, Limits
@@ -87,3 +89,17 @@ def _host_config(limits: Limits, runtime: str) -> dict[str, Any]:
 
 def _ulimit(name: str, value: int) -> dict[str, Any]:
     return {"Name": name, "Soft": value, "Hard": value}
+
+
+def labels_of(store: str, host: str) -> dict[str, str]:
+    """Return the labels by which a later process knows whose a container was."""
+    return {STORE_LABEL: store, HOST_LABEL: host, BOOT_LABEL: boot_id()}
+
+
+@functools.cache
+def boot_id() -> str:
+    """Return this boot's id: containers of another boot have no living host."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""

@@ -10,20 +10,20 @@ Not here: what a container may be (container), the talk with a running one (dock
 from __future__ import annotations
 
 import asyncio
-import functools
+import contextlib
 import secrets
-from collections.abc import Coroutine, Sequence
-from pathlib import Path
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from runner.errors import SandboxUnavailable
 from runner.models import Limits, SandboxFacts
 from runner.policy.model import SandboxRule
-from runner.sandbox.container import BOOT_LABEL, HARDENING, HOST_LABEL, STORE_LABEL, container_config
+from runner.sandbox.container import HARDENING, container_config, labels_of
 from runner.sandbox.docker_channel import DockerChannel, remove_container
 from runner.sandbox.engine_api import Connection, Engine, EngineRefused, container_path
 from runner.sandbox.guest_process import GuestProcess
 from runner.sandbox.image import COMMAND, ImageFacts, Progress, ensure_image
+from runner.sandbox.reaper import reap
 
 NAME_PREFIX = "runner-"
 
@@ -39,16 +39,21 @@ class DockerSandbox:
         store: str,
         host: str,
         rule: SandboxRule | None = None,
+        alive: Callable[[str], bool] | None = None,
         image: str = "",
         command: Sequence[str] = COMMAND,
         progress: Progress | None = None,
     ) -> None:
         """`store` and `host` become labels, by which `reaper` knows whose a container was.
 
+        `alive` says of a host id whether it lives: what dead hosts left is removed, beginning with the
+        first start.
         `image` (a digest) and `command` stand in for our own image and its guest. Nothing is started.
         """
         self._rule = rule or SandboxRule()
-        self._labels = {STORE_LABEL: store, HOST_LABEL: host, BOOT_LABEL: boot_id()}
+        self._labels = labels_of(store, host)
+        self._store = store
+        self._alive = alive
         self._image_given = image
         self._command = tuple(command)
         self._progress = progress
@@ -94,7 +99,14 @@ class DockerSandbox:
                     engine.close()
                     raise
                 self._opened = (engine, image)
+                self._reap_dead(engine)
             return self._opened
+
+    def _reap_dead(self, engine: Engine) -> None:
+        # In the background: the first run need not wait for it, and close does.
+        alive, self._alive = self._alive, None
+        if alive is not None:
+            self._later(_reaped(engine, self._store, alive))
 
     async def _image(self, engine: Engine) -> ImageFacts:
         if self._image_given:
@@ -157,6 +169,12 @@ class DockerSandbox:
         task.add_done_callback(self._background.discard)
 
 
+async def _reaped(engine: Engine, store: str, alive: Callable[[str], bool]) -> None:
+    # An engine that dies now is told by the run that needs it.
+    with contextlib.suppress(SandboxUnavailable):
+        await reap(store=store, alive=alive, engine=engine)
+
+
 def _explained(refusal: EngineRefused, image: str) -> SandboxUnavailable:
     if refusal.status == 404 and "image" in refusal.message.lower():
         return SandboxUnavailable(f'docker has no image "{image}"', hint="runner image build")
@@ -164,12 +182,3 @@ def _explained(refusal: EngineRefused, image: str) -> SandboxUnavailable:
     if "runtime" in refusal.message.lower() and "unknown" in refusal.message.lower():
         hint = "install that OCI runtime, or leave `runtime` out of the policy's sandbox"
     return SandboxUnavailable(refusal.message, hint=refusal.hint or hint)
-
-
-@functools.cache
-def boot_id() -> str:
-    """Return this boot's id: containers of another boot have no living host."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""

@@ -18,6 +18,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from runner.errors import GuestDied, LockNotVerified, RunnerError
+from runner.guest.exits import EXIT_MEMORY
 from runner.models import SandboxFacts
 from runner.sandbox.engine_api import Connection, Engine, container_path
 from runner.sandbox.guest_process import GuestProcess
@@ -35,7 +36,7 @@ LONGEST_RUN_SECONDS = 30 * 86_400.0
 ENGINE_WATCH_SECONDS = 0.5
 # Below the resolution of a timer it would be busy waiting.
 LEAST_WATCH_SECONDS = 0.005
-_REASONS: dict[int, str] = {signal.SIGSYS: "lock", signal.SIGXCPU: "cpu"}
+_SIGNALS: dict[int, str] = {signal.SIGSYS: "lock", signal.SIGXCPU: "cpu"}
 
 EndHook = Callable[["DockerChannel", Coroutine[Any, Any, None]], object]
 
@@ -76,11 +77,32 @@ class DockerChannel:
     # --- bytes -----------------------------------------------------------------------------
 
     async def send(self, data: bytes) -> None:
+        writer = self._stream.writer
         try:
-            self._stream.writer.write(data)
-            await self._stream.writer.drain()
+            writer.write(data)
+            if not writer.transport.get_write_buffer_size():
+                return
+            drained = await self._before_its_end(writer.drain())
         except (OSError, RuntimeError) as error:
             raise GuestDied("the guest is gone: its pipe is closed", reason="exit") from error
+        if not drained:
+            raise GuestDied("the guest is gone: it did not read what it was sent", reason="exit")
+
+    async def _before_its_end(self, writing: Coroutine[Any, Any, None]) -> bool:
+        """Return True once it is written, False when the guest ends first: the engine keeps a dead one's pipe open."""
+        if self._process is None:
+            await writing
+            return True
+        written, gone = asyncio.ensure_future(writing), asyncio.ensure_future(self._process.gone())
+        try:
+            await asyncio.wait({written, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if written.done():
+                written.result()
+            return written.done()
+        finally:
+            written.cancel()
+            gone.cancel()
+            await asyncio.gather(written, gone, return_exceptions=True)
 
     async def receive(self) -> bytes:
         while True:
@@ -249,9 +271,9 @@ def exit_of(status: int, *, out_of_memory: bool, killed_for: str, diagnosis: str
     ended_by = status - 128
     if ended_by == signal.SIGKILL:
         return Exit(-ended_by, "memory" if out_of_memory else "killed", diagnosis)
-    if ended_by in _REASONS:
-        return Exit(-ended_by, _REASONS[ended_by], diagnosis)
-    return Exit(status, "exit", diagnosis)
+    if ended_by in _SIGNALS:
+        return Exit(-ended_by, _SIGNALS[ended_by], diagnosis)
+    return Exit(status, "memory" if status == EXIT_MEMORY else "exit", diagnosis)
 
 
 def diagnosis_of(stderr: bytes) -> str:

@@ -173,3 +173,8 @@ def _header(name: str, size: int) -> bytes:
 
 def _entry(name: str, data: bytes) -> bytes:
     return _header(name, len(data)) + data + bytes(-len(data) % tarfile.BLOCKSIZE)
+
+
+if __name__ == "__main__":
+    # For those who make an image by sandbox_images/Dockerfile: the name it is looked for under.
+    print(image_tag())

@@ -14,8 +14,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from runner.sandbox.container import BOOT_LABEL, HOST_LABEL, STORE_LABEL
-from runner.sandbox.docker import boot_id
+from runner.sandbox.container import BOOT_LABEL, HOST_LABEL, STORE_LABEL, boot_id
 from runner.sandbox.docker_channel import remove_container
 from runner.sandbox.engine_api import Engine, NoEngine
 
