@@ -19,7 +19,6 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +65,6 @@ async def examine(home: Path) -> list[Diagnosis]:
         kernel(platform.release(), read_text("/proc/sys/kernel/seccomp/actions_avail")),
         user_namespaces(read_text("/proc/sys/user/max_user_namespaces")),
         cgroups(Path("/sys/fs/cgroup"), read_text("/proc/self/cgroup")),
-        event_loop(),
         store(home),
     ]
     found += await engine()
@@ -127,13 +125,6 @@ def cgroups(root: Path, own: str) -> Diagnosis:
     if os.access(folder, os.W_OK) and os.access(folder / "cgroup.subtree_control", os.W_OK):
         return Diagnosis("cgroups", Level.OK, "version 2, delegated to this user")
     return Diagnosis("cgroups", Level.OK, "version 2, not delegated; the process sandbox holds by rlimits alone")
-
-
-def event_loop() -> Diagnosis:
-    try:
-        return Diagnosis("event loop", Level.OK, f"uvloop {metadata.version('uvloop')}")
-    except metadata.PackageNotFoundError:
-        return Diagnosis("event loop", Level.WARNING, "asyncio's own, which is slower", "pip install uvloop")
 
 
 def store(home: Path) -> Diagnosis:

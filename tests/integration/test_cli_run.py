@@ -292,7 +292,33 @@ def test_a_signal_stops_the_run_cleanly(sleeping, number):
     assert (envelope["run"], envelope["state"], envelope["exit_code"]) == (run, "stopped", 130)
     assert envelope["spawns"] == {"cancelled": 3}
     assert children, "there was a guest"
-    assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
+    assert [pid for pid in children if alive(pid)] == []
+
+
+def test_a_second_signal_ends_the_process_at_once(tmp_path, policy):
+    script = written(tmp_path, "spawn('stubborn', {}).result()\n")
+    words = ["run", str(script), "--policy", str(policy), "--sandbox", "process"]
+    process = subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    run = live_run(EventKind.ATTEMPT_STARTED)
+    children = children_of(process.pid)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=30)
+    deadline = time.monotonic() + 5
+    while any(alive(pid) for pid in children) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    assert (process.returncode, out) == (130, ""), err
+    assert [pid for pid in children if alive(pid)] == []
+    # Nothing was waited for, the record's last event neither.
+    assert Runner().view(run).state is RunState.INTERRUPTED
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except OSError:
+        return False
 
 
 def children_of(pid: int) -> list[int]:
@@ -339,6 +365,26 @@ def test_a_run_whose_host_was_killed_is_interrupted_and_never_looks_alive(sleepi
 
 
 # --- other verbs -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("home", ["/proc/nowhere", "/dev/null"])
+def test_a_store_that_cannot_be_used_is_exit_8_before_anything_runs(tmp_path, policy, monkeypatch, capfdbinary, home):
+    monkeypatch.setenv("RUNNER_HOME", home)
+    ended = main(["run", str(written(tmp_path, GOOD)), "--policy", str(policy), "--sandbox", "process", "--json"])
+    out, err = capfdbinary.readouterr()
+
+    assert ended == 8, err
+    assert envelope_of(out.decode())["error"]["kind"] == "StoreError"
+    assert b"hint: set RUNNER_HOME" in err
+
+
+def test_a_shell_completes_the_ids_of_runs(tmp_path, policy):
+    assert main(["run", str(written(tmp_path, GOOD)), "--policy", str(policy), "--sandbox", "process", "-q"]) == 0
+    (row,) = Runner().runs()
+    asked = {"_RUNNER_COMPLETE": "complete_bash", "COMP_WORDS": f"runner show {row.run[:6]}", "COMP_CWORD": "2"}
+    completed = cli(env={**os.environ, **asked})
+
+    assert completed.stdout.split() == [row.run]
 
 
 def test_check_says_the_same_as_a_run_would(tmp_path, policy, capfdbinary):
