@@ -32,10 +32,12 @@ def program(text: str) -> tuple[str, ...]:
 
 
 @asynccontextmanager
-async def guest(text: str = "", **options: Any) -> AsyncIterator[DockerChannel]:
+async def guest(
+    text: str = "", *, store: str = "tests", host: str = "tests", **options: Any
+) -> AsyncIterator[DockerChannel]:
     """Start a guest that runs this text (the real guest without one), and leave nothing of it."""
     command = {"command": program(text)} if text else {}
-    sandbox = DockerSandbox(store="tests", host="tests", **command, **options)
+    sandbox = DockerSandbox(store=store, host=host, **command, **options)
     try:
         yield await sandbox.start(LIMITS)
     finally:
