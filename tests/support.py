@@ -5,12 +5,15 @@ It is the wire and nothing else, so that a guest or a sandbox can be looked at w
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from runner.guest import dialect, wire
@@ -18,6 +21,8 @@ from runner.models import Json, Limits
 from runner.seams import Channel, Exit
 
 NOW = 1_750_000_000.0
+# No conversation of a test takes a second: this one would never end.
+LONGEST_SECONDS = 30
 
 Answerer = Callable[[wire.Spawn], tuple[str, Json]]
 """What an agent says to a spawn: ("ok", output) or (kind, message)."""
@@ -102,7 +107,8 @@ async def ready(channel: Channel) -> tuple[wire.Ready, wire.FrameReader]:
     reader = wire.FrameReader()
     payloads: list[bytes] = []
     while not payloads:
-        data = await channel.receive()
+        async with asyncio.timeout(LONGEST_SECONDS):
+            data = await channel.receive()
         assert data, f"no ready: {await channel.wait()}"
         payloads = reader.feed(data)
     message = wire.decode_guest(payloads[0])
@@ -115,6 +121,13 @@ async def converse(
     channel: Channel, script: str, *, answers: Answers | None = None, limits: Limits | None = None, **start: Any
 ) -> Talk:
     """Run a script in a started guest to its end and return all that it said. The guest is dead then."""
+    async with asyncio.timeout(LONGEST_SECONDS):
+        return await _converse(channel, script, answers, limits, start)
+
+
+async def _converse(
+    channel: Channel, script: str, answers: Answers | None, limits: Limits | None, start: dict[str, Any]
+) -> Talk:
     answers, limits, talk = answers or Answers(), limits or Limits(), Talk()
     _, reader = await ready(channel)
     channel.limit_cpu(limits.cpu_seconds)
@@ -136,11 +149,20 @@ async def converse(
 @functools.cache
 def interpreter(minor: str) -> str:
     """Return the path of a Python of this minor version, such as "3.12"; "" where none is installed."""
-    found = shutil.which(f"python{minor}")
-    if not found:
-        return ""
+    return next(iter(interpreters(minor)), "")
+
+
+def interpreters(minor: str) -> list[str]:
+    """Return the paths of every Python of this minor version: in the PATH, of the system, of pyenv."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
+    found = [shutil.which(f"python{minor}"), f"/usr/bin/python{minor}"]
+    found += sorted(str(path) for path in pyenv.glob(f"versions/{minor}.*/bin/python{minor}"))
+    asked = (_real_path(path) for path in found if path and os.path.exists(path))
+    return list(dict.fromkeys(path for path in asked if path))
+
+
+def _real_path(python: str) -> str:
     # What stands in the PATH may be a shim that needs an environment; a guest has none.
-    asked = subprocess.run(
-        [found, "-c", "import os, sys; print(os.path.realpath(sys._base_executable))"], capture_output=True, text=True
-    )
+    program = "import os, sys; print(os.path.realpath(sys._base_executable))"
+    asked = subprocess.run([python, "-c", program], capture_output=True, text=True)
     return asked.stdout.strip() if asked.returncode == 0 else ""
