@@ -92,7 +92,7 @@ def _from_file(ref: Reference, folder: Path) -> bytes:
         number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         hint = "correct the path, or write the file"
-        raise PolicyError(f"{ref} cannot be read: {error.strerror}", hint=hint) from None
+        raise PolicyError(f"{ref} cannot be read: {str(error.strerror).lower()}", hint=hint) from None
     try:
         _require_private(ref, os.fstat(number))
         with open(number, "rb", closefd=False) as opened:
@@ -119,7 +119,7 @@ def _from_command(ref: Reference, folder: Path) -> bytes:
             start_new_session=True,
         )  # fmt: skip
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "its arguments cannot be passed"
+        reason = str(error.strerror).lower() if isinstance(error, OSError) else "its arguments cannot be passed"
         raise PolicyError(f"{ref} cannot be started: {reason}", hint="install it, or correct the command") from None
     try:
         data, _ = process.communicate(timeout=COMMAND_TIMEOUT_SECONDS)

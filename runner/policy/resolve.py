@@ -126,6 +126,7 @@ class _Entry:
         self._limits = limits
         self._read_file = read_file
         self._problems = problems
+        self._file = source.place(("agents", name)).file
 
     def resolved(self) -> AgentEntry:
         """Return the entry; it is used only if no problem was found."""
@@ -208,12 +209,13 @@ class _Entry:
             hint = error.hint or "see json-schema.org, draft 2020-12"
             self._wrong(f"{key}{at}: {error}", key, *error.path, hint=hint)
         except PolicyError as error:
-            message = error.message if error.line else error.message.removeprefix(f"{error.file}: ")
+            # What this line asked for in vain needs no second place; what is wrong inside of a file keeps its own.
+            message = error.message.removeprefix(f"{self._file}: ")
             self._wrong(f"{key}: {message}", key, hint=error.hint)
         return None
 
     def _read(self, path: str, file: str) -> tuple[str, Json]:
-        return self._read_file(path, file or self._source.place(("agents", self._name)).file)
+        return self._read_file(path, file or self._file)
 
     def _wrong(self, message: str, *path: str | int, hint: str) -> None:
         place = self._source.place(("agents", self._name, *path))

@@ -1,5 +1,8 @@
 """Each mistake in a policy: one PolicyError with the file, the line, what is allowed, and the fix."""
 
+# Tables of whole messages read better unbroken.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 from pathlib import Path

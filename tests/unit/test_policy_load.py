@@ -1,5 +1,8 @@
 """What a policy file becomes: defaults, includes, the resolved form and its digest, warnings."""
 
+# Tables of whole messages read better unbroken.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import json
