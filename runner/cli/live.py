@@ -31,6 +31,7 @@ class LiveView:
         self.board = Board()
         self._monotonic = monotonic
         self._begun = monotonic()
+        self._unsaid: list[str] = []
         self._live = Live(
             console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False,
             get_renderable=self._drawn,
@@ -39,13 +40,17 @@ class LiveView:
 
     def see(self, event: Event) -> None:
         self.board.apply(event)
-        for line in event_lines(event, self.board):
-            self._live.console.print(Text(line), soft_wrap=True)
+        self._unsaid += event_lines(event, self.board)
 
     def tick(self) -> None:
+        # All that was said since the last picture at once: a print above the picture draws it anew.
+        if self._unsaid:
+            self._live.console.print(Text("\n".join(self._unsaid)), soft_wrap=True)
+            self._unsaid.clear()
         self._live.refresh()
 
     def close(self) -> None:
+        self.tick()
         self._live.stop()
 
     def _drawn(self) -> Table:

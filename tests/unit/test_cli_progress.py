@@ -163,7 +163,23 @@ def test_the_live_view_prints_what_happened_above_and_leaves_nothing_behind():
     for event in two_agents().events:
         view.see(event)
         view.tick()
+    view.see(Told().printed("the last words"))
     view.close()
 
     assert "spawn 2 research" in file.getvalue()
+    assert "| the last words" in file.getvalue()
     assert file.getvalue().rpartition("\x1b[?25h")[1], "the cursor is shown again"
+
+
+def test_the_live_view_draws_once_a_tick_however_much_is_printed():
+    file = io.StringIO()
+    view = LiveView(Console(file=file, force_terminal=True, width=80), lambda: 1.0)
+    told = Told()
+    for n in range(5_000):
+        view.see(told.printed(f"line {n}"))
+    drawn_before = file.getvalue().count("at once")
+    view.tick()
+
+    assert file.getvalue().count("at once") - drawn_before <= 2
+    assert "line 0\n" in file.getvalue().replace("\r", "")
+    assert "line 4999\n" in file.getvalue().replace("\r", "")
