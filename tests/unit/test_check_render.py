@@ -1,0 +1,121 @@
+"""A verdict as text, as JSON, and for the model that wrote the script."""
+
+# Tables of whole messages read better unbroken.
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from runner.check import check
+from runner.check.render import clean, for_model, render_text, to_json
+from runner.models import Script, Verdict
+from runner.policy import load_policy_text
+
+POLICY = load_policy_text(
+    'version: 1\nagents: {mail: {description: M., python: "m:f", input: true, output: true, scopes: [s]}}',
+    folder=Path("."),
+    name="test",
+)
+SOURCE = 'a = spawn("mial", {})\nspawn("mail", {}, scopes=["s"])\nresult = a.result()\n'
+
+
+def judged(source: str | bytes, name: str = "test") -> tuple[Verdict, Script]:
+    script = Script(name, source.encode() if isinstance(source, str) else source)
+    return check(script, POLICY), script
+
+
+def test_text_shows_line_caret_message_and_fix_then_the_reach():
+    assert render_text(*judged(SOURCE)) == (
+        'test:1:11: error: agent "mial" is not in the policy [agent-not-in-policy]\n'
+        '  a = spawn("mial", {})\n'
+        "            ^^^^^^\n"
+        '  fix: did you mean "mail"? the policy lists "mail"\n'
+        "test:2:1: warning: nothing waits for this spawn: it is cancelled when the script ends [spawn-never-used]\n"
+        '  spawn("mail", {}, scopes=["s"])\n'
+        "  ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n"
+        "  fix: keep the handle, and wait for it: `handle = spawn(...)`, then `gather(handle)`\n"
+        "test: rejected, 1 error, 1 warning\n"
+        "reach: mial, mail (s); 2 spawns"
+    )
+
+
+def test_an_accepted_script_without_a_finding_is_two_lines():
+    assert render_text(*judged('result = gather(spawn("mail") for n in inputs["v"])')) == (
+        "test: accepted\nreach: mail; at least 0 spawns, at most what the policy allows"
+    )
+    assert render_text(*judged("result = 1")) == "test: accepted\nreach: spawns nothing"
+    assert render_text(*judged("result = spawn(inputs).result()")).endswith("reach: any of the policy; 1 spawn")
+
+
+def test_a_caret_stands_below_its_place_after_wide_letters_and_far_to_the_right():
+    wide = render_text(*judged('result = ["日本", spawn("fax").result()]')).splitlines()
+    far = render_text(*judged("x = 1; " * 60 + 'result = spawn("fax").result()')).splitlines()
+
+    assert wide[1:3] == ['  result = ["日本", spawn("fax").result()]', "  " + " " * 24 + "^^^^^"]
+    assert far[2].index("^") == far[1].index('"fax"')
+    assert len(far[1]) <= 130
+
+
+HOSTILE = 'result = spawn("\\x1b[31mfax\u202e\u200b", {"a": "\x1b]0;title\x07"}).result()'
+CONTROLS = "\x1b\x07\x9b\u202e\u200b\u2028\ufeff"
+
+
+@pytest.mark.parametrize("render", [render_text, for_model])
+def test_no_control_bidirectional_or_invisible_character_of_a_script_reaches_a_terminal(render):
+    for source in (HOSTILE, f'result = spawn("fa{CONTROLS}x").result()', f"# {CONTROLS}\nimport os", b"\xff\x1b[2J"):
+        said = render(*judged(source, name=f"te{CONTROLS}st"))
+
+        assert [letter for letter in said if letter != "\n" and unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp")] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain", "plain"), ("\x1b[1;31mred\x1b[0m", "red"), ("\x1b]0;title\x07after", "after"), ("a\tb\nc", "a b c"),
+        ("\u202eabc\u2066", "abc"), ("日本 é", "日本 é"), ("\x9b31mred", "red"), ("\x1b", ""),
+    ],
+)  # fmt: skip
+def test_clean_keeps_what_a_person_reads(text, shown):
+    assert clean(text) == shown
+
+
+def test_json_holds_everything_and_is_json():
+    verdict, script = judged(SOURCE)
+    said = json.loads(json.dumps(to_json(verdict, script)))
+
+    assert said == {
+        "version": 1, "accepted": False, "errors": 1, "warnings": 1,
+        "findings": [
+            {"rule": "agent-not-in-policy", "severity": "error", "line": 1, "column": 11, "text": '"mial"',
+             "message": 'agent "mial" is not in the policy', "fix": 'did you mean "mail"? the policy lists "mail"'},
+            {"rule": "spawn-never-used", "severity": "warning", "line": 2, "column": 1, "text": 'spawn("mail", {}, scopes=["s"])',
+             "message": "nothing waits for this spawn: it is cancelled when the script ends",
+             "fix": "keep the handle, and wait for it: `handle = spawn(...)`, then `gather(handle)`"},
+        ],
+        "reach": {"agents": ["mial", "mail"], "dynamic": False, "scopes": {"mail": ["s"]}, "spawns_at_least": 2, "spawns_at_most": 2},
+        "dialect": verdict.dialect, "python": verdict.python, "script": {"name": "test", "digest": script.digest},
+    }  # fmt: skip
+    assert "script" not in to_json(verdict)
+
+
+def test_a_model_is_handed_errors_first_one_line_each():
+    assert for_model(*judged(SOURCE)) == (
+        "The script was rejected. Correct this, and send the whole script again:\n"
+        '- line 1 `"mial"`: agent "mial" is not in the policy. Fix: did you mean "mail"? the policy lists "mail"\n'
+        '- line 2 `spawn("mail", {}, scopes=["s"])`: warning: nothing waits for this spawn: it is cancelled when the script ends. '
+        "Fix: keep the handle, and wait for it: `handle = spawn(...)`, then `gather(handle)`"
+    )
+    assert for_model(judged("result = 1")[0]) == "The script is accepted."
+    assert for_model(judged("print(1)")[0]).startswith("The script is accepted; consider:\n- line 1 `print(1)`: warning: ")
+
+
+def test_a_model_is_not_handed_more_than_it_can_use():
+    said = for_model(*judged('spawn("fax")\n' * 100)).splitlines()
+
+    assert len(said) == 22
+    assert said[-1] == "- and 180 more"
