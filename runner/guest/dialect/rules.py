@@ -24,7 +24,10 @@ from runner.guest.dialect.names import (
     identifier_fault,
 )
 from runner.guest.dialect.remarks import BUILTIN_ADVICE, Remark, remark
-from runner.guest.dialect.source import MAX_DEPTH
+from runner.guest.dialect.source import MAX_BLOCKS, MAX_DEPTH
+
+Stack = list[tuple[ast.AST, int, int, int]]
+"""Nodes to be judged, each with the bits of what surrounds it, its depth, and the blocks around it."""
 
 # What surrounds a node, as bits that travel down the tree.
 IN_FUNCTION, IN_CLASS_BODY, IN_FINALLY, IN_FINALLY_OUTSIDE_LOOP, IN_ANNOTATION = 1, 2, 4, 8, 16
@@ -77,15 +80,16 @@ class Rules:
         if not tree.body:
             self.remarks.append(remark("empty", 1, 1, ""))
             return
-        stack: list[tuple[ast.AST, int, int]] = [(tree, 0, 0)]
+        stack: Stack = [(tree, 0, 0, 0)]
         while stack:
-            node, around, depth = stack.pop()
-            if depth > MAX_DEPTH:
-                self.add("too-nested", node, f"the syntax is nested more than {MAX_DEPTH} levels deep")
+            node, around, depth, blocks = stack.pop()
+            if depth > MAX_DEPTH or blocks > MAX_BLOCKS:
+                what = f"the syntax is nested more than {MAX_DEPTH} levels deep"
+                self.add("too-nested", node, what if depth > MAX_DEPTH else "too many blocks stand inside each other")
                 return
             if not around & IN_ANNOTATION:
                 self.judge_node(node, around)
-            push_children(stack, node, around, depth + 1)
+            push_children(stack, node, around, depth + 1, blocks + _blocks_of(node))
         for use in self.missing:
             if use.id not in self.stored and use.id not in self.arguments:
                 self.no_builtin(use)
@@ -135,23 +139,32 @@ class Rules:
         return line
 
 
-def push_children(stack: list[tuple[ast.AST, int, int]], node: ast.AST, around: int, depth: int) -> None:
-    """Put each child on the stack with the bits of what surrounds it."""
+def push_children(stack: Stack, node: ast.AST, around: int, depth: int, blocks: int) -> None:
+    """Put each child on the stack with what surrounds it."""
     inner = around if isinstance(node, _SAME_BODY) else around & ~IN_CLASS_BODY
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-        inner = IN_FUNCTION | around & IN_ANNOTATION
+        inner, blocks = IN_FUNCTION | around & IN_ANNOTATION, 0
     elif isinstance(node, ast.ClassDef):
-        inner = IN_CLASS_BODY
+        inner, blocks = IN_CLASS_BODY, 0
     elif isinstance(node, (ast.For, ast.While)):
         inner = around & ~IN_FINALLY_OUTSIDE_LOOP
     for field in node._fields:
         value = getattr(node, field, None)
         if isinstance(value, ast.AST):
             if not isinstance(value, _QUIET):
-                stack.append((value, _bits(node, field, inner, around), depth))
+                stack.append((value, _bits(node, field, inner, around), depth, blocks))
         elif isinstance(value, list) and value and not (field == "body" and is_type_checking(node)):
             bits = _bits(node, field, inner, around)
-            stack.extend([(one, bits, depth) for one in value if isinstance(one, _JUDGED)])
+            stack.extend([(one, bits, depth, blocks) for one in value if isinstance(one, _JUDGED)])
+
+
+def _blocks_of(node: ast.AST) -> int:
+    """Return how many blocks the compiled node opens at most, those of the rewrite included."""
+    if isinstance(node, ast.With):
+        return 2 * len(node.items)
+    if isinstance(node, ast.Try):
+        return 4 if node.finalbody else 2
+    return 1 if isinstance(node, (ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp)) else 0
 
 
 def _bits(node: ast.AST, field: str, inner: int, around: int) -> int:
