@@ -28,8 +28,8 @@ _HEADER = struct.Struct(">BxxxI")
 _STDOUT, _STDERR = 1, 2
 MAX_PIECE_BYTES = 256 * 1024
 MAX_DIAGNOSIS_BYTES = 4096
-# An engine that answers at all reports an end within a second.
-END_SECONDS = 10.0
+# An engine that answers at all reports an end within a second; a killed process is gone in milliseconds.
+END_SECONDS = 5.0
 # Where the process cannot be seen the engine is asked to wait for its end, however long the run may take.
 LONGEST_RUN_SECONDS = 30 * 86_400.0
 # Where no process can be seen its CPU time is asked of the engine, which takes some 10 ms each time.
@@ -63,6 +63,7 @@ class DockerChannel:
         self._on_end = on_end
         self._kind = 0
         self._left = 0
+        self._pipe_ended = False
         self._stderr = bytearray()
         self._killed_for = ""
         self._exit: asyncio.Future[Exit] | None = None
@@ -78,6 +79,9 @@ class DockerChannel:
 
     async def send(self, data: bytes) -> None:
         writer = self._stream.writer
+        # A closed transport drops what it is given, and says so only in the log.
+        if writer.is_closing():
+            raise GuestDied("the guest is gone: its pipe is closed", reason="exit")
         try:
             writer.write(data)
             if not writer.transport.get_write_buffer_size():
@@ -107,8 +111,10 @@ class DockerChannel:
     async def receive(self) -> bytes:
         while True:
             if not self._left and not await self._next_header():
+                self._pipe_ended = True
                 return b""
             piece = await self._piece()
+            self._pipe_ended = not piece
             if not piece or self._kind == _STDOUT:
                 if piece and self._watch is not None:
                     self._note_cpu()
@@ -199,8 +205,19 @@ class DockerChannel:
 
     async def wait(self) -> Exit:
         if self._process is not None:
-            await self._process.gone()
+            await self._ended(self._process)
         return await asyncio.shield(self._finish())
+
+    async def _ended(self, process: GuestProcess) -> None:
+        """Return once the guest is dead. One that lives on when its pipe has ended (the engine died) is killed."""
+        if self._pipe_ended:
+            try:
+                async with asyncio.timeout(END_SECONDS):
+                    await process.gone()
+            except TimeoutError:
+                await self._put_down("killed")
+        else:
+            await process.gone()
 
     async def _put_down(self, reason: str) -> None:
         """Kill the guest if it lives, remember why, and return once it is dead."""
@@ -214,11 +231,13 @@ class DockerChannel:
             self._killed_for = self._killed_for or reason
             if not self._process.kill():
                 await self._kill_by_engine()
-            await self._process.gone()
+            # Bounded for an engine that is dead where this user may not kill the guest itself.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(END_SECONDS):
+                    await self._process.gone()
 
     async def _kill_by_engine(self) -> None:
-        # An engine that cannot be asked: the container's input is closed next, which ends a waiting
-        # guest, and the reaper removes what is left.
+        # An engine that cannot be asked: the reaper removes what is left.
         with contextlib.suppress(RunnerError):
             await self._engine.call("POST", container_path(self._facts.container, "/kill"), allowed=(404, 409))
 
