@@ -1,5 +1,6 @@
 """Walk from everything that a script can name along everything that it can read, and meet nothing that leads out."""
 
+# ruff: noqa: E501  (scripts in one line each)
 from __future__ import annotations
 
 import builtins

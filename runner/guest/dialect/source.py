@@ -21,7 +21,7 @@ MAX_LINES = 20_000
 MAX_BRACKETS = 64
 # Levels of the syntax tree. The rewrite recurses three frames a level, and the host calls it below a stack of its own.
 MAX_DEPTH = 150
-# CPython allows 20 blocks inside each other; where comprehensions make them more, 3.12 and 3.13 crash instead of saying so.
+# CPython allows 20 blocks inside each other; where comprehensions make them more, 3.12 and 3.13 crash.
 MAX_BLOCKS = 18
 
 _BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")

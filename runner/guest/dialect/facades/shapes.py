@@ -189,11 +189,27 @@ class Suppress:
         return error is not None and not is_fatal(error) and isinstance(error, self._errors)
 
 
+class Closing:
+    """`contextlib.closing` that does not call `close` while a run ends."""
+
+    __slots__ = ("_thing",)
+
+    def __init__(self, thing: Any) -> None:
+        self._thing = thing
+
+    def __enter__(self) -> Any:
+        return self._thing
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is None or not is_fatal(error):
+            self._thing.close()
+
+
 def contextlib_module() -> dict[str, Any]:
     """Return the names of `contextlib`; `ExitStack` is left out: its callbacks run while a run ends."""
     return {
         "contextmanager": contextlib.contextmanager,
         "nullcontext": contextlib.nullcontext,
-        "closing": contextlib.closing,
+        "closing": Closing,
         "suppress": Suppress,
     }
