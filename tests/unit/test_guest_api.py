@@ -42,12 +42,12 @@ class ListPipe:
     def flush(self) -> None:
         self.flushes += 1
         for frame in self._frames:
-            message = wire.decode_guest(frame[wire.HEADER_BYTES :])
+            message = wire.decode_guest(_payload(frame))
             self.said.append(message)
             if isinstance(message, wire.Spawn):
                 self.answers.spawned(message)
             elif isinstance(message, wire.Wait):
-                self._heard.extend(frame[wire.HEADER_BYTES :] for frame in self.answers.frames(message))
+                self._heard.extend(map(_payload, self.answers.frames(message)))
         self._frames.clear()
 
     def hear(self) -> bytes:
@@ -56,6 +56,11 @@ class ListPipe:
     def of(self, kind: type) -> list:
         self.flush()
         return [message for message in self.said if isinstance(message, kind)]
+
+
+def _payload(frame: bytes) -> bytes:
+    [payload] = wire.FrameReader(2 * wire.MAX_FRAME_BYTES).feed(frame)
+    return payload
 
 
 Begin = Callable[..., ListPipe]
