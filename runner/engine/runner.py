@@ -158,6 +158,7 @@ class Runner:
                 asked=self._asked,
                 store=str(self.store.home),
                 host=self.store.host,
+                alive=self.store.alive,
                 waiting_guests=self._waiting_guests,
             )
         if self._polling is None or self._polling.done():

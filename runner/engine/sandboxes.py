@@ -6,6 +6,10 @@ refuses is not "no engine": that is an error with its fix, never a silent step d
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
 from runner.errors import SandboxUnavailable, UsageError
 from runner.policy.model import Policy, SandboxRule
 from runner.seams import Sandbox
@@ -16,15 +20,22 @@ KINDS = ("auto", "docker", "process")
 class Sandboxes:
     """The sandboxes of one Runner, started when first asked for and kept until `close`."""
 
-    def __init__(self, *, asked: str, store: str, host: str, waiting_guests: int) -> None:
-        """`store` and `host` label what is started, so that a later process can tell whose it was."""
+    def __init__(
+        self, *, asked: str, store: str, host: str, alive: Callable[[str], bool], waiting_guests: int
+    ) -> None:
+        """`store` and `host` label what is started, so that a later process can tell whose it was.
+
+        `alive` says whether the process with a host id lives: containers of dead ones are removed.
+        """
         if asked not in KINDS:
             raise UsageError(f'sandbox "{asked}" is none of {", ".join(KINDS)}')
         self._asked = asked
         self._store = store
         self._host = host
+        self._alive = alive
         self._waiting_guests = waiting_guests
         self._open: dict[tuple[str, SandboxRule], Sandbox] = {}
+        self._reaping: asyncio.Task[None] | None = None
 
     async def choose(self, policy: Policy) -> Sandbox:
         """Return the sandbox for a run under this policy. Raises SandboxUnavailable, UsageError."""
@@ -42,6 +53,8 @@ class Sandboxes:
         return self._open[key]
 
     async def close(self) -> None:
+        if self._reaping is not None:
+            await asyncio.gather(self._reaping, return_exceptions=True)
         for sandbox in self._open.values():
             await sandbox.close()
         self._open.clear()
@@ -60,7 +73,16 @@ class Sandboxes:
     def _start_docker(self, rule: SandboxRule) -> Sandbox:
         from runner.sandbox.docker import DockerSandbox
 
+        # Beside the first run, not before it: nobody waits for what the dead have left.
+        self._reaping = self._reaping or asyncio.ensure_future(self._reap())
         return DockerSandbox(store=self._store, host=self._host, rule=rule)
+
+    async def _reap(self) -> None:
+        from runner.sandbox.reaper import reap
+
+        # An engine that refuses is told of by the run itself.
+        with suppress(SandboxUnavailable):
+            await reap(store=self._store, alive=self._alive)
 
     def _start_process(self) -> Sandbox:
         from runner.sandbox.process import ProcessSandbox
