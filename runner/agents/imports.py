@@ -1,29 +1,31 @@
 """Import a policy's own modules so that two policies never mix, whatever their modules are called.
 
-Each folder is a private package: module "research" of it is imported as `_runner_policy_<hash>.research`. An
+Each folder is a private package: module "research" of it is imported as `_runner_policy_<n>.research`. An
 `import helpers` written in one of its modules finds the folder's own `helpers` first, also when it is executed late,
 because these modules have an `__import__` of their own; nothing is put on `sys.path`, and nothing of a folder is
 in `sys.modules` under its plain name. What the folder does not have is imported as usual.
 
-Used in the host and in workers: standard library only. Not seen: `importlib.import_module("helpers")` in such a
-module finds what `sys.path` has, not the folder's.
+Used in the host and in workers: standard library only, and little of it. Not seen:
+`importlib.import_module("helpers")` in such a module finds what `sys.path` has, not the folder's.
 """
 
 from __future__ import annotations
 
 import builtins
-import hashlib
 import importlib
-import importlib.util
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+_PREFIX = "_runner_policy_"
+_PACKAGES: dict[str, ModuleType] = {}
+"""Folder → its private package, for as long as the process lives."""
 
-def load(call: str, folder: Path) -> Callable[..., Any]:
+
+def load(call: str, folder: str) -> Callable[..., Any]:
     """Return what "module:function" names, the folder's modules first. Imports it if that was not done yet.
 
     Raises ImportError, AttributeError or whatever the module raises when it is executed; ValueError for a text that is
@@ -42,23 +44,22 @@ def load(call: str, folder: Path) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
-def _import_module(name: str, folder: Path) -> ModuleType:
-    package = _package_of(folder.resolve())
+def _import_module(name: str, folder: str) -> ModuleType:
+    package = _package_of(os.path.realpath(folder))
     if _has(package, name.partition(".")[0]):
         return importlib.import_module(f"{package.__name__}.{name}")
     return importlib.import_module(name)
 
 
-def _package_of(folder: Path) -> ModuleType:
+def _package_of(folder: str) -> ModuleType:
     """Return the private package that stands for a folder."""
-    name = "_runner_policy_" + hashlib.sha256(str(folder).encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    package = sys.modules.get(name)
+    package = _PACKAGES.get(folder)
     if package is None:
-        package = ModuleType(name, f"The modules of a policy in {folder}.")
-        package.__path__ = [str(folder)]
+        name = f"{_PREFIX}{len(_PACKAGES)}"
+        package = _PACKAGES[folder] = sys.modules[name] = ModuleType(name, f"The modules of a policy in {folder}.")
+        package.__path__ = [folder]
         package.__spec__ = ModuleSpec(name, None, is_package=True)
         package.__spec__.submodule_search_locations = package.__path__
-        sys.modules[name] = package
         if _FINDER not in sys.meta_path:
             sys.meta_path.insert(0, _FINDER)
     return package
@@ -73,7 +74,7 @@ def _has(package: ModuleType, name: str) -> bool:
     if spec is None or spec.loader is not None:
         return spec is not None
     # A folder without __init__.py: a package if it holds modules, else it is data.
-    return any(next(Path(place).glob("*.py"), None) for place in spec.submodule_search_locations or ())
+    return any(name.endswith(".py") for place in spec.submodule_search_locations or () for name in os.listdir(place))
 
 
 class _Finder:
@@ -82,7 +83,7 @@ class _Finder:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if not name.startswith("_runner_policy_") or path is None:
+        if not name.startswith(_PREFIX) or path is None:
             return None
         spec = PathFinder.find_spec(name, path, target)
         if spec is not None and type(spec.loader) is SourceFileLoader:

@@ -75,6 +75,8 @@ class Program:
         self.errors = bytearray()
         """The last bytes of stderr."""
         self.errors_cut = False
+        self.pid = 0
+        """Once it was started; it may be dead since."""
         self.started: asyncio.Future[None] = self._loop.create_future()
         self.ended: asyncio.Future[End] = self._loop.create_future()
         self.gone: asyncio.Future[None] = self._loop.create_future()
@@ -152,6 +154,15 @@ class Program:
             if self._stderr >= 0 and _readable(self._stderr):
                 self._read_errors()
 
+    @property
+    def is_computing(self) -> bool:
+        """True while it uses a processor or waits for one; False where that cannot be seen."""
+        try:
+            with open(f"/proc/{self.pid}/stat", "rb") as file:
+                return file.read().rpartition(b")")[2][1:2] == b"R"
+        except OSError:
+            return False
+
     def terminate(self) -> None:
         """Ask it to end; GRACE_SECONDS later it is killed with all that descends from it."""
         if not self.ended.done():
@@ -192,6 +203,7 @@ class Program:
 
     def _told(self, report: dict[str, object]) -> None:
         if "started" in report:
+            self.pid = int(str(report["started"]))
             _finish(self.started, None)
         elif "status" in report:
             self.drain()

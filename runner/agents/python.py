@@ -111,7 +111,7 @@ def _fault(name: str, error: BaseException) -> BaseException:
 def _load(entry: AgentEntry, folder: Path) -> Callable[..., Any]:
     call = entry.options["call"]
     try:
-        return load(call, folder)
+        return load(call, str(folder))
     except (Exception, SystemExit) as error:
         raise PolicyError(
             f'agent "{entry.name}" calls "{call}", which cannot be imported: {type(error).__name__}: {error}',

@@ -13,7 +13,7 @@ stderr, and the control socket.
     grace         seconds from SIGTERM to SIGKILL
 
 Host → warden on the control socket: "T" end it gently; end of file (ordered, or the host is gone): kill it now.
-Warden → host: one line of JSON, {"started": true}, then {"status": n} (exit code, or minus the signal) when
+Warden → host: one line of JSON, {"started": pid}, then {"status": n} (exit code, or minus the signal) when
 all of it is dead; or {"errno": n, "text": ...} when it could not be executed. End of file: the warden is gone.
 
 What is not caught: a process with another uid (setuid programs), and one in a service that the program asked to
@@ -116,7 +116,7 @@ class Warden:
         for fd in streams:
             os.close(fd)
         if failure is None:
-            self._tell({"started": True})
+            self._tell({"started": self.pid})
             self._guard(wake)
             self._sweep()
             self._tell({"status": self.status})

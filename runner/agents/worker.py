@@ -4,8 +4,8 @@ This file is run by path as a process of its own (`workers` starts it). Its stdi
 length (big endian), one byte of kind, and that many bytes of JSON. The function never sees them: fd 0 becomes
 /dev/null and fd 1 becomes stderr before its module is imported, so that a print cannot break a frame.
 
-    host → worker    s  {"sys_path", "folder", "call", "runner"}     once, first
-                     c  {"inputs", "call", "limit"}                  call the function; call: null or its facts
+    host → worker    s  {"sys_path", "runner", "folder", "call", "facts"}    once, first
+                     c  {"inputs", "call", "limit"}   call the function; call: its facts, if setup had facts
     worker → host    r  {}                                           ready for calls
                      o  the output as JSON                           of at most `limit` bytes
                      l  {"bytes"}                                    the output was longer, and was not sent
@@ -20,9 +20,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from typing import IO, Any
 
 PREFIX_BYTES = 5
@@ -81,25 +79,27 @@ def _read(requests: IO[bytes]) -> tuple[bytes, Any]:
     return header[4:], json.loads(requests.read(int.from_bytes(header[:4], "big")))
 
 
-def _set_up(request: dict[str, Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    from pathlib import Path
-
+def _set_up(request: dict[str, Any]) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
+    """Return the function, and how to make the facts of a call if it wants them."""
     sys.path[:] = request["sys_path"]
     # Where the host found runner itself, which need not be on its path.
     sys.path.append(request["runner"])
-    from runner.agents.facts import CallFacts
     from runner.agents.imports import load
 
-    return load(request["call"], Path(request["folder"])), CallFacts
+    function = load(request["call"], request["folder"])
+    if not request["facts"]:
+        return function, None
+    from runner.agents.facts import CallFacts
+
+    return function, CallFacts
 
 
-def _call(function: Callable[..., Any], facts_type: Callable[..., Any], request: dict[str, Any]) -> bytes:
-    facts = request["call"]
+def _call(function: Callable[..., Any], facts_type: Callable[..., Any] | None, request: dict[str, Any]) -> bytes:
     try:
-        if facts is None:
+        if facts_type is None:
             output = function(request["inputs"])
         else:
-            output = function(request["inputs"], call=facts_type(**facts))
+            output = function(request["inputs"], call=facts_type(**request["call"]))
     except BaseException as error:
         return frame(RAISED, _raised(error))
     finally:
@@ -115,8 +115,10 @@ def _call(function: Callable[..., Any], facts_type: Callable[..., Any], request:
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError, AttributeError):
+        try:  # noqa: SIM105 (contextlib is 3 ms of a start)
             stream.flush()
+        except (OSError, ValueError, AttributeError):
+            pass
 
 
 def _raised(error: BaseException) -> bytes:
@@ -127,6 +129,8 @@ def _raised(error: BaseException) -> bytes:
             text = str(error)[:TEXT_CHARS]
         except Exception:
             text = ""
+    import traceback  # 4 ms of a start, and seldom needed
+
     try:
         trace = "".join(traceback.format_exception(error))[-TRACE_CHARS:]
     except Exception:

@@ -1,7 +1,7 @@
 """Worker processes of one sync python agent: started when needed, reused, killed at a deadline.
 
-At most `parallel` live at once. They are started one per processor at a time: fifty short calls that
-arrive together are served by the first few workers, fifty long ones find fifty workers soon. A worker whose call
+At most `parallel` live at once, and no more than serve: while as many as there are processors compute, another
+would only take memory, so none is started; calls that wait for a network find workers soon. A worker whose call
 is cancelled is killed at once, with all that it started; one that nobody needed for IDLE_SECONDS is ended.
 
 Not here: the function's side of the pipe (worker), starting and killing a process (launch).
@@ -29,7 +29,9 @@ from runner.seams import Call
 
 # A pause between two waves of a script is seconds; a worker holds some 10 MB.
 IDLE_SECONDS = 10.0
-STARTS_AT_ONCE = os.cpu_count() or 1
+PROCESSORS = os.cpu_count() or 1
+# How soon to look again whether processors have become idle: short beside a call that waits, long beside the look.
+_LOOK_SECONDS = 0.05
 
 # What a worker gets of the host's environment: enough to find programs, its user's files and its time zone.
 ENVIRONMENT = ("PATH", "HOME", "TMPDIR", "TZ", "LANG", "LC_ALL")
@@ -49,12 +51,16 @@ class Workers:
         self._wants_facts = wants_facts
         self._clock = clock
         self._launcher = Launcher()
-        self._setup = {"sys_path": sys.path, "runner": _RUNNER_FOLDER, "folder": str(folder), "call": function}
+        self._setup = {
+            "sys_path": sys.path, "runner": _RUNNER_FOLDER, "folder": str(folder), "call": function,
+            "facts": wants_facts,
+        }  # fmt: skip
         self._idle: list[_Worker] = []
         self._waiting: deque[asyncio.Future[_Worker]] = deque()
-        self._live = 0
         self._starting = 0
+        self._all: set[_Worker] = set()
         self._timer: Timer | None = None
+        self._look: asyncio.TimerHandle | None = None
 
     async def call(self, call: Call) -> Json:
         """Call the function in a worker. Raises AgentFault. Cancelled, it kills that worker and returns."""
@@ -70,6 +76,8 @@ class Workers:
     async def close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        if self._look is not None:
+            self._look.cancel()
         for waiter in self._waiting:
             waiter.cancel()
         await self._launcher.close()
@@ -121,40 +129,53 @@ class Workers:
         return None
 
     def _grow(self) -> None:
-        """Start workers while calls wait for one, a few at a time."""
-        room = min(STARTS_AT_ONCE, len(self._waiting)) - self._starting
-        for _ in range(min(room, self._parallel - self._live)):
-            self._live += 1
-            self._starting += 1
+        """Start workers while calls wait for one, and processors for work."""
+        room = min(PROCESSORS, len(self._waiting)) - self._starting
+        for _ in range(min(room, self._parallel - len(self._all))):
+            if self._processors_are_busy():
+                self._look_later()
+                return
             try:
                 started = _Worker(self._name, self._launcher, self._folder)
             except NotStarted as error:
-                self._not_ready(faults.not_started(self._name, str(error)))
+                self._tell_waiter(faults.not_started(self._name, str(error)))
                 return
+            self._all.add(started)
+            self._starting += 1
             started.hello(self._setup).add_done_callback(partial(self._greeted, started))
+
+    def _processors_are_busy(self) -> bool:
+        if len(self._all) < PROCESSORS:
+            return False
+        return sum(found.is_computing for found in self._all) >= PROCESSORS
+
+    def _look_later(self) -> None:
+        """Try to grow again soon. By the loop's time, not the clock's: processors do not stand still with it."""
+        if self._look is None:
+            self._look = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look_again)
+
+    def _look_again(self) -> None:
+        self._look = None
+        self._grow()
 
     def _greeted(self, started: _Worker, reply: asyncio.Future[tuple[bytes, bytes]]) -> None:
         """Hand out a worker whose function is imported; tell one waiter why, if it could not be."""
+        self._starting -= 1
         fault = reply.exception()
-        if fault is not None:
-            self._not_ready(fault)
-            return
-        kind, payload = reply.result()
-        if kind != worker.READY:
-            started.kill()
-            self._not_ready(faults.not_started(self._name, json.loads(payload).get("trace", "")))
-            return
-        self._starting -= 1
-        self._give_back(started)
-        self._grow()
+        if fault is None:
+            kind, payload = reply.result()
+            if kind == worker.READY:
+                self._give_back(started)
+                self._grow()
+                return
+            fault = faults.not_started(self._name, json.loads(payload)["trace"])
+        self._tell_waiter(fault)
+        self._bury(started)
 
-    def _not_ready(self, fault: BaseException) -> None:
-        self._starting -= 1
-        self._live -= 1
+    def _tell_waiter(self, fault: BaseException) -> None:
         waiter = self._next_waiter()
         if waiter is not None:
             waiter.set_exception(fault)
-        self._grow()
 
     def _give_back(self, found: _Worker) -> None:
         if found.end is not None:
@@ -171,7 +192,7 @@ class Workers:
 
     def _bury(self, found: _Worker) -> None:
         found.kill()
-        self._live -= 1
+        self._all.discard(found)
         self._grow()
 
     def _end_idle(self) -> None:
@@ -181,7 +202,7 @@ class Workers:
         for found in self._idle:
             if found not in kept:
                 found.kill()
-                self._live -= 1
+                self._all.discard(found)
         self._idle = kept
         # The most recently used is taken first, so the list is in order of time.
         self._timer = self._clock.call_at(kept[0].idle_since + IDLE_SECONDS, self._end_idle) if kept else None
@@ -202,6 +223,10 @@ class _Worker:
         env = {key: os.environ[key] for key in ENVIRONMENT if key in os.environ}
         self._program = launcher.start(argv, env, cwd=folder, on_output=self._take)
         self._program.ended.add_done_callback(self._ended)
+
+    @property
+    def is_computing(self) -> bool:
+        return self._program.is_computing
 
     def hello(self, setup: dict[str, Json]) -> asyncio.Future[tuple[bytes, bytes]]:
         """Tell it what to import. The reply is READY or RAISED."""

@@ -121,6 +121,40 @@ async def test_no_more_workers_live_than_the_policy_says(tmp_path: Path) -> None
     await agent.close()
 
 
+async def test_calls_that_compute_get_no_more_workers_than_processors_can_serve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.agents.workers.PROCESSORS", 1)
+    burn = """
+import os, time
+def f(inputs):
+    end = time.monotonic() + inputs
+    while time.monotonic() < end: pass
+    return os.getpid()
+"""
+    agent = python_agent(tmp_path, burn, parallel=20)
+    pids = await asyncio.gather(*(agent.run(call(0.02)) for _ in range(20)))
+
+    assert len(set(pids)) <= 4
+    await agent.close()
+
+
+async def test_calls_that_wait_get_a_worker_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.agents.workers.PROCESSORS", 1)
+    meet = """
+import os, time
+def f(folder):
+    open(f"{folder}/{os.getpid()}.here", "w").close()
+    while len([name for name in os.listdir(folder) if name.endswith(".here")]) < 4: time.sleep(0.005)
+    return os.getpid()
+"""
+    agent = python_agent(tmp_path, meet, parallel=4)
+    pids = await asyncio.gather(*(agent.run(call(str(tmp_path))) for _ in range(4)))
+
+    assert len(set(pids)) == 4
+    await agent.close()
+
+
 async def test_an_idle_worker_is_ended_after_a_while(tmp_path: Path) -> None:
     (tmp_path / "m.py").write_text(PID)
     clock = HeldClock()
