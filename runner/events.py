@@ -151,7 +151,7 @@ class RunView:
     stop_by: str = ""
     result: Json = None
     error: RunError | None = None
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     seq: int = 0
     seen_at: float = 0.0
     """When the last event was."""
