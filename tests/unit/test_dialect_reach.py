@@ -1,9 +1,10 @@
 """Walk from everything that a script can name along everything that it can read, and meet nothing that leads out."""
 
-# ruff: noqa: E501  (scripts in one line each)
+
 from __future__ import annotations
 
 import builtins
+import contextlib
 import gc
 import inspect
 import types
@@ -81,10 +82,8 @@ def readable_from(value: Any, hooks: dict[str, Any]) -> Iterator[tuple[str, Any]
     """Yield what a script can read from a value: past the guard, natively, and as items."""
     native = type(value) in hooks["_readable_"]
     for name in {*dir(value), *READABLE_DUNDERS}:
-        try:
+        with contextlib.suppress(Exception):
             yield name, hooks["_read_"](value, name)
-        except Exception:
-            pass
         private = name.startswith("_") and type(value) not in hooks["_open_"]
         if (name in DIRECT or (native and name not in WATCHED and not private)) and attribute_fault(name) is None:
             found = getattr(value, name, None)

@@ -38,7 +38,8 @@ _READABLE: tuple[type, ...] = (
 _KNOWN: tuple[type, ...] = (
     datetime.date, datetime.datetime, datetime.time, datetime.timezone, datetime.tzinfo, time.struct_time, uuid.UUID,
     functools.partial, functools.cached_property, type(functools.lru_cache(lambda: None)), decimal.Context,
-    type(functools.lru_cache(lambda: None).cache_info()), dataclasses.Field, shapes.Inert, shapes.Suppress, shapes.Closing,
+    type(functools.lru_cache(lambda: None).cache_info()), dataclasses.Field, shapes.Inert, shapes.Suppress,
+    shapes.Closing,
     decimal.DecimalTuple, type(datetime.date(2000, 1, 1).isocalendar()), statistics.LinearRegression,
     *{type(make(b"")) for name, make in _PURE["hashlib"].items() if name not in ("new", "algorithms_available")},
 )  # fmt: skip
