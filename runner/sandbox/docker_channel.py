@@ -94,10 +94,7 @@ class DockerChannel:
 
     async def _before_its_end(self, writing: Coroutine[Any, Any, None]) -> bool:
         """Return True once it is written, False when the guest ends first: the engine keeps a dead one's pipe open."""
-        if self._process is None:
-            await writing
-            return True
-        written, gone = asyncio.ensure_future(writing), asyncio.ensure_future(self._process.gone())
+        written, gone = asyncio.ensure_future(writing), asyncio.ensure_future(self._gone())
         try:
             await asyncio.wait({written, gone}, return_when=asyncio.FIRST_COMPLETED)
             if written.done():
@@ -136,6 +133,14 @@ class DockerChannel:
             return b""
         self._left -= len(piece)
         return piece
+
+    async def _gone(self) -> None:
+        if self._process is not None:
+            await self._process.gone()
+        else:
+            # No answer, or one that there is no such container: either way nobody reads its pipe.
+            with contextlib.suppress(RunnerError):
+                await self._ask_exit()
 
     def _keep_stderr(self, piece: bytes) -> None:
         self._stderr += piece

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from runner.models import MIB, Limits
@@ -63,6 +64,36 @@ async def said(channel: DockerChannel, ending: bytes = b"") -> bytes:
             if ending and heard.endswith(ending):
                 break
     return heard
+
+
+@asynccontextmanager
+async def cut_off(engine: Path, path: Path) -> AsyncIterator[Callable[[], None]]:
+    """Stand before the engine at another path; the function given hangs up on everybody, for good."""
+    writers: list[asyncio.StreamWriter] = []
+
+    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner, outer = await asyncio.open_unix_connection(str(engine))
+        writers.extend((writer, outer))
+        await asyncio.gather(pipe(reader, outer), pipe(inner, writer), return_exceptions=True)
+
+    server = await asyncio.start_unix_server(serve, str(path))
+
+    def cut() -> None:
+        server.close()
+        path.unlink(missing_ok=True)
+        for writer in writers:
+            writer.transport.abort()
+
+    try:
+        yield cut
+    finally:
+        cut()
 
 
 async def until(happened: Callable[[], Awaitable[bool]]) -> None:

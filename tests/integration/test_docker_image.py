@@ -31,11 +31,17 @@ SHELLS_AND_INSTALLERS = {"sh", "bash", "dash", "busybox", "env", "pip", "ensurep
 
 
 @pytest.fixture(scope="module")
-def layers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tarfile.TarInfo]:
+def tars(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    """The layers as they go into an image: the interpreter and the bundle."""
+    return [_tar(tmp_path_factory.mktemp("root"), write) for write in (write_interpreter, write_guest)]
+
+
+@pytest.fixture(scope="module")
+def layers(tars: list[bytes]) -> dict[str, tarfile.TarInfo]:
     """The files of both layers by name."""
     found = {}
-    for write in (write_interpreter, write_guest):
-        with tarfile.open(fileobj=io.BytesIO(_tar(tmp_path_factory.mktemp("root"), write))) as tar:
+    for data in tars:
+        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
             found.update({entry.name: entry for entry in tar})
     return found
 
@@ -76,14 +82,12 @@ def test_the_image_holds_nothing_that_could_reach_a_network(layers):
     assert names & absent <= {"_socket"}  # the nursery of the process sandbox imports it; in here no call reaches it
 
 
-def test_the_same_interpreter_and_bundle_give_the_same_bytes(tmp_path):
-    def digest(name: str, write) -> str:
-        folder = tmp_path / name
+def test_the_same_interpreter_and_bundle_give_the_same_bytes(tars, tmp_path):
+    for data, write in zip(tars, (write_interpreter, write_guest), strict=True):
+        folder = tmp_path / write.__name__
         folder.mkdir()
-        return hashlib.sha256(_tar(folder, write)).hexdigest()
 
-    assert digest("one", write_guest) == digest("two", write_guest)
-    assert digest("three", write_interpreter) == digest("four", write_interpreter)
+        assert hashlib.sha256(_tar(folder, write)).digest() == hashlib.sha256(data).digest()
 
 
 def test_the_bundle_holds_the_guest_and_restricted_python_and_nothing_of_the_host():
@@ -145,19 +149,20 @@ async def test_the_image_has_every_module_that_this_machines_guest_has(own_home)
 
 
 @pytest.mark.docker
-async def test_an_image_is_built_with_an_id_of_its_contents_and_then_found():
+async def test_an_image_is_built_with_an_id_of_its_contents_and_then_found(tars):
     engine = await Engine.find()
     told: list[str] = []
     try:
         built = await image.build_image(engine, told.append)
-        again = await image.build_image(engine)
         found = await image.find_image(engine)
         ensured = await image.ensure_image(engine, lambda text: pytest.fail("built again"))
     finally:
         engine.close()
 
-    assert built == again == found == ensured
-    assert built.id.startswith("sha256:") and built.tag == image.image_tag()
+    assert built == found == ensured
+    digests = [hashlib.sha256(data).hexdigest() for data in tars]
+    assert built.id == f"sha256:{hashlib.sha256(image.image_config(digests)).hexdigest()}"
+    assert built.tag == image.image_tag()
     assert built.bundle == bundle_digest()
     assert built.size <= image.MAX_IMAGE_BYTES
     assert told[0].startswith("building the guest image from Python 3.")

@@ -13,13 +13,15 @@ import pytest
 from runner.errors import GuestDied, LockNotVerified, SandboxUnavailable
 from runner.guest.wire import FrameReader, Ready, decode_guest
 from runner.policy.model import SandboxRule
+from runner.sandbox import docker_channel
 from runner.sandbox.bundle import bundle_digest
 from runner.sandbox.docker import DockerSandbox
 from runner.sandbox.docker_channel import diagnosis_of, exit_of
-from runner.sandbox.engine_api import Engine
+from runner.sandbox.engine_api import Engine, find_socket
 from runner.sandbox.profile import profile
+from runner.sandbox.reaper import reap
 from runner.seams import Exit
-from tests.integration.docker_guests import LIMITS, LOCKED, guest, inspected, program, said, until
+from tests.integration.docker_guests import LIMITS, LOCKED, cut_off, guest, inspected, program, said, until
 
 pytestmark = pytest.mark.docker
 
@@ -37,7 +39,7 @@ async def test_the_guest_of_the_image_says_ready_and_its_lock_is_seen_from_outsi
 
 
 async def test_a_guest_that_skips_its_lock_is_refused_and_killed():
-    async with guest("import os, time\nos.write(1, b'ready')\ntime.sleep(60)") as channel:
+    async with guest("import os\nos.write(1, b'ready')\nos.read(0, 1)") as channel:
         await said(channel, b"ready")
 
         with pytest.raises(LockNotVerified, match="guest is not locked: it has 1 seccomp filters, expected 2"):
@@ -107,8 +109,9 @@ async def test_how_a_guest_ended_is_told_apart(how):
         assert await channel.wait() == expected
 
 
-async def test_sending_to_a_dead_guest_says_that_it_is_gone():
-    async with guest("pass") as channel:
+@pytest.mark.parametrize("rule", [SandboxRule(), SandboxRule(runtime="runc", unsafe_unverified_lock=True)])
+async def test_sending_to_a_dead_guest_says_that_it_is_gone(rule):
+    async with guest("pass", rule=rule) as channel:
         await channel.wait()
 
         with pytest.raises(GuestDied, match="the guest is gone"):
@@ -154,7 +157,7 @@ async def test_kill_is_safe_at_any_time_and_leaves_no_container():
 
 
 async def test_close_kills_guests_that_are_left_and_removes_their_containers():
-    sandbox = DockerSandbox(store="tests", host="tests", command=program("import time; time.sleep(60)"))
+    sandbox = DockerSandbox(store="tests", host="tests", command=program("import os; os.read(0, 1)"))
     channels = [await sandbox.start(LIMITS) for _ in range(2)]
     await sandbox.close()
 
@@ -167,6 +170,22 @@ async def test_a_guest_whose_host_is_gone_hears_the_end_of_its_input():
         channel._stream.writer.close()  # as the kernel does for a killed host
 
         assert (await channel.wait()).code == 0
+
+
+async def test_a_guest_whose_engine_dies_is_killed_and_told_as_killed(monkeypatch, tmp_path):
+    monkeypatch.setattr(docker_channel, "END_SECONDS", 0.2)
+    async with cut_off(find_socket(), tmp_path / "docker.sock") as cut:
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
+        async with guest(LOCKED + "while True: pass", store="tests-cut") as channel:
+            await said(channel, b"locked")
+            process = channel._process
+            cut()
+
+            assert await said(channel) == b""
+            assert await channel.wait() == Exit(-9, "killed")
+            assert process is not None and not process.alive
+    monkeypatch.delenv("DOCKER_HOST")
+    assert await reap(store="tests-cut", alive=lambda host: False) == [channel.facts.container]
 
 
 async def test_bytes_pass_both_ways_whole_and_stderr_never_mixes_with_them():
