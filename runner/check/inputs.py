@@ -54,9 +54,13 @@ def _broken(
     except (SchemaRefused, ValueError, OverflowError):
         # A lone surrogate or a number beyond what the library takes: the guest tells it when it serialises.
         return
+    elsewhere = {tuple(error.instance_path) for error in errors if error.kind.name != "unevaluatedProperties"}
     for error in errors:
         path = tuple(error.instance_path)
         kind = error.kind.name
+        # Where another part of the schema failed, what it names counts as unevaluated: that is no second mistake.
+        if kind == "unevaluatedProperties" and path in elsewhere:
+            continue
         certain = written.known(path) if kind in _OF_THE_VALUE_ITSELF else written.complete_below(path)
         if not certain:
             continue
@@ -92,6 +96,8 @@ def _what(path: Path, error: Any, kind: str) -> str:
         return f"{name}, not {' or '.join(error.kind.types)}"
     if kind == "enum":
         return f"{name}, not one of {_short(error.kind.options, 200)}"
+    if kind in ("anyOf", "oneOf"):
+        return f"{name} fits {'none' if kind == 'anyOf' else 'not exactly one'} of the forms that are allowed"
     return f"{name}: {str(error.message).partition(chr(10))[0][:200]}"
 
 

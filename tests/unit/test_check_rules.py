@@ -33,6 +33,14 @@ agents:
     scopes: [crm:read, crm:list]
     timeout: 30s
     max_timeout: 60s
+  fetch:
+    description: Fetches.
+    python: agents:fetch
+    input:
+      anyOf:
+        - {type: object, properties: {url: {type: string}}, required: [url]}
+        - {type: object, properties: {text: {type: string}}, required: [text]}
+    output: {}
   mail:
     description: Sends.
     python: agents:mail
@@ -42,7 +50,7 @@ agents:
     folder=Path("."),
     name="test",
 )
-LISTS = 'the policy lists "research", "mail"'
+LISTS = 'the policy lists "research", "fetch", "mail"'
 WAIT = "keep the handle, and wait for it: `handle = spawn(...)`, then `gather(handle)`"
 SEQUENTIAL = (
     "each round waits for its own spawn before the next one starts",
@@ -110,7 +118,7 @@ FOUND = [
     ('result = spawn("mail", timeout=True).result()',
      error("wrong-option", 1, 32, "True", "timeout= takes seconds above 0, as a number", "write for example timeout=60, or leave it out")),
     ("result = spawn(5).result()",
-     error("wrong-option", 1, 16, "5", "spawn() takes the name of an agent first", 'one of "research", "mail"')),
+     error("wrong-option", 1, 16, "5", "spawn() takes the name of an agent first", 'one of "research", "fetch", "mail"')),
     # --- how the API is called ---
     ('result = spawn("mail", time_out=5).result()',
      error("unknown-keyword", 1, 24, "time_out=5", 'spawn() has no keyword "time_out"', "did you mean timeout=?")),
@@ -156,6 +164,11 @@ FOUND = [
      error("inputs-not-json", 1, 31, 'b"x"', "inputs are JSON, and bytes is not", "write a text, a number, a list or a dict")),
     ('result = spawn("mail", {1: "x"}).result()',
      error("inputs-not-json", 1, 25, "1", "inputs are JSON, and a key that is no text is not", "write a text, a number, a list or a dict")),
+    ('result = spawn("fetch", {"text": 5}).result()',
+     error("inputs-break-schema", 1, 25, '{"text": 5}',
+           'agent "fetch" refuses its inputs: {"text":5} fits none of the forms that are allowed', "write what the agent's input schema allows")),
+    ('result = spawn("fetch", {"text": "x", "txet": 1}).result()',
+     error("inputs-break-schema", 1, 39, '"txet"', 'agent "fetch" refuses its inputs: "txet" is unknown', 'did you mean "text"?')),
     # --- what comes of it ---
     ('print("hello")',
      warning("result-never-assigned", 1, 1, 'print("hello")', "the script never assigns `result`: whoever runs it gets null", "end with `result = ...`")),
@@ -218,6 +231,8 @@ def test_each_rule_finds_its_mistake_at_its_place_and_says_what_to_write(source,
         'hs = []\nfor n in range(3):\n    hs.append(spawn("mail"))\nresult = [h.result() for h in as_completed(hs)]',
         'result = spawn("research", {"vendor": inputs["v"], "pages": len(inputs), "either": f"{inputs}"}).result()',
         'result = spawn("research", {**inputs}).result()',
+        'result = spawn("fetch", {"url": inputs["url"]}).result()',
+        'result = spawn("fetch", {"text": "x"}).result()',
         'result = spawn("research", inputs).result()',
         'h = spawn("mail")\nresult = spawn("research", {"vendor": h["name"]}).result()',
         'result = spawn("research", {"vendor": "x", "tags": [{"name": inputs["t"]}], "either": inputs.get("e")}).result()',
