@@ -10,9 +10,8 @@ Not here: what a container may be (container), the talk with a running one (dock
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from runner.errors import SandboxUnavailable
@@ -23,7 +22,6 @@ from runner.sandbox.docker_channel import DockerChannel, remove_container
 from runner.sandbox.engine_api import Connection, Engine, EngineRefused, container_path
 from runner.sandbox.guest_process import GuestProcess
 from runner.sandbox.image import COMMAND, ImageFacts, Progress, ensure_image
-from runner.sandbox.reaper import reap
 
 NAME_PREFIX = "runner-"
 
@@ -39,21 +37,16 @@ class DockerSandbox:
         store: str,
         host: str,
         rule: SandboxRule | None = None,
-        alive: Callable[[str], bool] | None = None,
         image: str = "",
         command: Sequence[str] = COMMAND,
         progress: Progress | None = None,
     ) -> None:
         """`store` and `host` become labels, by which `reaper` knows whose a container was.
 
-        `alive` says of a host id whether it lives: what dead hosts left is removed, beginning with the
-        first start.
         `image` (a digest) and `command` stand in for our own image and its guest. Nothing is started.
         """
         self._rule = rule or SandboxRule()
         self._labels = labels_of(store, host)
-        self._store = store
-        self._alive = alive
         self._image_given = image
         self._command = tuple(command)
         self._progress = progress
@@ -99,14 +92,7 @@ class DockerSandbox:
                     engine.close()
                     raise
                 self._opened = (engine, image)
-                self._reap_dead(engine)
             return self._opened
-
-    def _reap_dead(self, engine: Engine) -> None:
-        # In the background: the first run need not wait for it, and close does.
-        alive, self._alive = self._alive, None
-        if alive is not None:
-            self._later(_reaped(engine, self._store, alive))
 
     async def _image(self, engine: Engine) -> ImageFacts:
         if self._image_given:
@@ -160,19 +146,14 @@ class DockerSandbox:
         return channel
 
     def _ended(self, channel: DockerChannel, clean_up: Coroutine[Any, Any, None]) -> None:
-        self._channels.discard(channel)
-        self._later(clean_up)
+        # Until it is gone `close` kills it: where no process can be seen, the end is only waited for.
+        self._later(clean_up).add_done_callback(lambda _: self._channels.discard(channel))
 
-    def _later(self, clean_up: Coroutine[Any, Any, None]) -> None:
+    def _later(self, clean_up: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(clean_up)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-
-
-async def _reaped(engine: Engine, store: str, alive: Callable[[str], bool]) -> None:
-    # An engine that dies now is told by the run that needs it.
-    with contextlib.suppress(SandboxUnavailable):
-        await reap(store=store, alive=alive, engine=engine)
+        return task
 
 
 def _explained(refusal: EngineRefused, image: str) -> SandboxUnavailable:

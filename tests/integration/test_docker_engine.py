@@ -214,18 +214,6 @@ async def test_containers_of_another_boot_are_reaped_whoever_their_host_was(monk
         assert await reap(store="rebooted", alive=lambda host: True) == [channel.facts.container]
 
 
-@pytest.mark.docker
-async def test_a_sandbox_reaps_what_dead_hosts_of_its_store_left():
-    async with guest(store="left", host="dead") as left:
-        sandbox = DockerSandbox(store="left", host="next", alive=lambda host: host == "next")
-        channel = await sandbox.start(Limits())
-        container = channel.facts.container
-        await sandbox.close()
-
-        assert await inspected(left.facts.container) is None
-        assert await inspected(container) is None
-
-
 async def test_without_an_engine_there_is_nothing_to_reap(bare, monkeypatch):
     monkeypatch.setattr(engine_api.os, "environ", bare)
 

@@ -164,6 +164,18 @@ async def test_close_kills_guests_that_are_left_and_removes_their_containers():
     assert [await inspected(channel.facts.container) for channel in channels] == [None, None]
 
 
+async def test_close_ends_a_guest_whose_end_somebody_waits_for():
+    rule = SandboxRule(runtime="runc", unsafe_unverified_lock=True)
+    sandbox = DockerSandbox(store="tests", host="tests", rule=rule, command=program("import os; os.read(0, 1)"))
+    channel = await sandbox.start(LIMITS)
+    waiting = asyncio.ensure_future(channel.wait())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        await sandbox.close()
+
+    assert await waiting == Exit(-9, "killed")
+
+
 async def test_a_guest_whose_host_is_gone_hears_the_end_of_its_input():
     async with guest(LOCKED + "os.write(1, b'end' if os.read(0, 1) == b'' else b'more')\nos._exit(0)") as channel:
         await said(channel, b"locked")
