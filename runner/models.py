@@ -183,7 +183,11 @@ class RunError:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a run used. Seconds, bytes and counts; `sequential_seconds` sums all attempts' durations."""
+    """What a run used. Seconds, bytes and counts.
+
+    `sequential_seconds` is what the attempts would have taken one after the other: the sum of their durations,
+    without what a sync agent stood in line for a worker or a processor behind others.
+    """
 
     wall_seconds: float = 0.0
     sequential_seconds: float = 0.0

@@ -137,6 +137,9 @@ class Call:
     """run, spawn and attempt number: equal exactly when this attempt is made again after a crash."""
     traceparent: str
     """W3C trace context of this attempt, ready to be sent as a header."""
+    seconds_alone: float | None = None
+    """Set by a backend that can tell: what the attempt took without standing in line behind others of the
+    run, for a worker or a processor. It is what the attempt would count one after the other."""
 
 
 class Agent(Protocol):

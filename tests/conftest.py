@@ -47,6 +47,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(f"no engine: {refusal}")
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skipped = [report for report in terminalreporter.stats.get("skipped", []) if "no engine:" in str(report.longrepr)]
     if skipped:

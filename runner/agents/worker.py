@@ -7,6 +7,8 @@ length (big endian), one byte of kind, and that many bytes of JSON. The function
     host → worker    s  {"sys_path", "runner", "folder", "call", "facts"}    once, first
                      c  {"inputs", "call", "limit"}   call the function; call: its facts, if setup had facts
     worker → host    r  {}                                           ready for calls
+                     each reply to a call begins with 8 bytes: the seconds (a double, big endian) that the
+                     function took, without those in which it stood in line for a processor
                      o  the output as JSON                           of at most `limit` bytes
                      l  {"bytes"}                                    the output was longer, and was not sent
                      j  {"why"}                                      the output is no JSON
@@ -19,7 +21,9 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import sys
+import time
 from collections.abc import Callable
 from typing import IO, Any
 
@@ -31,6 +35,7 @@ TEXT_CHARS = 2_000
 MAX_SMALL_BYTES = 256 * 1024
 
 SETUP, CALL = b"s", b"c"
+SECONDS = struct.Struct(">d")
 READY, OUTPUT, LARGE, NO_JSON, RAISED = b"r", b"o", b"l", b"j", b"e"
 
 
@@ -52,7 +57,19 @@ def main() -> None:
         kind, request = _read(requests)
         if kind != CALL:
             return
-        _reply(replies, _call(function, facts_type, request))
+        begun, stood = time.monotonic(), _seconds_in_line()
+        kind, payload = _call(function, facts_type, request)
+        taken = time.monotonic() - begun - (_seconds_in_line() - stood)
+        _reply(replies, frame(kind, SECONDS.pack(max(0.0, taken)) + payload))
+
+
+def _seconds_in_line() -> float:
+    """Return how long this process has waited for a processor while it could have run; 0.0 where nobody tells."""
+    try:
+        with open("/proc/self/schedstat", "rb") as file:
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0
 
 
 def _take_pipes() -> tuple[IO[bytes], IO[bytes]]:
@@ -94,23 +111,25 @@ def _set_up(request: dict[str, Any]) -> tuple[Callable[..., Any], Callable[..., 
     return function, CallFacts
 
 
-def _call(function: Callable[..., Any], facts_type: Callable[..., Any] | None, request: dict[str, Any]) -> bytes:
+def _call(
+    function: Callable[..., Any], facts_type: Callable[..., Any] | None, request: dict[str, Any]
+) -> tuple[bytes, bytes]:
     try:
         if facts_type is None:
             output = function(request["inputs"])
         else:
             output = function(request["inputs"], call=facts_type(**request["call"]))
     except BaseException as error:
-        return frame(RAISED, _raised(error))
+        return RAISED, _raised(error)
     finally:
         _flush()
     try:
         payload = json.dumps(output, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        return frame(NO_JSON, json.dumps({"why": f"{type(error).__name__}: {error}"[:TRACE_CHARS]}).encode())
+        return NO_JSON, json.dumps({"why": f"{type(error).__name__}: {error}"[:TRACE_CHARS]}).encode()
     if len(payload) > request["limit"]:
-        return frame(LARGE, json.dumps({"bytes": len(payload)}).encode())
-    return frame(OUTPUT, payload)
+        return LARGE, json.dumps({"bytes": len(payload)}).encode()
+    return OUTPUT, payload
 
 
 def _flush() -> None:

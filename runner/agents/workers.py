@@ -66,12 +66,13 @@ class Workers:
         """Call the function in a worker. Raises AgentFault. Cancelled, it kills that worker and returns."""
         found = await self._take()
         try:
-            kind, payload = await found.ask(worker.CALL, self._request(call), call.output_bytes)
+            kind, reply = await found.ask(worker.CALL, self._request(call), call.output_bytes)
         except BaseException:
             self._bury(found)
             raise
         self._give_back(found)
-        return self._output(kind, payload, call.output_bytes)
+        (call.seconds_alone,) = worker.SECONDS.unpack_from(reply)
+        return self._output(kind, reply[worker.SECONDS.size :], call.output_bytes)
 
     async def close(self) -> None:
         if self._timer is not None:
@@ -255,7 +256,8 @@ class _Worker:
         if len(buffer) < worker.PREFIX_BYTES:
             return
         size, kind = int.from_bytes(buffer[:4], "big"), bytes(buffer[4:5])
-        if size > (self._limit if kind == worker.OUTPUT else worker.MAX_SMALL_BYTES):
+        most = self._limit if kind == worker.OUTPUT else worker.MAX_SMALL_BYTES
+        if size > most + worker.SECONDS.size:
             self._fail(faults.too_large(self._name, self._limit))
             self._program.kill()
             return

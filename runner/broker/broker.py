@@ -209,9 +209,10 @@ class Broker:
         """Call the agent once. Never raises: whatever it does becomes an outcome, or is too late."""
         if live.settled:
             return
-        entry = permitted.entry
+        entry, call = permitted.entry, self._call(live, permitted)
+        live.call = call
         try:
-            output = await self._agent(entry).run(self._call(live, permitted))
+            output = await self._agent(entry).run(call)
         except AgentFault as fault:
             if not live.settled:
                 self._fail(live, OutcomeKind(fault.kind), fault.message, detail=fault.detail)
@@ -328,7 +329,9 @@ class Broker:
 
     def _settle(self, live: LiveSpawn, kind: str, text: str, value: str, size: int) -> None:
         seconds = self._clock.monotonic() - live.started if live.started else 0.0
-        self.sequential_seconds += seconds
+        alone = live.call.seconds_alone if live.call is not None else None
+        self.sequential_seconds += seconds if alone is None else alone
+        live.call = None
         self._journal.append(
             EventKind.SPAWN_SETTLED,
             {

@@ -9,15 +9,15 @@ from runner.broker.permit import Permit
 from runner.clock import Timer
 from runner.guest.wire import OK, Wait
 from runner.models import Spawn
-from runner.seams import Reply
+from runner.seams import Call, Reply
 
 
 class LiveSpawn:
     """One spawn of this run, from the request to its outcome. Slotted: ten thousand may be open."""
 
     __slots__ = (
-        "agent", "attempt", "delivered", "inputs_digest", "kind", "n", "order", "permit", "spawn", "started", "task",
-        "text", "timer",
+        "agent", "attempt", "call", "delivered", "inputs_digest", "kind", "n", "order", "permit", "spawn", "started",
+        "task", "text", "timer",
     )  # fmt: skip
 
     def __init__(self, spawn: Spawn, inputs_digest: str) -> None:
@@ -28,6 +28,7 @@ class LiveSpawn:
         self.permit: Permit | None = None
         self.attempt = 0
         self.started = 0.0
+        self.call: Call | None = None
         self.task: asyncio.Task[None] | None = None
         self.timer: Timer | None = None
         self.kind = ""

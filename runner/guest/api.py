@@ -39,6 +39,8 @@ def spawn(
         raise ValueError(f"an agent's name has 1 to {MAX_NAME_CHARS} characters")
     if label is not None and (type(label) is not str or len(label) > MAX_LABEL_CHARS):
         raise TypeError(f"label= takes a text of at most {MAX_LABEL_CHARS} characters, not {_a(label)}")
+    # Agents take objects: a spawn without inputs means one without fields.
+    inputs = {} if inputs is None else inputs
     asked = None if scopes is None else _scopes(scopes)
     seconds = None if timeout is None else _seconds(timeout, "timeout", above_zero=True)
     try:

@@ -23,7 +23,7 @@ def spawn(
 ) -> Handle:
     """Ask for one call of an agent and return at once. Spawns run in parallel.
 
-    `inputs` are copied here: later changes have no effect. What is no JSON raises InvalidInput at this line.
+    `inputs` are copied here: later changes have no effect. Left out, they are {}. What is no JSON raises InvalidInput at this line.
     `scopes`: the authority it needs; left out, the agent's default. `timeout`: seconds for the call, from when it starts.
     What the policy refuses is on the handle, as SpawnDenied. Beyond the run's limit of spawns it raises LimitReached.
     """
