@@ -201,3 +201,32 @@ def test_a_script_of_two_hundred_lines_compiles_to_code_that_is_not_much_bigger(
 
     assert code is not None
     assert len(code.co_code) < 3 * len(compile(source, "x", "exec").co_code)
+
+
+LOCKED = """
+import sys
+from runner.guest.dialect import compile_script
+from tests.escapes.inside import run
+from tests.unit.test_dialect_features import FEATURES
+from tests.unit.test_dialect_rules import REMARKS
+
+def no_more(event, args):
+    if event in ("open", "import", "os.listdir", "socket.connect"):
+        tried.append((event, args[0]))
+
+tried = []
+sys.addaudithook(no_more)
+sys.meta_path.clear(), sys.path.clear(), sys.path_hooks.clear()
+failed = [name for name, source in FEATURES.items() if run(source).error is not None]
+for source, *_ in REMARKS:
+    compile_script(source)
+compile_script("x = = 1")
+print(failed, [one for one in tried if one[1] != "<script>"])
+"""
+
+
+def test_nothing_is_imported_or_opened_once_the_dialect_is_loaded() -> None:
+    """A locked guest can do neither. A syntax error makes CPython look for the name that the text was given."""
+    done = subprocess.run([sys.executable, "-c", LOCKED], capture_output=True, text=True, env={"PYTHONPATH": ":".join(sys.path)}, check=False)
+
+    assert done.stdout.strip() == "[] []", done.stderr[-500:]

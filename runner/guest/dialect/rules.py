@@ -10,6 +10,7 @@ Not here: how the accepted tree is changed (rewrite), what holds while the scrip
 from __future__ import annotations
 
 import ast
+import difflib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -349,8 +350,6 @@ def _import_from(rules: Rules, node: ast.ImportFrom, around: int) -> None:
 
 
 def _near(name: str, offered: frozenset[str]) -> list[str]:
-    import difflib  # rarely needed, and slow to load
-
     return difflib.get_close_matches(name, offered, 3, 0.5) or sorted(offered)[:8]
 
 

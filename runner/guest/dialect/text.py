@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import re
 import string
+
+# What string.Formatter itself splits field names with.
+from _string import formatter_field_name_split  # type: ignore[import-not-found]
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -71,9 +74,7 @@ class Formatter(string.Formatter):
 
 def field_name_split(name: str) -> tuple[int | str, list[tuple[bool, int | str]]]:
     """Split `0.name[key]` into its first part and the accesses that follow, as CPython does."""
-    import _string  # type: ignore[import-not-found, unused-ignore]
-
-    first, rest = _string.formatter_field_name_split(name)
+    first, rest = formatter_field_name_split(name)
     return first, list(rest)
 
 

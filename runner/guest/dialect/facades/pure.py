@@ -36,7 +36,11 @@ from runner.guest.dialect.bounds import power, shift
 from runner.guest.dialect.names import words
 
 # Python imports these on first use, and then nothing can be imported any more.
-for _late in ("_strptime", "encodings.ascii", "encodings.latin_1", "encodings.cp1252", "encodings.utf_16"):
+for _late in words("""
+    _strptime encodings.ascii encodings.latin_1 encodings.cp1252 encodings.utf_8_sig encodings.utf_16
+    encodings.utf_16_le
+    encodings.utf_16_be encodings.utf_32 encodings.unicode_escape encodings.raw_unicode_escape
+"""):
     importlib.import_module(_late)
 
 
