@@ -9,18 +9,42 @@ Not here: what a run is (engine), what a verdict says (check).
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import NoReturn
 
 from runner.errors import UsageError
 
 
-def main(args: Sequence[str] | None = None) -> int:
-    """Run one command line and return its exit code."""
+def main() -> NoReturn:
+    """Run the command line of this process, and end the process."""
+    _fill_closed_streams()
+    code = call(sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        # What nobody reads any more, `output` has dealt with.
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    # The engine has closed what it opened. Taking 600 modules apart would cost another 70 ms.
+    os._exit(code)
+
+
+def _fill_closed_streams() -> None:
+    """Open /dev/null for a standard stream that was closed: else the store's file would get its number."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdin = sys.stdin or open(0, closefd=False)
+
+
+def call(words: Sequence[str]) -> int:
+    """Run one command line and return its exit code. Raises nothing but SystemExit, for shell completion."""
     from runner.cli.ends import guarded
 
-    words = list(sys.argv[1:] if args is None else args)
-    return guarded(lambda: _parsed(words), words)
+    return guarded(lambda: _parsed(list(words)), words)
 
 
 def _parsed(words: list[str]) -> int:

@@ -20,6 +20,9 @@ def put(text: str) -> bool:
 
     Raises StoreError: stdout cannot be written, such as on a full disk.
     """
+    # None: the process was started with stdout closed.
+    if sys.stdout is None:
+        return False
     try:
         if hasattr(sys.stdout, "buffer"):
             sys.stdout.flush()
@@ -45,6 +48,8 @@ def put_json(value: Json, *, indent: bool | None = None) -> bool:
 
 def say(text: str) -> None:
     """Write a line to stderr. Nobody there to read it is no error."""
+    if sys.stderr is None:
+        return
     try:
         print(text, file=sys.stderr, flush=True)
     except (OSError, ValueError):

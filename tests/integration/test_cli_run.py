@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from runner import Runner
-from runner.cli import main
+from runner.cli import call
 from runner.events import EventKind, fold
 from runner.models import RunState
 from tests.runs import AGENTS, TESTS
@@ -96,7 +96,7 @@ ENDS = [
 @pytest.mark.parametrize(("source", "code", "state", "kind", "line"), ENDS, ids=[end[2] for end in ENDS])
 def test_each_end_has_its_exit_code_and_one_envelope(tmp_path, policy, source, code, state, kind, line, capfdbinary):
     script = written(tmp_path, source)
-    ended = main(["run", str(script), "--policy", str(policy), "--sandbox", "process", "--json"])
+    ended = call(["run", str(script), "--policy", str(policy), "--sandbox", "process", "--json"])
     out, err = capfdbinary.readouterr()
     envelope = envelope_of(out.decode())
 
@@ -105,7 +105,7 @@ def test_each_end_has_its_exit_code_and_one_envelope(tmp_path, policy, source, c
         assert kind is None or envelope["error"]["kind"] == kind
         assert line is None or envelope["error"]["line"] == line
         assert envelope["result"] is None
-    assert main(["show", envelope["run"]]) == 0
+    assert call(["show", envelope["run"]]) == 0
 
 
 def test_a_failed_script_shows_its_line_and_stdout_stays_empty(tmp_path, policy):
@@ -162,7 +162,7 @@ def test_bad_input_is_one_clear_error_with_its_exit_code(
         asked += ["--policy", str(policy)]
     if "--sandbox" not in asked:
         asked += ["--sandbox", "process"]
-    ended = main(["run", *asked, "--json"])
+    ended = call(["run", *asked, "--json"])
     out, err = (stream.decode() for stream in capfdbinary.readouterr())
     envelope = envelope_of(out)
 
@@ -178,7 +178,7 @@ def test_bad_input_is_one_clear_error_with_its_exit_code(
 def test_without_a_policy_the_error_names_the_verb_that_writes_one(tmp_path, capfdbinary):
     script = written(tmp_path, GOOD)
 
-    assert main(["run", str(script)]) == 2
+    assert call(["run", str(script)]) == 2
     assert b"hint: `runner init` writes one" in capfdbinary.readouterr().err
 
 
@@ -219,6 +219,26 @@ def test_a_reader_that_went_away_changes_neither_the_run_nor_its_exit_code(tmp_p
 
     assert ran.returncode == 0
     assert "Broken" not in ran.stderr and "Traceback" not in ran.stderr
+
+
+def test_a_script_from_a_stdin_that_is_closed_is_an_empty_one(policy):
+    words = [*COMMAND, "run", "-", "--policy", str(policy), "--sandbox", "process"]
+    ran = subprocess.run(["sh", "-c", '"$@" <&-', "sh", *words], capture_output=True, text=True, cwd=ROOT, timeout=60)
+
+    assert ran.returncode == 3, ran.stderr
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_process_started_with_a_stream_closed_runs_all_the_same(tmp_path, policy, closed):
+    words = ["run", str(written(tmp_path, GOOD)), "--policy", str(policy), "--sandbox", "process"]
+    ran = subprocess.run(
+        ["sh", "-c", f'"$@" {closed}', "sh", *COMMAND, *words], capture_output=True, text=True, cwd=ROOT, timeout=60
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout == ("" if " >&-" in f" {closed}" else "1\n")
+    (row,) = Runner().runs()
+    Runner().verify(row.run)
 
 
 def test_a_full_disk_on_stdout_is_exit_8_and_the_run_stays_in_the_store(tmp_path, policy):
@@ -370,7 +390,7 @@ def test_a_run_whose_host_was_killed_is_interrupted_and_never_looks_alive(sleepi
 @pytest.mark.parametrize("home", ["/proc/nowhere", "/dev/null"])
 def test_a_store_that_cannot_be_used_is_exit_8_before_anything_runs(tmp_path, policy, monkeypatch, capfdbinary, home):
     monkeypatch.setenv("RUNNER_HOME", home)
-    ended = main(["run", str(written(tmp_path, GOOD)), "--policy", str(policy), "--sandbox", "process", "--json"])
+    ended = call(["run", str(written(tmp_path, GOOD)), "--policy", str(policy), "--sandbox", "process", "--json"])
     out, err = capfdbinary.readouterr()
 
     assert ended == 8, err
@@ -379,7 +399,7 @@ def test_a_store_that_cannot_be_used_is_exit_8_before_anything_runs(tmp_path, po
 
 
 def test_a_shell_completes_the_ids_of_runs(tmp_path, policy):
-    assert main(["run", str(written(tmp_path, GOOD)), "--policy", str(policy), "--sandbox", "process", "-q"]) == 0
+    assert call(["run", str(written(tmp_path, GOOD)), "--policy", str(policy), "--sandbox", "process", "-q"]) == 0
     (row,) = Runner().runs()
     asked = {"_RUNNER_COMPLETE": "complete_bash", "COMP_WORDS": f"runner show {row.run[:6]}", "COMP_CWORD": "2"}
     completed = cli(env={**os.environ, **asked})
@@ -390,7 +410,7 @@ def test_a_shell_completes_the_ids_of_runs(tmp_path, policy):
 def test_check_says_the_same_as_a_run_would(tmp_path, policy, capfdbinary):
     script = str(written(tmp_path, "import os\nresult = spawn('nobody').result()\n"))
     ways = ([], ["--json"], ["--format", "model"])
-    codes = [main(["check", script, "--policy", str(policy), *more]) for more in ways]
+    codes = [call(["check", script, "--policy", str(policy), *more]) for more in ways]
     out, err = capfdbinary.readouterr()
 
     assert codes == [3, 3, 3], err
@@ -399,7 +419,7 @@ def test_check_says_the_same_as_a_run_would(tmp_path, policy, capfdbinary):
 
 @pytest.mark.parametrize("words", [["show"], ["watch"], ["stop"], ["journal"], ["verify"]])
 def test_a_run_that_is_not_there_is_exit_2(words, capfdbinary):
-    assert main([*words, "nothing"]) == 2
+    assert call([*words, "nothing"]) == 2
     out, err = capfdbinary.readouterr()
 
     assert out == b""
@@ -407,19 +427,19 @@ def test_a_run_that_is_not_there_is_exit_2(words, capfdbinary):
 
 
 def test_policy_verbs_show_and_describe_a_policy(policy, capfdbinary):
-    assert main(["policy", "check", str(policy)]) == 0
-    assert main(["policy", "check", str(policy), "--json"]) == 0
-    assert main(["policy", "schema"]) == 0
+    assert call(["policy", "check", str(policy)]) == 0
+    assert call(["policy", "check", str(policy), "--json"]) == 0
+    assert call(["policy", "schema"]) == 0
 
     assert b"agent echo: " in capfdbinary.readouterr().out
 
 
 def test_the_journal_printed_as_json_lines_folds_to_the_same_view(tmp_path, policy, capfdbinary):
-    assert main(["run", str(written(tmp_path, GOOD)), "--policy", str(policy), "--sandbox", "process", "-q"]) == 0
+    assert call(["run", str(written(tmp_path, GOOD)), "--policy", str(policy), "--sandbox", "process", "-q"]) == 0
     (row,) = Runner().runs()
     events = list(Runner().events(row.run))
     capfdbinary.readouterr()
-    assert main(["journal", row.run]) == 0
+    assert call(["journal", row.run]) == 0
     lines = capfdbinary.readouterr().out.decode().splitlines()
 
     assert len(lines) == len(events)

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from runner.cli import main
+from runner.cli import call
 from runner.cli.app import VERBS, Verb
 
 HEAVY = (
@@ -32,14 +32,14 @@ def test_each_verb_is_there_and_its_line_of_help_is_its_docstrings_first(words, 
     found = getattr(importlib.import_module(f"runner.cli.{module}"), function)
 
     assert found.__doc__.splitlines()[0] == verb.help
-    assert main([*words, "--help"]) == 0
+    assert call([*words, "--help"]) == 0
     assert capsys.readouterr().out.startswith(f"Usage: runner {' '.join(words)} ")
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"]])
 def test_help_and_version_import_nothing_heavy(words):
     code = (
-        f"import sys; from runner.cli import main; main({words!r}); print([m for m in {HEAVY!r} if m in sys.modules])"
+        f"import sys; from runner.cli import call; call({words!r}); print([m for m in {HEAVY!r} if m in sys.modules])"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
 
@@ -62,7 +62,7 @@ def test_help_and_version_import_nothing_heavy(words):
     ids=lambda case: " ".join(case) if type(case) is list else "",
 )
 def test_a_wrong_call_is_one_error_with_its_help_and_exit_code_2(words, error, capsys):
-    assert main(words) == 2
+    assert call(words) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert error is None or said.err == error
@@ -72,13 +72,13 @@ def test_a_wrong_call_is_one_error_with_its_help_and_exit_code_2(words, error, c
 def test_the_version_is_on_stdout(capsys):
     from runner import __version__
 
-    assert main(["--version"]) == 0
+    assert call(["--version"]) == 0
     assert capsys.readouterr().out == f"runner {__version__}\n"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_gets_a_completion_script_and_completes_verbs(shell):
-    code = "import sys; from runner.cli import main; sys.exit(main())"
+    code = "from runner.cli import main; main()"
     environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "_RUNNER_COMPLETE": f"source_{shell}"}
     script = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=30)
     environment |= {"_RUNNER_COMPLETE": f"complete_{shell}", "COMP_WORDS": "runner j", "COMP_CWORD": "1"}
