@@ -30,6 +30,8 @@ MAX_PIECE_BYTES = 256 * 1024
 MAX_DIAGNOSIS_BYTES = 4096
 # An engine that answers at all reports an end within a second; a killed process is gone in milliseconds.
 END_SECONDS = 5.0
+# A guest that has said its last word is ending by itself: asking the engine to kill it takes 50 ms.
+OWN_END_SECONDS = 0.02
 # Where the process cannot be seen the engine is asked to wait for its end, however long the run may take.
 LONGEST_RUN_SECONDS = 30 * 86_400.0
 # Where no process can be seen its CPU time is asked of the engine, which takes some 10 ms each time.
@@ -215,14 +217,10 @@ class DockerChannel:
 
     async def _ended(self, process: GuestProcess) -> None:
         """Return once the guest is dead. One that lives on when its pipe has ended (the engine died) is killed."""
-        if self._pipe_ended:
-            try:
-                async with asyncio.timeout(END_SECONDS):
-                    await process.gone()
-            except TimeoutError:
-                await self._put_down("killed")
-        else:
+        if not self._pipe_ended:
             await process.gone()
+        elif not await self._gone_within(END_SECONDS):
+            await self._put_down("killed")
 
     async def _put_down(self, reason: str) -> None:
         """Kill the guest if it lives, remember why, and return once it is dead."""
@@ -234,12 +232,18 @@ class DockerChannel:
         elif self._process.alive:
             self._note_cpu()
             self._killed_for = self._killed_for or reason
-            if not self._process.kill():
+            # The engine is bounded too: it may be dead where this user may not kill the guest itself.
+            if not self._process.kill() and not await self._gone_within(OWN_END_SECONDS):
                 await self._kill_by_engine()
-            # Bounded for an engine that is dead where this user may not kill the guest itself.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(END_SECONDS):
-                    await self._process.gone()
+            await self._gone_within(END_SECONDS)
+
+    async def _gone_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._gone()
+        except TimeoutError:
+            return False
+        return True
 
     async def _kill_by_engine(self) -> None:
         # An engine that cannot be asked: the reaper removes what is left.
