@@ -129,11 +129,15 @@ class Conversation:
     ) -> list[int]:
         """Ask, block until the answer is there, and return what it delivered, in order.
 
-        The handles must be in no answer yet, each once.
+        The handles must be in no answer yet, each once. Raises ValueError for more than a frame can name.
         """
+        asked = Wait(self._waits + 1, tuple(handles), need, fail_fast, until, rest, script_line())
+        frame = encode_guest(asked)
+        if payload_bytes(frame) > self.frame_bytes:
+            many = f"{len(handles)} handles are more than a frame of {self.frame_bytes} bytes can name"
+            raise ValueError(f"{many}: wait for fewer at once")
         self._waits += 1
-        asked = Wait(self._waits, tuple(handles), need, fail_fast, until, rest, script_line())
-        self.pipe.say(encode_guest(asked))
+        self.pipe.say(frame)
         self.pipe.flush()
         found: list[int] = []
         while True:

@@ -16,10 +16,11 @@ from runner.guest.conversation import SCRIPT_FILENAME, Conversation, script_line
 from runner.guest.exits import EXIT_DONE, EXIT_MEMORY
 from runner.guest.pipe import leave
 from runner.guest.values import NotJson, TooLarge, plain_text, require_exact
-from runner.guest.wire import MAX_NAME_CHARS, MAX_TRACE, Finished, Json, ScriptError, encode_guest, payload_bytes
+from runner.guest.wire import MAX_TRACE, Finished, Json, ScriptError, encode_guest, payload_bytes
 
 # A message is shown to a model: more than this hides what matters.
 _MESSAGE_CHARS = 4_000
+_FUNCTION_CHARS = 100
 
 # Freed when memory runs out, so that the last frame can be made: CPython takes memory in arenas of 1 MiB.
 # Address space only: the pages are never touched.
@@ -63,11 +64,12 @@ def failed(conversation: Conversation, error: BaseException) -> Finished:
     if error is conversation.spawn_limit_error:
         return limited("spawns", error)
     places = _places(error.__traceback__)
+    # A character of the message takes at most six bytes, a place of the trace at most 420: all fits the frame.
     told = ScriptError(
-        plain_text(type(error).__name__, MAX_NAME_CHARS),
-        plain_text(error, _MESSAGE_CHARS),
+        plain_text(type(error).__name__, _FUNCTION_CHARS),
+        plain_text(error, min(_MESSAGE_CHARS, conversation.frame_bytes // 16)),
         places[-1][0] if places else 0,
-        tuple(places[-MAX_TRACE:]),
+        tuple(places[-min(MAX_TRACE, conversation.frame_bytes // 800) :]),
     )
     return Finished(ok=False, error=told, line=told.line)
 
@@ -97,7 +99,7 @@ def _places(trace: TracebackType | None) -> list[tuple[int, str]]:
     while trace is not None:
         code = trace.tb_frame.f_code
         if code.co_filename == SCRIPT_FILENAME:
-            places.append((trace.tb_lineno or 0, code.co_name[:MAX_NAME_CHARS]))
+            places.append((trace.tb_lineno or 0, code.co_name[:_FUNCTION_CHARS]))
         trace = trace.tb_next
     return places
 

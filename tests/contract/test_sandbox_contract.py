@@ -100,6 +100,23 @@ async def test_an_uncaught_exception_is_told_with_its_lines_and_without_paths(sa
     )
 
 
+async def test_whatever_ends_a_script_fits_the_smallest_frame(sandbox):
+    name = "f" * 300
+    source = f"""
+def {name}(n):
+    if n:
+        return {name}(n - 1)
+    raise ValueError("\\x01" * 9000)
+print("\\x01" * 9000)
+{name}(90)
+"""
+    limits = Limits(memory_bytes=LIMITS.memory_bytes, frame_bytes=4096)
+    talk = await converse(await sandbox.start(LIMITS), source, limits=limits)
+
+    assert talk.last.error.type == "ValueError"
+    assert max(wire.payload_bytes(wire.encode_guest(message)) for message in talk.said) <= 4096
+
+
 async def test_an_exception_inside_the_api_is_told_at_the_line_of_the_script(sandbox):
     talk = await converse(await sandbox.start(LIMITS), "x = 1\n\ngather([spawn('echo', {'fail': 'denied'})])")
 

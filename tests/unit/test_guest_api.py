@@ -360,6 +360,16 @@ def test_many_handles_delivered_together_cost_one_wait(begin):
     assert len(pipe.of(wire.Wait)) == 1
 
 
+def test_waiting_for_more_handles_than_a_frame_names_is_refused_and_asks_nothing(begin):
+    pipe = begin(frame_bytes=4096, spawn_limit=2_000)
+    handles = [spawn("a") for _ in range(2_000)]
+
+    with pytest.raises(ValueError, match="2000 handles are more than a frame of 4096 bytes can name"):
+        gather(handles)
+    assert pipe.of(wire.Wait) == []
+    assert len(gather(handles[:500])) == 500
+
+
 # --- handles ---------------------------------------------------------------------------------
 
 
