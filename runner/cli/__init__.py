@@ -37,7 +37,7 @@ def _fill_closed_streams() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
-    sys.stdin = sys.stdin or open(0, closefd=False)
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
 
 
 def call(words: Sequence[str]) -> int:
