@@ -17,6 +17,7 @@ import fcntl
 import os
 import re
 import secrets
+import threading
 from pathlib import Path
 
 from runner.journal.home import private_folder, touch_private
@@ -31,11 +32,16 @@ class HostLock:
         self.host = secrets.token_hex(12)
         self._path = _file(home, self.host)
         self._number = -1
+        # Two threads that open the file each would lock each other out: the kernel's lock is per opening.
+        self._taking = threading.Lock()
 
     def hold(self) -> None:
-        """Take the lock. Safe to call again. Raises OSError, StoreError."""
-        if self._number >= 0:
-            return
+        """Take the lock. Safe to call again, from any thread. Raises OSError, StoreError."""
+        with self._taking:
+            if self._number < 0:
+                self._take()
+
+    def _take(self) -> None:
         private_folder(self._path.parent)
         while True:
             number = touch_private(self._path)

@@ -17,6 +17,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from runner.clock import Clock, SystemClock
 from runner.errors import Defect, StoreError
@@ -59,8 +60,9 @@ class SqliteJournal:
         self._lock = lease.HostLock(path.parent)
         self._writer = Writer(path, busy_seconds=busy_seconds)
         self._runs: set[str] = set()
-        self._watch: sqlite3.Connection | None = None
-        self._watching = threading.Lock()
+        self._questions: sqlite3.Connection | None = None
+        self._asking = threading.Lock()
+        self._opening = threading.Lock()
         self._unusable = ""
         """Why it cannot be used, in words; "" while it can."""
         _open_stores.add(self)
@@ -90,13 +92,16 @@ class SqliteJournal:
             raise Defect(f"a run cannot have the id {run!r}")
         if self._writer.failure is not None:
             raise StoreError(self._writer.failure.message, hint=self._writer.failure.hint)
-        if run in self._runs or next(self.read(run), None) is not None:
-            raise StoreError(f'the store has a run "{run}" already')
         with translated(self.path):
             self._lock.hold()
-        self._runs.add(run)
+        with self._opening:
+            if run in self._runs or self._ask("SELECT 1 FROM event WHERE run = ? AND seq = 1", run):
+                raise StoreError(f'the store has a run "{run}" already')
+            self._runs.add(run)
+            self._writer.start()
+            desk = self._desk()
         return SqliteRunJournal(
-            run, host=self._lock.host, desk=self._desk(), clock=self._clock, on_failure=on_failure, on_event=on_event,
+            run, host=self._lock.host, desk=desk, clock=self._clock, on_failure=on_failure, on_event=on_event,
             on_close=self._runs.discard,
         )  # fmt: skip
 
@@ -179,9 +184,8 @@ class SqliteJournal:
         Ask before reading the events: a run that ends in between is then read as ended, not as interrupted.
         """
         self._check_usable()
-        with translated(self.path), closing(connect(self.path)) as connection:
-            found = connection.execute("SELECT host FROM lease WHERE run = ?", (run,)).fetchone()
-            return found is not None and lease.is_alive(self.home, found[0])
+        found = self._ask("SELECT host FROM lease WHERE run = ?", run)
+        return bool(found) and self.alive(found[0][0])
 
     def request_stop(self, run: str, by: str) -> bool:
         """Ask the host of a live run to stop it. False when nobody holds its lease. Raises StoreError."""
@@ -200,19 +204,23 @@ class SqliteJournal:
         self._check_usable()
         if not self._runs:
             return {}
-        with translated(self.path), self._watching:
-            try:
-                if self._watch is None:
-                    self._watch = connect(self.path, busy_seconds=0)
-                found = self._watch.execute(
-                    "SELECT s.run, s.by FROM lease l JOIN stop s ON s.run = l.run WHERE l.host = ?", (self._lock.host,)
-                ).fetchall()
-            except sqlite3.OperationalError as error:
-                # A reader meets this only while another process recovers the log: the next look will tell.
-                if not is_busy(error):
-                    raise
+        try:
+            found = self._ask(
+                "SELECT s.run, s.by FROM lease l JOIN stop s ON s.run = l.run WHERE l.host = ?", self._lock.host
+            )
+        except StoreError as error:
+            # A reader meets this only while another process recovers the log: the next look will tell.
+            if isinstance(error.__cause__, sqlite3.Error) and is_busy(error.__cause__):
                 return {}
+            raise
         return {run: by for run, by in found if run in self._runs}
+
+    def _ask(self, question: str, value: str) -> list[tuple[Any, ...]]:
+        """Answer a small question at once, from the connection that is kept open for these. Raises StoreError."""
+        with translated(self.path), self._asking:
+            if self._questions is None:
+                self._questions = connect(self.path, busy_seconds=0)
+            return self._questions.execute(question, (value,)).fetchall()
 
     # --- the end ---------------------------------------------------------------------------
 
@@ -227,9 +235,9 @@ class SqliteJournal:
         for desk in self._writer.desks:
             desk.hand_over()
         self._writer.stop()
-        if self._watch is not None:
-            self._watch.close()
-            self._watch = None
+        if self._questions is not None:
+            self._questions.close()
+            self._questions = None
         self._lock.release()
 
     def _check_usable(self) -> None:

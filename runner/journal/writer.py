@@ -130,7 +130,7 @@ class Desk:
 
 
 class Writer:
-    """Owns the connection that writes. `put` and `stop` from any thread; the thread starts with the first batch."""
+    """Owns the connection that writes. `put` from any thread; who calls `start` and `stop` sees to turns."""
 
     def __init__(self, path: Path, *, busy_seconds: float) -> None:
         self.failure: StoreError | None = None
@@ -139,12 +139,16 @@ class Writer:
         self._busy_seconds = busy_seconds
         self._queue: SimpleQueue[Batch | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._file: tuple[int, int] | None = None
 
-    def put(self, batch: Batch) -> None:
+    def start(self) -> None:
+        """Start the thread, unless it runs. A process that only reads has none."""
         if self._thread is None:
             # A daemon: a program that ends without `close` loses what was never told durable, and ends.
             self._thread = threading.Thread(target=self._serve, name="runner-journal", daemon=True)
             self._thread.start()
+
+    def put(self, batch: Batch) -> None:
         self._queue.put(batch)
 
     def stop(self) -> None:
@@ -164,6 +168,7 @@ class Writer:
     def _write_all(self) -> None:
         connection = connect_to_write(self._path, self._busy_seconds)
         try:
+            self._check_place()
             connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
             connection.execute("PRAGMA journal_size_limit=67108864")
             last = False
@@ -203,7 +208,18 @@ class Writer:
                 connection.execute(statement, values)
         if heads := [head for batch in batches for head in batch.heads]:
             register.append(connection, heads)
+            self._check_place()
         connection.execute("COMMIT")
+
+    def _check_place(self) -> None:
+        """Refuse to go on in a file that has lost its name: it takes writes, and is gone when it is closed.
+
+        Looked at where a run begins or ends; at every commit it would cost the interpreter lock once more.
+        """
+        found = self._path.stat()
+        self._file = self._file or (found.st_dev, found.st_ino)
+        if (found.st_dev, found.st_ino) != self._file:
+            raise StoreError(f'the store "{self._path}" was replaced while it was in use', hint="start again")
 
     def _fail(self, failure: StoreError) -> None:
         self.failure = failure

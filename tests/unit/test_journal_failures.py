@@ -15,7 +15,7 @@ import pytest
 from runner.errors import StoreError
 from runner.events import EventKind
 from runner.journal import SqliteJournal, SqliteRunJournal, open_store
-from tests.unit.journals_by_hand import OUTPUT, STARTED, Failures, begin
+from tests.unit.journals_by_hand import FINISHED, OUTPUT, STARTED, Failures, begin
 
 TEXT = '{"text":"' + "x" * 30_000 + '"}'
 
@@ -167,11 +167,24 @@ async def test_a_store_that_failed_opens_no_run(tmp_path: Path) -> None:
 async def test_a_store_that_is_gone_is_told_to_who_waits(tmp_path: Path) -> None:
     store = open_store(tmp_path / "home")
     journal = begin(store, "r1")
+    await journal.durable()
     store.path.unlink()
+    journal.append(EventKind.RUN_FINISHED, FINISHED)
 
-    with pytest.raises(StoreError, match="unable to open database file") as failed:
+    with pytest.raises(StoreError, match="No such file or directory"):
         await journal.durable()
-    assert failed.value.hint == "give this user the right to write to the file and its folder"
+
+
+async def test_a_store_that_was_replaced_while_in_use_is_told_to_who_waits(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "home")
+    journal = begin(store, "r1")
+    await journal.durable()
+    store.path.rename(tmp_path / "elsewhere.db")
+    store.path.write_bytes(b"")
+    journal.append(EventKind.RUN_FINISHED, FINISHED)
+
+    with pytest.raises(StoreError, match="was replaced while it was in use"):
+        await journal.durable()
 
 
 async def test_a_waiter_that_gave_up_does_not_hide_the_failure(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -172,3 +173,23 @@ async def test_a_finished_run_cannot_be_asked_to_stop(tmp_path: Path) -> None:
     await write_run(store, "r1")
 
     assert not store.request_stop("r1", "me")
+
+
+def test_threads_that_take_the_lease_at_once_do_not_lock_each_other_out(tmp_path: Path) -> None:
+    for n in range(50):
+        store = open_store(tmp_path / f"home{n}")
+        together = threading.Barrier(4)
+        hosts: list[str] = []
+
+        def ask(store: SqliteJournal = store, together: threading.Barrier = together, told: list[str] = hosts) -> None:
+            together.wait()
+            told.append(store.host)
+
+        threads = [threading.Thread(target=ask, daemon=True) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(5)
+        store.close()
+
+        assert len(hosts) == 4 and len(set(hosts)) == 1
