@@ -10,12 +10,29 @@ from __future__ import annotations
 import ast
 from typing import TypeVar
 
+from runner.guest.dialect.names import words
+
 # Constant exponents, shifts and counts up to this cannot make more than so many times the size of their base.
 _SMALL = 64
 # A literal width up to five digits costs at most 100 kB.
 _SMALL_WIDTH_DIGITS = 5
 
 Node = TypeVar("Node", bound=ast.AST)
+
+# Fields that hold no expression or statement: operators and contexts, names, what imports list.
+_CHILDLESS = frozenset(words("""
+    ctx op ops id attr arg name asname module level names kind conversion simple type_comment type_ignores type_params
+    kwd_attrs rest is_async
+"""))  # fmt: skip
+_FIELDS: dict[type[ast.AST], tuple[str, ...]] = {ast.Constant: (), ast.MatchSingleton: ()}
+
+
+def child_fields(kind: type[ast.AST]) -> tuple[str, ...]:
+    """Return the fields of a kind of node that may hold nodes to look at."""
+    found = _FIELDS.get(kind)
+    if found is None:
+        found = _FIELDS[kind] = tuple(field for field in kind._fields if field not in _CHILDLESS)
+    return found
 
 
 def at(old: ast.AST, new: Node) -> Node:

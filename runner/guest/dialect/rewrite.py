@@ -36,6 +36,7 @@ from runner.guest.dialect.nodes import (
     at,
     bind,
     call,
+    child_fields,
     end,
     fatal_handler,
     imported,
@@ -48,6 +49,8 @@ from runner.guest.dialect.nodes import (
 )
 from runner.guest.dialect.rules import is_type_checking
 from runner.guest.dialect.toplevel import as_function
+
+_VISITS: dict[type[ast.AST], str] = {}
 
 
 def rewrite(tree: ast.Module, stored: Counter[str]) -> tuple[ast.Module, list[str]]:
@@ -77,6 +80,24 @@ class Rewrite(RestrictingNodeTransformer):
         self.class_names: frozenset[str] = frozenset()
         # Inside a comprehension, lambda or class body a hidden name cannot be bound.
         self.unbindable = 0
+
+    # The walk: as that of the base, without visiting operators, contexts and constants
+
+    def visit(self, node: ast.AST) -> Any:
+        kind = type(node)
+        name = _VISITS.get(kind)
+        if name is None:
+            name = _VISITS[kind] = f"visit_{kind.__name__}"
+        return getattr(self, name, self.generic_visit)(node)
+
+    def node_contents_visit(self, node: Node) -> Node:
+        for field in child_fields(type(node)):
+            value = getattr(node, field, None)
+            if type(value) is list:
+                value[:] = self.visit_body(value)
+            elif value is not None:
+                setattr(node, field, self.visit(value))
+        return node
 
     # Names
 
@@ -310,11 +331,14 @@ class Rewrite(RestrictingNodeTransformer):
         self.functions, self.fixed = outer
         return node
 
-    def visit_body(self, body: list[ast.stmt]) -> list[ast.stmt]:
-        changed: list[ast.stmt] = []
-        for statement in body:
-            found = self.visit(statement)
-            changed.extend(found if isinstance(found, list) else [found])
+    def visit_body(self, body: list[Any]) -> list[Any]:
+        changed: list[Any] = []
+        for one in body:
+            found = self.visit(one) if one is not None else None  # `{**x}` has None for a key
+            if type(found) is list:
+                changed.extend(found)
+            else:
+                changed.append(found)
         return changed
 
     def visit_Module(self, node: ast.Module) -> ast.AST:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import ast
 import difflib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from runner.guest.dialect.names import (
@@ -24,6 +24,7 @@ from runner.guest.dialect.names import (
     attribute_fault,
     identifier_fault,
 )
+from runner.guest.dialect.nodes import child_fields
 from runner.guest.dialect.remarks import BUILTIN_ADVICE, Remark, remark
 from runner.guest.dialect.source import MAX_BLOCKS, MAX_DEPTH
 
@@ -47,10 +48,13 @@ _PLAIN: tuple[type[ast.AST], ...] = (
 _KNOWN = {kind for base in _PLAIN for kind in (base, *base.__subclasses__())}
 _MISSING = FATAL_NAMES | BUILTIN_ADVICE.keys()
 _ASYNC: tuple[type[ast.AST], ...] = (ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await)
-_JUDGED = (ast.stmt, ast.expr, ast.arg, ast.keyword, ast.alias, ast.ExceptHandler, ast.withitem, ast.comprehension,
-           ast.match_case, ast.pattern)  # fmt: skip
-_SAME_BODY = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.Assign, ast.AnnAssign)
-_QUIET = (ast.expr_context, ast.boolop, ast.operator, ast.unaryop, ast.cmpop)
+_SAME_BODY = frozenset({ast.If, ast.For, ast.While, ast.With, ast.Try, ast.Assign, ast.AnnAssign})
+_SCOPES = frozenset({ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef})
+_BLOCKS = frozenset({ast.With, ast.Try, ast.ListComp, ast.SetComp, ast.DictComp})
+# Fields whose contents are surrounded by something else than their node.
+_ANNOTATIONS = frozenset({"annotation", "returns"})
+_OUTSIDE = _ANNOTATIONS | {"decorator_list", "bases", "keywords", "args"}
+_FINALLY = frozenset({"finalbody"})
 
 
 def judge(tree: ast.Module, source: str, modules: Mapping[str, frozenset[str]]) -> Rules:
@@ -90,7 +94,7 @@ class Rules:
                 return
             if not around & IN_ANNOTATION:
                 self.judge_node(node, around)
-            push_children(stack, node, around, depth + 1, blocks + _blocks_of(node))
+            push_children(stack, node, around, depth + 1, blocks)
         for use in self.missing:
             if use.id not in self.stored and use.id not in self.arguments:
                 self.no_builtin(use)
@@ -142,21 +146,26 @@ class Rules:
 
 def push_children(stack: Stack, node: ast.AST, around: int, depth: int, blocks: int) -> None:
     """Put each child on the stack with what surrounds it."""
-    inner = around if isinstance(node, _SAME_BODY) else around & ~IN_CLASS_BODY
-    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-        inner, blocks = IN_FUNCTION | around & IN_ANNOTATION, 0
-    elif isinstance(node, ast.ClassDef):
-        inner, blocks = IN_CLASS_BODY, 0
-    elif isinstance(node, (ast.For, ast.While)):
+    kind = type(node)
+    inner = around if kind in _SAME_BODY else around & ~IN_CLASS_BODY
+    special: Container[str] = _ANNOTATIONS
+    if kind in _SCOPES:
+        inner = IN_CLASS_BODY if kind is ast.ClassDef else IN_FUNCTION | around & IN_ANNOTATION
+        special, blocks = _OUTSIDE, 0
+    elif kind is ast.For or kind is ast.While:
         inner = around & ~IN_FINALLY_OUTSIDE_LOOP
-    for field in node._fields:
+        blocks += 1
+    elif kind in _BLOCKS:
+        special = _FINALLY
+        blocks += _blocks_of(node)
+    for field in child_fields(kind):
         value = getattr(node, field, None)
-        if isinstance(value, ast.AST):
-            if not isinstance(value, _QUIET):
-                stack.append((value, _bits(node, field, inner, around), depth, blocks))
-        elif isinstance(value, list) and value and not (field == "body" and is_type_checking(node)):
-            bits = _bits(node, field, inner, around)
-            stack.extend([(one, bits, depth, blocks) for one in value if isinstance(one, _JUDGED)])
+        bits = inner if field not in special else _bits(field, inner, around)
+        if type(value) is list:
+            if not (field == "body" and is_type_checking(node)):
+                stack.extend([(one, bits, depth, blocks) for one in value if one and type(one) is not ast.Constant])
+        elif value is not None and type(value) is not ast.Constant:
+            stack.append((value, bits, depth, blocks))
 
 
 def _blocks_of(node: ast.AST) -> int:
@@ -165,17 +174,15 @@ def _blocks_of(node: ast.AST) -> int:
         return 2 * len(node.items)
     if isinstance(node, ast.Try):
         return 4 if node.finalbody else 2
-    return 1 if isinstance(node, (ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp)) else 0
+    return 1
 
 
-def _bits(node: ast.AST, field: str, inner: int, around: int) -> int:
-    if field in ("annotation", "returns"):
+def _bits(field: str, inner: int, around: int) -> int:
+    if field in _ANNOTATIONS:
         return inner | IN_ANNOTATION
-    if field == "finalbody" and isinstance(node, ast.Try):
+    if field == "finalbody":
         return inner | IN_FINALLY | IN_FINALLY_OUTSIDE_LOOP
-    if field in ("decorator_list", "bases", "keywords", "args"):
-        return around & ~IN_CLASS_BODY  # these are evaluated outside of the function or class
-    return inner
+    return around & ~IN_CLASS_BODY  # it is evaluated outside of the function or class
 
 
 def is_type_checking(node: ast.AST) -> bool:
