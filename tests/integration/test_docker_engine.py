@@ -150,9 +150,29 @@ async def test_an_engine_that_speaks_badly_refuses(bare, tmp_path, answer, messa
     assert caught.value.message == message
 
 
+PING = b"HTTP/1.1 200 OK\r\nApi-Version: %s\r\nContent-Length: 0\r\n\r\n"
+EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+
+@pytest.mark.parametrize(("speaks", "asked_for"), [(b"1.41", b"1.41"), (b"1.43", b"1.43"), (b"1.52", b"1.44")])
+async def test_an_engine_is_asked_in_a_version_that_both_speak(bare, tmp_path, speaks, asked_for):
+    async with answering(tmp_path / "docker.sock", PING % speaks, EMPTY) as asked:
+        engine = await Engine.find(bare)
+        await engine.call("GET", "/version")
+        engine.close()
+
+    assert asked[1].startswith(b"GET /v" + asked_for + b"/version HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize("speaks", [b"1.40", b"", b"new"])
+async def test_an_engine_that_is_too_old_refuses(bare, tmp_path, speaks):
+    async with answering(tmp_path / "docker.sock", PING % speaks):
+        with pytest.raises(SandboxUnavailable, match=r"1\.41 or later is needed"):
+            await Engine.find(bare)
+
+
 async def test_a_kept_connection_that_was_closed_meanwhile_is_replaced(bare, tmp_path):
-    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
-    async with answering(tmp_path / "docker.sock", answer, answer, answer) as asked:
+    async with answering(tmp_path / "docker.sock", PING % b"1.41", EMPTY, EMPTY) as asked:
         engine = await Engine.find(bare)
         await engine.call("GET", "/version")
         engine._idle[0].writer.transport.abort()
@@ -166,8 +186,7 @@ async def test_a_kept_connection_that_was_closed_meanwhile_is_replaced(bare, tmp
 
 async def test_a_chunked_answer_is_read_whole(bare, tmp_path):
     chunked = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"a":\r\n3;x=y\r\n 1}\r\n0\r\n\r\n'
-    ping = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
-    async with answering(tmp_path / "docker.sock", ping, chunked):
+    async with answering(tmp_path / "docker.sock", PING % b"1.41", chunked):
         engine = await Engine.find(bare)
         answer = await engine.call("GET", "/info")
         engine.close()

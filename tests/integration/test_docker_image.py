@@ -155,13 +155,15 @@ async def test_an_image_is_built_with_an_id_of_its_contents_and_then_found(tars)
     try:
         built = await image.build_image(engine, told.append)
         found = await image.find_image(engine)
+        driver = str((await engine.call("GET", "/info")).json().get("DriverStatus"))
         ensured = await image.ensure_image(engine, lambda text: pytest.fail("built again"))
     finally:
         engine.close()
 
     assert built == found == ensured
     digests = [hashlib.sha256(data).hexdigest() for data in tars]
-    assert built.id == f"sha256:{hashlib.sha256(image.image_config(digests)).hexdigest()}"
+    if "io.containerd" not in driver:  # that one's ids are of a manifest it makes itself
+        assert built.id == f"sha256:{hashlib.sha256(image.image_config(digests)).hexdigest()}"
     assert built.tag == image.image_tag()
     assert built.bundle == bundle_digest()
     assert built.size <= image.MAX_IMAGE_BYTES
