@@ -25,7 +25,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from runner.errors import SandboxUnavailable
-from runner.sandbox.http1 import Answer, read_answer, reason, request_head
+from runner.sandbox.http1 import Answer, read_answer, read_head, reason, request_head
 
 # 1.41 (Docker 20.10) is the oldest that knows every option we set; 1.44 the oldest that Docker 29 still speaks.
 OLDEST_API, NEWEST_API = (1, 41), (1, 44)
