@@ -2,7 +2,7 @@
 
 `Session` reads frames, checks number and turn, and passes what the guest asks to a Responder; it does
 not know whether that is live or a replay. Whatever a guest does, `converse` returns an `Ending`, and
-the guest is dead by then.
+the guest is killed.
 
 Not here: the frame format (guest.wire), what a spawn may do (broker), starting a guest (sandbox).
 """
@@ -70,6 +70,7 @@ class Session:
         self._reader = wire.FrameReader(limits.frame_bytes)
         self._reading: asyncio.Task[bytes] | None = None
         self._talk: asyncio.Task[Ending] | None = None
+        self._leaving: asyncio.Task[None] | None = None
         self._interrupted: Ending | RunnerError | None = None
         self._spawned = 0
         self._waited = 0
@@ -108,7 +109,8 @@ class Session:
                 self._talk.cancel()
 
     async def converse(self, start: wire.Start) -> Ending:
-        """Send the script and answer the guest until it ends. The guest is dead when this returns.
+        """Send the script and answer the guest until it ends. Nothing of it is heard after this; `gone` waits
+        until it is dead, which takes as long as its memory takes to be unmapped.
 
         Raises RunnerError only for an `interrupt` with one (a store that failed).
         """
@@ -117,7 +119,12 @@ class Session:
             return await self._guarded(start, wall)
         finally:
             wall.cancel()
-            await asyncio.shield(self._hang_up())
+            self._leaving = asyncio.ensure_future(self._hang_up())
+
+    async def gone(self) -> None:
+        """Return once the guest is dead and reaped."""
+        if self._leaving is not None:
+            await asyncio.shield(self._leaving)
 
     async def _guarded(self, start: wire.Start, wall: Timer) -> Ending:
         if self._interrupted is None:

@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Iterable
 
 from runner.agents import build_agent
+from runner.broker.schema import InputSchema, OutputSchema
 from runner.clock import Clock
+from runner.errors import PolicyError
 from runner.policy.model import AgentEntry, Policy
 from runner.policy.references import read_reference
 from runner.seams import Agent
@@ -21,10 +23,15 @@ class Backends:
         self._made: dict[str, Agent] = {}
 
     def prepare(self, names: Iterable[str]) -> None:
-        """Make these now. Raises PolicyError for one that cannot be imported: nothing has run yet."""
+        """Make these now, and see that their schemas can be held: nothing has run yet.
+
+        Raises PolicyError naming the agent.
+        """
         for name in names:
             if name in self._policy.agents:
-                self.get(self._policy.agents[name])
+                entry = self._policy.agents[name]
+                _hold_schemas(entry)
+                self.get(entry)
 
     def get(self, entry: AgentEntry) -> Agent:
         """Return the agent of an entry. Raises PolicyError."""
@@ -43,3 +50,12 @@ class Backends:
         """Kill what is left of every agent."""
         await asyncio.gather(*(agent.close() for agent in self._made.values()), return_exceptions=True)
         self._made.clear()
+
+
+def _hold_schemas(entry: AgentEntry) -> None:
+    try:
+        InputSchema(entry.input_schema)
+        if entry.output_schema is not None:
+            OutputSchema(entry.output_schema)
+    except PolicyError as error:
+        raise PolicyError(f'agent "{entry.name}": {error.message}', line=entry.line, hint=error.hint) from error

@@ -57,6 +57,7 @@ class Execution:
         self._seed = secrets.randbits(63) if seed is None else seed
         self._trace = secrets.token_hex(16)
         self._session: Session | None = None
+        self._channel: Channel | None = None
         self._broker: Broker | None = None
         self._stopped_by = ""
         self._cpu_seconds = 0.0
@@ -73,6 +74,11 @@ class Execution:
             await asyncio.shield(self._let_go())
 
     async def _let_go(self) -> None:
+        """Leave nothing behind. The guest's death and the last commit were under way together."""
+        if self._channel is not None:
+            await self._channel.kill()
+        if self._session is not None:
+            await self._session.gone()
         await self._backends.close()
         await self._journal.close()
 
@@ -103,11 +109,10 @@ class Execution:
         return await self._finish(ending)
 
     async def _execute(self) -> Ending:
-        channel = await self._sandbox.start(self._policy.limits)
+        channel = self._channel = await self._sandbox.start(self._policy.limits)
         try:
             return await self._converse(channel)
         finally:
-            await asyncio.shield(channel.kill())
             self._cpu_seconds = channel.cpu_seconds()
 
     async def _converse(self, channel: Channel) -> Ending:

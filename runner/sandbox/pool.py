@@ -20,6 +20,9 @@ from runner.seams import Channel, Sandbox
 # Kinds of guests that wait at the same time. A host that serves more policies than that starts some guests afresh.
 MAX_KEYS = 4
 
+# Starting a guest takes as much processor as a short run does: where others wait still, the run goes first.
+REFILL_SECONDS = 0.01
+
 Key = int
 """`Limits.memory_bytes`: the only limit that a guest has before it hears its script."""
 
@@ -49,7 +52,10 @@ class Pool:
         waiting = self._waiting.setdefault(key, deque())
         self._waiting.move_to_end(key)
         channel = waiting.popleft() if waiting else await self._sandbox.start(limits)
-        self._fill(key, limits)
+        if waiting:
+            asyncio.get_running_loop().call_later(REFILL_SECONDS, self._fill, key, limits)
+        else:
+            self._fill(key, limits)
         self._forget_oldest()
         return channel
 
@@ -72,7 +78,7 @@ class Pool:
         await self._sandbox.close()
 
     def _fill(self, key: Key, limits: Limits) -> None:
-        missing = self._size - len(self._waiting[key]) - self._starting.get(key, 0)
+        missing = self._size - len(self._waiting.get(key, ())) - self._starting.get(key, 0)
         for _ in range(missing if not self._closed else 0):
             self._starting[key] = self._starting.get(key, 0) + 1
             self._run(self._add(key, limits), "start")

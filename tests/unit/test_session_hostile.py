@@ -99,6 +99,7 @@ async def converse(*says: bytes | None, exit: Exit | None = None, answers: bool 
     session = Session(guest, Recorder(answers=answers), limits=Limits(**limits), clock=HeldClock())
     await session.greet()
     ending = await session.converse(START)
+    await session.gone()
 
     assert guest.killed
     return ending
@@ -189,6 +190,7 @@ async def test_a_run_ends_at_its_wall_limit_whatever_the_guest_does():
     await asyncio.sleep(0)
     clock.advance(5)
     ending = await talk
+    await session.gone()
 
     assert ending.state is RunState.LIMIT
     assert ending.error is not None and ending.error.kind == "wall"
@@ -230,6 +232,7 @@ async def test_a_store_that_fails_ends_the_conversation_with_its_error():
 
     with pytest.raises(StoreError, match="disk full"):
         await talk
+    await session.gone()
     assert guest.killed
 
 
@@ -242,4 +245,5 @@ async def test_the_first_interruption_counts():
     session.interrupt(StoreError("later"))
 
     assert await session.converse(START) == stopped
+    await session.gone()
     assert guest.killed
