@@ -867,6 +867,69 @@ loot = M
 loot = type(gather)((lambda: 1).__code__, {})
 ''')
 
+attempts("leak: classes that no rule has judged", '''
+### a class with any method by the functional form of Enum
+from enum import Enum
+loot = Enum("X", {"A": 1, "__getattribute__": lambda s, n: n})
+### the functional form through an own memberless enum
+from enum import IntEnum
+class Mine(IntEnum): pass
+loot = Mine("X", {"A": 1, "__reduce_ex__": lambda s, p: (print, ())})
+### the functional form with a mixin of choice
+from enum import Enum
+from random import Random
+loot = Enum("X", "A", type=Random)
+### the functional form of flags
+from enum import Flag, IntFlag
+loot = [kind("X", ["A"]) for kind in (Flag, IntFlag)]
+### the functional form through partial
+from enum import StrEnum
+from functools import partial
+loot = partial(StrEnum, "X")({"A": "a"})
+### creating through the metaclass's own method
+from enum import Enum
+loot = getattr(Enum, "_create_")("X", "A")
+### reduce sets attributes of a class of the standard library
+import copy
+from enum import Enum
+from fractions import Fraction
+class Base(Enum): pass
+E = Base("E", {"A": 1, "__reduce_ex__": lambda s, p: (lambda: Fraction, (), (None, {"x": 1}))})
+copy.copy(E.A)
+loot = Fraction.x
+### total_ordering changes a class of the standard library
+from functools import total_ordering
+from collections import deque
+loot = total_ordering(deque)
+### the traceback in an __exit__
+class C:
+    def __enter__(self): pass
+    def __exit__(self, kind, error, trace):
+        global loot
+        if trace is not None: loot = trace
+        return True
+with C(): 1 / 0
+### the traceback among the arguments of an __exit__
+class C:
+    def __enter__(self): pass
+    def __exit__(self, *rest):
+        global loot
+        if rest[2] is not None: loot = rest
+        return True
+with C(): 1 / 0
+### the traceback through an aliased __exit__
+class C:
+    def __enter__(self): pass
+    def leave(self, k, e, t): return True
+    __exit__ = leave
+with C(): 1 / 0
+loot = C
+### address by percent formatting
+def f(): pass
+text = "%s %r" % (f, f) + f"{1}%s" % f
+if "0x" in text: loot = text
+''')
+
 attempts("leak: exceptions that end a run", '''
 ### catching memory errors by name
 try: pass

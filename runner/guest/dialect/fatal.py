@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from types import TracebackType
+from typing import Any, NoReturn
 
 
 class EndOfRun(BaseException):
@@ -36,6 +37,11 @@ def is_fatal(error: BaseException) -> bool:
     if isinstance(error, FATAL):
         return True
     return not isinstance(error, (Exception, GeneratorExit)) and type(error) is not BaseException
+
+
+def untraced(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the arguments of an `__exit__` without the traceback, whose frames are no business of a script."""
+    return tuple(None if isinstance(one, TracebackType) else one for one in arguments)
 
 
 def end_hook(fatal: Callable[[BaseException], NoReturn]) -> Callable[[], None]:

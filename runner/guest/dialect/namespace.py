@@ -24,8 +24,8 @@ from typing import Any, NoReturn
 
 from runner.guest.dialect import bounds, builtin_names, text
 from runner.guest.dialect.classes import NAMED_TUPLE, Numbers, TypedDict, class_builder, make_script_object, make_type
-from runner.guest.dialect.facades import Module, pure, shapes, times
-from runner.guest.dialect.fatal import FATAL, end_hook
+from runner.guest.dialect.facades import Module, enums, pure, shapes, times
+from runner.guest.dialect.fatal import FATAL, end_hook, untraced
 from runner.guest.dialect.guards import FORBIDDEN, Guards, Registry, make_guards
 
 _PURE = pure.pure_modules()
@@ -114,6 +114,8 @@ def _guard_hooks(registry: Registry, guards: Guards) -> dict[str, Any]:
         "_power_": bounds.power,
         "_shift_": bounds.shift,
         "_repeat_": bounds.repeat,
+        "_percent_": text.percent,
+        "_untraced_": untraced,
         "_classvar_": typing.ClassVar,
         "_initvar_": dataclasses.InitVar[object],
         "_kw_only_": dataclasses.KW_ONLY,
@@ -131,7 +133,8 @@ def _modules(
         "contextlib": shapes.contextlib_module(),
         "dataclasses": shapes.dataclasses_module(registry),
         "datetime": times.DATETIME,
-        "functools": shapes.functools_module(guards),
+        "enum": enums.enum_module(),
+        "functools": shapes.functools_module(registry, guards),
         "operator": shapes.operator_module(guards),
         "random": chance,
         "time": times.time_module(clock, sleep),
@@ -156,7 +159,8 @@ def _register(
     registry.known.add(random_class)
     registry.bases.update(builtin_names.BASES)
     registry.bases.update((TypedDict, collections.UserDict, collections.UserList, NAMED_TUPLE))
-    for module in ("abc", "collections.abc", "enum"):
+    registry.bases.update(enums.BASES.values())
+    for module in ("abc", "collections.abc"):
         registry.bases.update(one for one in values[module].values() if isinstance(one, type))
     registry.bases.update(values["collections"][name] for name in ("Counter", "OrderedDict", "defaultdict", "deque"))
     registry.bases.add(values["json"]["JSONEncoder"])

@@ -90,9 +90,15 @@ def operator_hook(op: ast.operator, left: ast.expr, right: ast.expr) -> str | No
         return None if small else "_power_"
     if isinstance(op, ast.LShift):
         return None if small else "_shift_"
+    if isinstance(op, ast.Mod):
+        return "_percent_" if isinstance(left, ast.JoinedStr) or _is_text(left) else None
     if isinstance(op, ast.Mult):
         return "_repeat_" if is_sequence(left) != is_sequence(right) and not (small or is_small_int(left)) else None
     return None
+
+
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 def is_sequence(node: ast.expr) -> bool:

@@ -13,6 +13,7 @@ What is changed, and into what (hooks have names of the form `_x_`, which no scr
     x: T = v                 x = v; in a class body the annotation becomes a text
     f"{v!r:spec}"            v through `_text_`, `_repr_` or `_format_`
     a ** b, a << b, "-" * n  where the size is unknown: `_power_`, `_shift_`, `_repeat_`
+    "..." % v                `_percent_`
     top-level return         the module becomes one function whose names are global; `return v` assigns `result`
 
 Items, iteration, unpacking, calls and other operators stay as they are: the objects that a script can hold are safe by
@@ -293,7 +294,7 @@ class Rewrite(RestrictingNodeTransformer):
         prelude: list[ast.stmt] = [at(node, bind(flag, test)) for flag, test in self.flags.items()]
         self.classes, self.unbindable, self.fixed, self.flags = outer
         if node.name == "__exit__":
-            prelude.insert(0, end(node))
+            prelude[:0] = [end(node), *_without_traceback(node)]
         start = 1 if ast.get_docstring(node, clean=False) is not None else 0
         node.body[start:start] = prelude
         return node
@@ -388,3 +389,12 @@ class Rewrite(RestrictingNodeTransformer):
         hidden = f"_m{self.temporaries}_"
         before.append(at(value, bind(hidden, value)))
         return at(value, name_of(hidden))
+
+
+def _without_traceback(node: ast.FunctionDef) -> list[ast.stmt]:
+    """Return what takes the traceback from an `__exit__` before its body begins."""
+    names = [one.arg for one in [*node.args.posonlyargs, *node.args.args]]
+    changes = [bind(name, ast.Constant(None)) for name in names[3:4]]
+    if node.args.vararg:
+        changes.append(bind(node.args.vararg.arg, call("_untraced_", name_of(node.args.vararg.arg))))
+    return [at(node, one) for one in changes]

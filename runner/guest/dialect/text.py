@@ -46,6 +46,12 @@ def format_of(value: Any, spec: Any = "") -> str:
     return without_addresses(format(value, check_spec(spec) if type(spec) is str else spec))
 
 
+def percent(template: Any, values: Any) -> Any:
+    """Return `template % values` without addresses."""
+    made = template % values
+    return without_addresses(made) if type(made) is str else made
+
+
 def without_addresses(made: str) -> str:
     return _ADDRESS.sub("", made) if " at 0x" in made else made
 

@@ -13,7 +13,6 @@ import collections
 import collections.abc
 import copy
 import decimal
-import enum
 import fractions
 import functools
 import heapq
@@ -93,8 +92,6 @@ _NAMES: dict[ModuleType, str] = {
         Decimal Context getcontext setcontext localcontext BasicContext DefaultContext ExtendedContext ROUND_CEILING
         ROUND_DOWN ROUND_FLOOR ROUND_HALF_DOWN ROUND_HALF_EVEN ROUND_HALF_UP ROUND_UP ROUND_05UP DecimalException
         Clamped InvalidOperation DivisionByZero Inexact Rounded Subnormal Overflow Underflow FloatOperation""",
-    enum: """
-        Enum IntEnum StrEnum Flag IntFlag auto unique KEEP CONFORM EJECT STRICT member nonmember verify UNIQUE""",
     fractions: "Fraction",
     heapq: "heappush heappop heapify heapreplace heappushpop merge nlargest nsmallest",
     json: "dumps loads JSONDecodeError JSONEncoder",
@@ -141,5 +138,5 @@ SAFE_OPERATORS: dict[str, Any] = {
     "lshift": shift,
 }
 
-SAFE_FUNCTIONS = _names(functools, "reduce partial lru_cache cache cached_property total_ordering cmp_to_key")
+SAFE_FUNCTIONS = _names(functools, "reduce partial lru_cache cache cached_property cmp_to_key")
 SAFE_COLLECTIONS = _names(collections, "Counter OrderedDict defaultdict deque ChainMap UserDict UserList")

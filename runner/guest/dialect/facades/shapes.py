@@ -100,8 +100,13 @@ def _path(name: Any) -> list[str]:
     return name.split(".")
 
 
-def functools_module(guards: Guards) -> dict[str, Any]:
+def functools_module(registry: Registry, guards: Guards) -> dict[str, Any]:
     """Return the names of `functools`; `wraps` copies the name and the text of a function, and nothing else."""
+
+    def total_ordering(cls: Any) -> Any:
+        if cls not in registry.open:
+            raise TypeError("total_ordering() decorates a class of the script")
+        return functools.total_ordering(cls)
 
     def update_wrapper(wrapper: Any, wrapped: Any) -> Any:
         for name in ("__name__", "__qualname__", "__doc__"):
@@ -114,7 +119,7 @@ def functools_module(guards: Guards) -> dict[str, Any]:
     def wraps(wrapped: Any) -> Callable[[Any], Any]:
         return lambda wrapper: update_wrapper(wrapper, wrapped)
 
-    return {**SAFE_FUNCTIONS, "wraps": wraps, "update_wrapper": update_wrapper}
+    return {**SAFE_FUNCTIONS, "total_ordering": total_ordering, "wraps": wraps, "update_wrapper": update_wrapper}
 
 
 class Inert:
