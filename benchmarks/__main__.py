@@ -14,10 +14,16 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import check, cold, spawns, waiting
+from benchmarks import check, cold, journal, spawns, waiting
 from benchmarks.measure import Figure
 
-GROUPS = {"check": check.figures, "waiting": waiting.figures, "cold": cold.figures, "spawns": spawns.figures}
+GROUPS = {
+    "check": check.figures,
+    "journal": journal.figures,
+    "waiting": waiting.figures,
+    "cold": cold.figures,
+    "spawns": spawns.figures,
+}
 
 
 def main() -> None:

@@ -16,13 +16,14 @@ import runner
 from runner.broker import Broker
 from runner.clock import Clock
 from runner.engine.backends import Backends
+from runner.engine.sandboxes import GuestOnTheWay
 from runner.errors import SandboxError, StoreError
 from runner.events import Event, EventKind
 from runner.guest import wire
 from runner.guest.dialect import VERSION as DIALECT
 from runner.models import Json, RunError, RunResult, RunState, SandboxFacts, Script, Usage, Verdict, digest_of
 from runner.policy.model import Policy
-from runner.seams import Channel, Journal, RunJournal, Sandbox
+from runner.seams import Channel, Journal, RunJournal
 from runner.session import Ending, Session
 
 PYTHON = ".".join(platform.python_version_tuple()[:2])
@@ -41,7 +42,7 @@ class Execution:
         store: Journal,
         clock: Clock,
         verdict: Verdict,
-        sandbox: Sandbox,
+        guest: GuestOnTheWay,
         backends: Backends,
         on_event: Callable[[Event], object] | None = None,
         seed: int | None = None,
@@ -52,7 +53,7 @@ class Execution:
         self._inputs = inputs
         self._clock = clock
         self._verdict = verdict
-        self._sandbox = sandbox
+        self._guest = guest
         self._backends = backends
         self._seed = secrets.randbits(63) if seed is None else seed
         self._trace = secrets.token_hex(16)
@@ -60,6 +61,7 @@ class Execution:
         self._channel: Channel | None = None
         self._broker: Broker | None = None
         self._stopped_by = ""
+        self._ended = False
         self._cpu_seconds = 0.0
         self._started = 0.0
         self._wall_seconds = 0.0
@@ -84,7 +86,7 @@ class Execution:
 
     def stop(self, by: str) -> None:
         """End the run as stopped. Agents are killed; what is journalled stays."""
-        if self._stopped_by:
+        if self._stopped_by or self._ended:
             return
         self._stopped_by = by
         self._journal.append(EventKind.STOP_REQUESTED, {"by": by})
@@ -109,7 +111,7 @@ class Execution:
         return await self._finish(ending)
 
     async def _execute(self) -> Ending:
-        channel = self._channel = await self._sandbox.start(self._policy.limits)
+        channel = self._channel = await self._guest.take()
         try:
             return await self._converse(channel)
         finally:
@@ -154,6 +156,7 @@ class Execution:
 
     async def _finish(self, ending: Ending) -> RunResult:
         """Write the last event, make it durable, and say how the run ended."""
+        self._ended = True
         result = self._result(ending)
         error = ending.error
         value: dict[str, Json] = {"result": ending.result}

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import secrets
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from runner.check import check
 from runner.clock import Clock, SystemClock
-from runner.engine.backends import Backends
-from runner.engine.execution import Execution
-from runner.engine.sandboxes import Sandboxes
+from runner.engine.sandboxes import GuestOnTheWay, Sandboxes
 from runner.engine.submission import exact, read_script
 from runner.events import Event, RunView, fold
 from runner.journal import SqliteJournal, open_store
@@ -22,6 +22,9 @@ from runner.models import Json, RunResult, RunState, Script, Verdict
 from runner.policy import load_policy
 from runner.policy.model import Policy
 from runner.seams import RunRow
+
+if TYPE_CHECKING:
+    from runner.engine.execution import Execution
 
 # `runner stop` from another terminal is a row in the store; four looks a second cost nothing.
 STOP_POLL_SECONDS = 0.25
@@ -125,8 +128,33 @@ class Runner:
         on_start: Callable[[str], object] | None,
         seed: int | None,
     ) -> RunResult:
-        verdict = check(script, policy)
         sandbox = await self._opened().choose(policy)
+        guest = GuestOnTheWay(sandbox, policy.limits)
+        try:
+            if "runner.engine.execution" not in sys.modules:
+                # The first run of a process imports most of runner, which takes as long as a container takes to
+                # start: both at once. Later runs start a guest only for a script that was accepted.
+                guest.start()
+                await asyncio.to_thread(importlib.import_module, "runner.engine.execution")
+            return await self._execute_with(guest, script, policy, inputs, on_event, on_start, seed)
+        finally:
+            await asyncio.shield(guest.discard())
+
+    async def _execute_with(
+        self,
+        guest: GuestOnTheWay,
+        script: Script,
+        policy: Policy,
+        inputs: Json,
+        on_event: Callable[[Event], object] | None,
+        on_start: Callable[[str], object] | None,
+        seed: int | None,
+    ) -> RunResult:
+        from runner.check import check
+        from runner.engine.backends import Backends
+        from runner.engine.execution import Execution
+
+        verdict = check(script, policy)
         backends = Backends(policy, self._clock)
         if verdict.accepted:
             backends.prepare(verdict.reach.agents)
@@ -139,7 +167,7 @@ class Runner:
             verdict=verdict,
             store=self.store,
             clock=self._clock,
-            sandbox=sandbox,
+            guest=guest,
             backends=backends,
             on_event=on_event,
             seed=seed,
@@ -191,6 +219,8 @@ class Runner:
 
     def check(self, script: Script | str | Path, *, policy: Policy | str | Path) -> Verdict:
         """Return the check's answer. Runs nothing, imports no agent."""
+        from runner.check import check
+
         chosen = script if isinstance(script, Script) else read_script(script)
         return check(chosen, policy if isinstance(policy, Policy) else load_policy(policy))
 
@@ -225,5 +255,5 @@ class Runner:
 
 
 def new_run_id() -> str:
-    """Return an id that sorts by time and that a person can say: date, time (UTC), six hex digits."""
-    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
+    """Return an id that sorts by time and that a person can say: date, time (UTC), eight hex digits."""
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(4)}"

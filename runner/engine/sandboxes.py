@@ -11,8 +11,9 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from runner.errors import SandboxUnavailable, UsageError
+from runner.models import Limits
 from runner.policy.model import Policy, SandboxRule
-from runner.seams import Sandbox
+from runner.seams import Channel, Sandbox
 
 KINDS = ("auto", "docker", "process")
 
@@ -95,3 +96,34 @@ class Sandboxes:
         from runner.sandbox.pool import Pool
 
         return Pool(sandbox, self._waiting_guests)
+
+
+class GuestOnTheWay:
+    """One guest for one run, which can be asked for before it is known whether the script is accepted."""
+
+    def __init__(self, sandbox: Sandbox, limits: Limits) -> None:
+        self._sandbox = sandbox
+        self._limits = limits
+        self._starting: asyncio.Task[Channel] | None = None
+        self._taken = False
+
+    def start(self) -> None:
+        """Begin to start it."""
+        if self._starting is None:
+            self._starting = asyncio.ensure_future(self._sandbox.start(self._limits))
+
+    async def take(self) -> Channel:
+        """Return the guest, which is the caller's to kill now. Raises SandboxUnavailable."""
+        self.start()
+        assert self._starting is not None
+        channel = await asyncio.shield(self._starting)
+        self._taken = True
+        return channel
+
+    async def discard(self) -> None:
+        """Kill the guest if it was started and nobody took it."""
+        if self._starting is None or self._taken:
+            return
+        # A guest that could not be started needs no killing, and who wanted it has heard why.
+        with suppress(SandboxUnavailable):
+            await (await self._starting).kill()
