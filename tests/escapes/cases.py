@@ -1115,3 +1115,65 @@ class A:
     def __del__(self): print("dead")
 loot = A()
 ''')
+
+attempts("what another object answers for", '''
+### the globals of a function through a virtual subclass
+from abc import ABC
+import textwrap
+class G(ABC):
+    for __match_args__ in [("__globals__",)]: pass
+type(list[int])(G, ()).register(type(textwrap.dedent))
+match textwrap.dedent:
+    case G(found): loot = found["__builtins__"]
+### registering with an ABC through a generic alias
+from abc import ABC
+class A(ABC): pass
+type(list[int])(A, ()).register(int)
+loot = isinstance(1, A)
+### registering with an ABC through a method
+from abc import ABC
+class A(ABC): pass
+class C:
+    def m(self): pass
+type(C().m)(A, 1).register(int)
+loot = isinstance(1, A)
+### a traceback through positional patterns bound by a loop
+class E(Exception):
+    for __match_args__ in [("__traceback__",)]: pass
+try: raise E()
+except E as e:
+    match e:
+        case E(t): loot = t
+### an exit that is no method of the class, bound by a loop
+class C:
+    def __enter__(self): return self
+    for __exit__ in [lambda *a: True]: pass
+with C(): pass
+loot = C
+### the wall clock through a generic alias
+from datetime import datetime
+loot = type(list[int])(datetime, ()).now
+### the wall clock through a method
+import time
+from datetime import datetime, timezone
+class C:
+    def m(self): pass
+seen = type(C().m)(datetime, 1).now(timezone.utc)
+if seen.timestamp() != time.time(): loot = seen
+### the wall clock through super
+from datetime import datetime
+loot = super(datetime, datetime).today
+### the wall clock through what a wrapper copies
+from contextlib import contextmanager
+from datetime import datetime
+loot = contextmanager(datetime).now(datetime)
+### the wall clock through what a cache copies
+from functools import lru_cache
+from datetime import datetime
+loot = lru_cache(datetime).now(datetime)
+### entropy through the class above Random
+import random
+r = random.Random(1)
+super(random.Random, r).seed()
+loot = r.random()
+''')

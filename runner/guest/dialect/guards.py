@@ -27,6 +27,7 @@ from runner.guest.dialect.text import safe_format, safe_format_map
 FILENAME = "<script>"
 
 FORBIDDEN = (types.ModuleType, types.FrameType, types.CodeType, types.TracebackType, types.CellType)
+_START_OF_SUPER: Callable[[Any], Any] = super.__dict__["__thisclass__"].__get__
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 
 _VALUES: tuple[type, ...] = (
@@ -35,10 +36,11 @@ _VALUES: tuple[type, ...] = (
 )  # fmt: skip
 
 # Types without a name of their own that a script meets; public attributes of all of them lead nowhere.
+# types.GenericAlias is not one of them: it answers with the attributes of whatever it was made for.
 _MET: tuple[type, ...] = (
     types.GeneratorType, types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.MappingProxyType,
     types.MethodDescriptorType, types.WrapperDescriptorType, types.MethodWrapperType, types.ClassMethodDescriptorType,
-    types.GenericAlias, types.UnionType, property, classmethod, staticmethod, super, enumerate, zip, map, filter,
+    types.UnionType, property, classmethod, staticmethod, super, enumerate, zip, map, filter,
     reversed, type({}.keys()), type({}.values()), type({}.items()), type(iter([])), type(iter({})), type(iter(())),
     type(iter("")), type(iter(set())), type(iter(range(0))), type(iter({}.values())), type(iter({}.items())),
 )  # fmt: skip
@@ -106,6 +108,8 @@ def make_guards(
             raise AttributeError(f'attribute "{name}" is not offered to scripts')
         if isinstance(o, FORBIDDEN) or not is_known(o, kind):
             raise AttributeError(f'attributes of a "{kind.__name__}" are not offered to scripts')
+        if kind is types.MethodType and name[0] != "_":
+            return read(o.__func__, name)  # where it would look itself, past the guard
         if name[0] == "_" and name != "_":
             value = read_dunder(o, kind, name) if name in READABLE_DUNDERS else read_private(o, kind, name)
         elif name in WATCHED:
@@ -117,6 +121,10 @@ def make_guards(
         return value
 
     def is_known(o: Any, kind: type) -> bool:
+        if kind is super:
+            # Above a class that is not the script's stands what that class hides, such as its clock.
+            start = _START_OF_SUPER(o)
+            return start in own or registry.adopt(start)
         if kind in known or isinstance(o, BaseException):
             return True
         if isinstance(o, type):
@@ -124,19 +132,20 @@ def make_guards(
         return registry.adopt(kind)
 
     def read_watched(o: Any, name: str) -> Any:
-        if name in ("format", "format_map"):
-            return _without_str_format(getattr(o, name), read)
-        elif name == "obj" and (isinstance(o, BaseException) or type(o) is super):
+        """What the attribute yields decides: methods, copies and the like carry it under other objects."""
+        if name == "obj" and (isinstance(o, BaseException) or type(o) is super):
             raise AttributeError('attribute "obj" of an exception is not offered to scripts')
-        elif name in ("mro", "register") and isinstance(o, type) and _is_of_metaclass(o, name):
+        value = getattr(o, name)
+        if name in ("format", "format_map"):
+            return _without_str_format(value, read)
+        if _is_of_metaclass(value, name):
             raise AttributeError(f'attribute "{name}" of a class is not offered to scripts')
-        else:
-            cls = o if isinstance(o, type) else type(o)
-            if issubclass(cls, datetime.date):
-                base = datetime.datetime if issubclass(cls, datetime.datetime) else datetime.date
-                if (base, name) in dates:
-                    return dates[base, name]
-        return getattr(o, name)
+        day = _day_behind(value)
+        if day is None or (day, name) not in dates:
+            return value
+        if isinstance(value, types.ClassMethodDescriptorType):
+            raise AttributeError(f'attribute "{name}" of a class is not offered to scripts')
+        return dates[day, name]
 
     def read_dunder(o: Any, kind: type, name: str) -> Any:
         if name == "__class__":
@@ -190,7 +199,9 @@ def make_guards(
         object.__setattr__(write(o, name), name, value)
 
     def pattern(cls: Any, attributes: tuple[str, ...]) -> Any:
-        if isinstance(cls, type) and (cls in own or (not attributes and cls in registry.readable)):
+        if isinstance(cls, type) and cls in own:
+            return _with_plain_match_args(cls)
+        if isinstance(cls, type) and not attributes and cls in registry.readable:
             return cls
         if isinstance(cls, type) and issubclass(cls, Exception):
             return cls
@@ -201,9 +212,24 @@ def make_guards(
     return Guards(read, write, pattern)
 
 
-def _is_of_metaclass(cls: type, name: str) -> bool:
-    """Whether `cls.name` is the method of `type` or ABCMeta rather than what the class itself has."""
-    return not any(name in place.__dict__ for place in cls.__mro__ if place is not abc.ABC)
+def _is_of_metaclass(value: Any, name: str) -> bool:
+    """Whether this is the method of `type` or ABCMeta rather than what a class itself has."""
+    if name == "mro":
+        return isinstance(value, types.BuiltinMethodType) and isinstance(value.__self__, type)
+    return isinstance(value, types.MethodType) and value.__func__ is abc.ABCMeta.register
+
+
+def _day_behind(value: Any) -> type | None:
+    """Return `datetime`, `date` or None: the class whose class method this is, bound or not."""
+    if isinstance(value, types.BuiltinMethodType):
+        cls = value.__self__
+    elif isinstance(value, types.ClassMethodDescriptorType):
+        cls = value.__objclass__
+    else:
+        return None
+    if not isinstance(cls, type) or not issubclass(cls, datetime.date):
+        return None
+    return datetime.datetime if issubclass(cls, datetime.datetime) else datetime.date
 
 
 def _described(o: Any, name: str) -> Any:
@@ -227,6 +253,14 @@ def _text(template: Any) -> str:
     if not isinstance(template, str):
         raise TypeError(f"descriptor 'format' for 'str' objects doesn't apply to a '{type(template).__name__}' object")
     return template
+
+
+def _with_plain_match_args(cls: type) -> type:
+    """Stand behind the rules, which have judged `__match_args__`: the interpreter reads these names unguarded."""
+    for name in getattr(cls, "__match_args__", ()):
+        if type(name) is not str or name.startswith("__") or name in WATCHED or attribute_fault(name) is not None:
+            raise TypeError(f'a pattern cannot read attributes of "{cls.__name__}"')
+    return cls
 
 
 def _without_match_args(cls: type) -> type:

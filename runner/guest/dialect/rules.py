@@ -80,6 +80,8 @@ class Rules:
         self.arguments: set[str] = set()
         self.missing: list[ast.Name] = []
         """Uses of names that Python has and the dialect has not: sound where the script binds the name itself."""
+        self.constants: set[int] = set()
+        """The `id` of each name that is the whole target of an assignment in a class body: judged with its value."""
 
     def walk(self, tree: ast.Module) -> None:
         if not tree.body:
@@ -199,7 +201,9 @@ def _name(rules: Rules, node: ast.Name, around: int) -> None:
     if name == "__name__" and loaded:
         return
     if around & IN_CLASS_BODY and name.startswith("__") and (name in CLASS_CONSTANTS or name in METHOD_DUNDERS):
-        return  # judged with the assignment that it belongs to
+        # Any other binding, such as `for __match_args__ in ...`, would bring a value that nobody has judged.
+        if loaded or id(node) in rules.constants:
+            return
     if not loaded:
         rules.bind(node, name)
     elif name in _MISSING:
@@ -212,11 +216,13 @@ def _assign(rules: Rules, node: ast.Assign, around: int) -> None:
     for target in node.targets:
         dunder = isinstance(target, ast.Name) and target.id.startswith("__") and target.id.endswith("__")
         if dunder and around & IN_CLASS_BODY:
+            rules.constants.add(id(target))
             _class_constant(rules, target, node.value)  # type: ignore[arg-type]
 
 
 def _ann_assign(rules: Rules, node: ast.AnnAssign, around: int) -> None:
     if isinstance(node.target, ast.Name) and around & IN_CLASS_BODY:
+        rules.constants.add(id(node.target))
         if node.target.id in HAZARDS:
             rules.add("unsafe-attribute", node, node.target.id)
         elif node.target.id.startswith("__") and node.value is not None:
