@@ -20,10 +20,12 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared_cache: Path) -> Path:
+def own_home(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, shared_cache: Path
+) -> Path:
     """No test sees another's store, or the user's."""
-    home = tmp_path / "home"
-    home.mkdir(mode=0o700)
+    home = tmp_path_factory.mktemp("home")
+    home.chmod(0o700)
     (home / "cache").symlink_to(shared_cache)
     monkeypatch.setenv("RUNNER_HOME", str(home))
     monkeypatch.delenv("RUNNER_POLICY", raising=False)
