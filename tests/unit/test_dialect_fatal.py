@@ -1,6 +1,6 @@
 """A script never observes that it ran out of memory or stack, nor how the guest ends a run."""
 
-# ruff: noqa: E501  (scripts in one line each)
+
 from __future__ import annotations
 
 import subprocess
@@ -70,6 +70,28 @@ PATHS = {
     "thrown into a generator": (
         "def g():\n    try: yield 1\n    except BaseException: seen()\n    finally: seen()\n"
         "def h():\n    x = g(); next(x)\n    try:\n        BOOM\n    finally:\n        x.close()\nh()"
+    ),
+    "generator on the stack": "def g():\n    try: yield 1\n    finally: seen()\nfor x in g(): BOOM",
+    "with in a generator on the stack": (
+        "class C:\n    def __enter__(self): pass\n    def __exit__(self, *a): seen()\n"
+        "def g():\n    with C(): yield 1\nfor x in g(): BOOM"
+    ),
+    "computed class in a generator on the stack": (
+        "def kind():\n    seen()\n    return ValueError\ndef g():\n    try: yield 1\n    except kind(): pass\nfor x in g(): BOOM"
+    ),
+    "suppress in a generator on the stack": (
+        "from contextlib import suppress\ndef g():\n    with suppress(BaseException): yield 1\n    seen()\nfor x in g(): BOOM"
+    ),
+    "closing in a generator on the stack": (
+        "from contextlib import closing\nclass C:\n    def close(self): seen()\n"
+        "def g():\n    with closing(C()): yield 1\nfor x in g(): BOOM"
+    ),
+    "close of what a generator on the stack delegates to": (
+        "class It:\n    def __iter__(self): return self\n    def __next__(self): return 1\n    def close(self): seen()\n"
+        "def g(): yield from It()\nfor x in g(): BOOM"
+    ),
+    "decorated exit": (
+        "class D:\n    def __enter__(self): pass\n    @classmethod\n    def __exit__(cls, *a): seen(); return True\nwith D(): BOOM"
     ),
     "generator left open": "def g():\n    try: yield 1\n    finally: seen()\ndef h():\n    x = g(); next(x)\n    BOOM\nh()",
     "property with a default": "class C:\n    @property\n    def x(self): BOOM\ngetattr(C(), 'x', 0)\nseen()",
@@ -168,3 +190,67 @@ def test_the_last_frame_before_the_limit_observes_nothing_either(name: str, limi
     )
 
     assert (done.stdout, done.returncode) == ("fatal RecursionError", 9), done.stderr[-300:]
+
+
+DROPPED = """
+log = []
+def g():
+    try: yield 1
+    finally:
+        log.append("finally")
+        HOW
+"""
+
+
+@pytest.mark.parametrize("how", ["bytearray(1 << 62)", "(lambda f: f(f))(lambda f: f(f))", "1 / 0", "pass"])
+def test_a_generator_that_is_dropped_runs_nothing_more_of_the_script(how: str) -> None:
+    ran = run(DROPPED.replace("HOW", how) + "it = g()\nnext(it)\nit = None\nfor x in g(): break\nresult = log")
+
+    assert (ran.error, ran.fatal, ran.result) == (None, [], [])
+
+
+@pytest.mark.parametrize(
+    "close",
+    [
+        "it = g()\nnext(it)\nit.close()",
+        "from contextlib import closing\nwith closing(g()) as it: next(it)",
+        "def outer(): yield from g()\nit = outer()\nnext(it)\nit.close()",
+        "list(g())",
+        "def h():\n    try: pass\n    finally: list(g())\ndef outer():\n    try: yield\n    finally: h()\n"
+        "it = outer()\nnext(it)\nit.close()",
+    ],
+)
+def test_a_generator_that_the_script_closes_runs_its_finally(close: str) -> None:
+    ran = run(DROPPED.replace("HOW", "pass") + close + "\nresult = log")
+
+    assert (ran.error, ran.fatal, ran.result) == (None, [], ["finally"])
+
+
+def test_what_fails_while_a_generator_is_closed_reaches_the_caller() -> None:
+    ran = run(DROPPED.replace("HOW", "bytearray(1 << 62)") + "it = g()\nnext(it)\nit.close()")
+    ignored = run("def g():\n    while True:\n        try: yield 1\n        except BaseException: pass\nit = g()\nnext(it)\nit.close()")
+
+    assert isinstance(ran.error, MemoryError)
+    assert repr(ignored.error) == "RuntimeError('generator ignored GeneratorExit')"
+
+
+def test_yield_from_keeps_what_it_yields_and_returns() -> None:
+    ran = run(
+        "class It:\n    def __init__(self): self.n = 0\n    def __iter__(self): return self\n"
+        "    def __next__(self):\n        self.n += 1\n        if self.n > 2: raise StopIteration('end')\n        return self.n\n"
+        "def own():\n    got = yield 1\n    return got\n"
+        "def outer(of):\n    log.append((yield from of))\n"
+        "log = []\nfound = [list(outer(of)) for of in (It(), [3], own(), {4: 5}, 'ab', range(2))]\nresult = found, log"
+    )
+
+    assert ran.result == ([[1, 2], [3], [1], [4], ["a", "b"], [0, 1]], ["end", None, None, None, None, None])
+
+
+@pytest.mark.parametrize("decorator", ["lambda f: other", "staticmethod", "lambda f: other_object", "property"])
+def test_a_decorator_puts_nothing_else_in_the_place_of_exit(decorator: str) -> None:
+    ran = run(
+        "def other(*a): return True\nother_object = [].append\nclass C:\n    def __enter__(self): pass\n"
+        f"    @({decorator})\n    def __exit__(self, *a): pass\n"
+    )
+
+    assert repr(ran.error) == "TypeError('a decorator cannot put something else in the place of `__exit__`')"

@@ -4,6 +4,10 @@ Running out of memory or of stack is not deterministic, and the exceptions by wh
 of the script. So no handler, `finally`, `with` or `__exit__` of a script sees them: the rewrite puts `except _Fatal_`
 first into each of them and `_end_()` at the start of what may run while an exception passes.
 
+A generator that is dropped before its end runs nothing more of the script either: CPython would run its `finally` while
+a fatal exception passes, or when the garbage collector comes by, and would discard what goes wrong in there. Only
+`close()` of the script itself is heard.
+
 When even calling `_end_` fails, for want of stack or memory, that failure is fatal too and passes on outwards, before
 any statement of the script: at a shallower frame the next `_end_` succeeds.
 
@@ -13,8 +17,8 @@ Not here: how the process ends (the caller's `fatal`).
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from types import TracebackType
+from collections.abc import Callable, Generator, Iterator
+from types import FrameType, FunctionType, GeneratorType, TracebackType
 from typing import Any, NoReturn
 
 
@@ -28,15 +32,28 @@ FATAL = (MemoryError, RecursionError, EndOfRun, SystemExit, KeyboardInterrupt)
 _HEADROOM = 200
 
 
+class Close(BaseException):
+    """What `close()` of a script throws into a generator; GeneratorExit itself is the interpreter's."""
+
+
+Close.__name__ = Close.__qualname__ = "GeneratorExit"
+
+# What the rewrite answers before any handler of the script is looked at.
+UNSEEN = (*FATAL, GeneratorExit)
+
+
 def is_fatal(error: BaseException) -> bool:
     """Whether a script must not observe this exception.
 
     `BaseException` itself is what a script can raise by that name; a class below it that is no `Exception` is
-    never its own.
+    never its own. An exception that was made out of a fatal one, as CPython does around `__set_name__`, is one too.
     """
-    if isinstance(error, FATAL):
-        return True
-    return not isinstance(error, (Exception, GeneratorExit)) and type(error) is not BaseException
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, FATAL):
+            return True
+        cause = cause.__cause__ if type(cause) is RuntimeError else None
+    return not isinstance(error, (Exception, GeneratorExit, Close)) and type(error) is not BaseException
 
 
 def untraced(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -45,14 +62,73 @@ def untraced(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def end_hook(fatal: Callable[[BaseException], NoReturn]) -> Callable[[], None]:
-    """Return `_end_`: it calls `fatal` if the exception being handled is one that a script must not observe."""
+    """Return `_end_`: it calls `fatal` if the exception being handled is one that a script must not observe.
+
+    In a generator that was dropped it raises GeneratorExit again, so that the statements after it do not run.
+    """
 
     def end() -> None:
         error = sys.exception()
-        if error is None or not is_fatal(error):
+        if error is None:
             return
-        if isinstance(error, RecursionError):
-            sys.setrecursionlimit(sys.getrecursionlimit() + _HEADROOM)
-        fatal(error)
+        if isinstance(error, GeneratorExit):
+            if _thrown_into(sys._getframe(1), error):
+                raise error
+        elif is_fatal(error):
+            if isinstance(error, RecursionError):
+                sys.setrecursionlimit(sys.getrecursionlimit() + _HEADROOM)
+            fatal(error)
 
     return end
+
+
+def is_unseen(error: BaseException) -> bool:
+    """Whether nothing of the script may run for this: it is fatal, or a generator was dropped."""
+    return isinstance(error, GeneratorExit) or is_fatal(error)
+
+
+def _thrown_into(frame: FrameType, error: BaseException) -> bool:
+    """Whether the exception passes through this frame, or stands in the one that calls this `__exit__`."""
+    callers = (frame, frame.f_back) if frame.f_code.co_name == "__exit__" else (frame,)
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame in callers:
+            return True
+        trace = trace.tb_next
+    return False
+
+
+def close(generator: Generator[Any, Any, Any]) -> None:
+    """Do what `generator.close()` does for a script; what the generator delegates to is closed first, as ever."""
+    try:
+        generator.throw(Close())
+    except (Close, StopIteration):
+        return
+    raise RuntimeError("generator ignored GeneratorExit")
+
+
+def delegate(iterable: Any) -> Iterator[Any]:
+    """Return what `yield from` delegates to: a generator, or one that stands before an iterator of another kind.
+
+    The interpreter would call a `close` of the iterator itself when the generator is dropped.
+    """
+    if type(iterable) is GeneratorType:
+        return iterable
+    return iter(iterable) if type(iterable) in (list, tuple, range) else _items(iter(iterable))
+
+
+def _items(iterator: Iterator[Any]) -> Generator[Any, None, Any]:
+    while True:
+        try:
+            item = next(iterator)
+        except StopIteration as stop:
+            return stop.value
+        yield item
+
+
+def require_own_exit(method: Any) -> Any:
+    """Return a decorated `__exit__` that still begins as the rewrite made it. Raises TypeError for any other."""
+    inner = method.__func__ if isinstance(method, classmethod) else method
+    if type(inner) is not FunctionType or inner.__code__.co_name != "__exit__":
+        raise TypeError("a decorator cannot put something else in the place of `__exit__`")
+    return method

@@ -16,11 +16,13 @@ import abc
 import datetime
 import decimal
 import enum
+import functools
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from runner.guest.dialect.fatal import close
 from runner.guest.dialect.names import METHOD_DUNDERS, READABLE_DUNDERS, WATCHED, attribute_fault
 from runner.guest.dialect.text import safe_format, safe_format_map
 
@@ -110,6 +112,8 @@ def make_guards(
             raise AttributeError(f'attributes of a "{kind.__name__}" are not offered to scripts')
         if kind is types.MethodType and name[0] != "_":
             return read(o.__func__, name)  # where it would look itself, past the guard
+        if kind is types.GeneratorType and name == "close":
+            return functools.partial(close, o)
         if name[0] == "_" and name != "_":
             value = read_dunder(o, kind, name) if name in READABLE_DUNDERS else read_private(o, kind, name)
         elif name in WATCHED:

@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 from runner.guest.dialect import bounds, builtin_names, text
 from runner.guest.dialect.classes import NAMED_TUPLE, Numbers, TypedDict, class_builder, make_script_object, make_type
 from runner.guest.dialect.facades import Module, enums, pure, shapes, times
-from runner.guest.dialect.fatal import FATAL, end_hook, untraced
+from runner.guest.dialect.fatal import UNSEEN, delegate, end_hook, require_own_exit, untraced
 from runner.guest.dialect.guards import FORBIDDEN, Guards, Registry, make_guards
 
 _PURE = pure.pure_modules()
@@ -90,7 +90,9 @@ def namespace(
         "__import__": _import_from_c,
         "_import_": _importer(offered),
         "_end_": end_hook(fatal),
-        "_Fatal_": FATAL,
+        "_Fatal_": UNSEEN,
+        "_delegate_": delegate,
+        "_exit_": require_own_exit,
         **_guard_hooks(registry, guards),
     }
     script["__builtins__"] = {**named, **hooks}

@@ -7,6 +7,8 @@ What is changed, and into what (hooks have names of the form `_x_`, which no scr
                              where `o` is an argument that is never bound again, the test is made once, at entry
     try, with                each gets `except _Fatal_: _end_(); raise` first;
                              `finally`, every handler and `__exit__` begin with `_end_()`
+    @d def __exit__          what `d` yields goes through `_exit_`
+    yield from it            it goes through `_delegate_`
     with a, b                nested, so that each body is covered
     import x.y as z          z = _import_("x.y", ...)
     case C(...), case M.X    before the statement the class goes through `_pattern_`, the attribute through the guard
@@ -195,6 +197,11 @@ class Rewrite(RestrictingNodeTransformer):
 
     # Calls, operators, text
 
+    def visit_YieldFrom(self, node: ast.YieldFrom) -> ast.AST:
+        self.node_contents_visit(node)
+        node.value = at(node.value, call("_delegate_", node.value))
+        return node
+
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.node_contents_visit(node)
         if isinstance(node.func, ast.Name) and node.func.id == "str" and len(node.args) == 1 and not node.keywords:
@@ -295,6 +302,8 @@ class Rewrite(RestrictingNodeTransformer):
         self.classes, self.unbindable, self.fixed, self.flags = outer
         if node.name == "__exit__":
             prelude[:0] = [end(node), *_without_traceback(node)]
+            if node.decorator_list:
+                node.decorator_list.insert(0, at(node, name_of("_exit_")))
         start = 1 if ast.get_docstring(node, clean=False) is not None else 0
         node.body[start:start] = prelude
         return node

@@ -200,10 +200,10 @@ def _name(rules: Rules, node: ast.Name, around: int) -> None:
     loaded = isinstance(node.ctx, ast.Load)
     if name == "__name__" and loaded:
         return
-    if around & IN_CLASS_BODY and name.startswith("__") and (name in CLASS_CONSTANTS or name in METHOD_DUNDERS):
-        # Any other binding, such as `for __match_args__ in ...`, would bring a value that nobody has judged.
-        if loaded or id(node) in rules.constants:
-            return
+    # A binding that is no assignment, such as `for __match_args__ in ...`, would bring a value that nobody has judged.
+    constant = around & IN_CLASS_BODY and name.startswith("__") and (loaded or id(node) in rules.constants)
+    if constant and (name in CLASS_CONSTANTS or name in METHOD_DUNDERS):
+        return
     if not loaded:
         rules.bind(node, name)
     elif name in _MISSING:

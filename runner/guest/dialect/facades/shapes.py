@@ -13,13 +13,14 @@ import dataclasses
 import functools
 import inspect
 import keyword
+import types
 import typing
 from collections.abc import Callable
 from typing import Any
 
 from runner.guest.dialect.classes import NamedTupleBase, TypedDict
 from runner.guest.dialect.facades.pure import SAFE_COLLECTIONS, SAFE_FUNCTIONS, SAFE_OPERATORS
-from runner.guest.dialect.fatal import is_fatal
+from runner.guest.dialect.fatal import close, is_unseen
 from runner.guest.dialect.guards import Guards, Registry
 from runner.guest.dialect.names import attribute_fault, words
 
@@ -191,7 +192,7 @@ class Suppress:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
-        return error is not None and not is_fatal(error) and isinstance(error, self._errors)
+        return error is not None and not is_unseen(error) and isinstance(error, self._errors)
 
 
 class Closing:
@@ -206,7 +207,11 @@ class Closing:
         return self._thing
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if error is None or not is_fatal(error):
+        if error is not None and is_unseen(error):
+            return
+        if type(self._thing) is types.GeneratorType:
+            close(self._thing)
+        else:
             self._thing.close()
 
 
