@@ -24,13 +24,14 @@ from typing import TYPE_CHECKING, Any
 
 from runner.errors import RunnerError
 from runner.events import Event, EventKind
+from runner.guest import lock
 from runner.models import MIB, Limits, RunState, Script, digest_of
 
 if TYPE_CHECKING:
     from runner.sandbox.engine_api import Engine
 
-TESTED_PYTHONS = ((3, 11), (3, 12), (3, 13))
-TESTED_MACHINES = ("x86_64",)
+TESTED_PYTHONS = lock.PYTHONS
+TESTED_MACHINES = tuple(name for name, known in lock.ARCHITECTURES.items() if known.executed)
 # A journal of a run of ten thousand spawns is about 10 MB.
 FREE_BYTES_WANTED = 200 * MIB
 FREE_BYTES_NEEDED = 20 * MIB

@@ -45,6 +45,10 @@ class LockRefused(Exception):
     """There is no lock to be had here. Nothing of a script may run."""
 
 
+class PythonRefused(LockRefused):
+    """This Python was never tried; another one on this machine may have been."""
+
+
 @dataclass(frozen=True, slots=True)
 class Is:
     """The argument is exactly this 64-bit value."""
@@ -144,7 +148,7 @@ def architecture(machine: str | None = None, python: tuple[int, int] | None = No
         raise LockRefused(f'the lock for "{machine}" was never executed: unverified; it was tried on x86_64')
     if python not in PYTHONS:
         tried = ", ".join(f"{major}.{minor}" for major, minor in PYTHONS)
-        raise LockRefused(f"the lock was not tried under Python {python[0]}.{python[1]}; it was under {tried}")
+        raise PythonRefused(f"the lock was not tried under Python {python[0]}.{python[1]}; it was under {tried}")
     return found
 
 

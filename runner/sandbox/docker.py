@@ -25,6 +25,7 @@ from runner.sandbox.docker_channel import DockerChannel, remove_container
 from runner.sandbox.engine_api import Connection, Engine, EngineRefused, container_path
 from runner.sandbox.guest_process import GuestProcess
 from runner.sandbox.image import COMMAND, ImageFacts, Progress, ensure_image
+from runner.sandbox.machine import require_verified
 
 NAME_PREFIX = "runner-"
 
@@ -88,6 +89,7 @@ class DockerSandbox:
     async def _open(self) -> tuple[Engine, ImageFacts]:
         async with self._opening:
             if self._opened is None:
+                require_verified(self.kind)
                 engine = await Engine.find()
                 try:
                     image = await self._image(engine)

@@ -22,12 +22,12 @@ import socket
 import sys
 
 from runner.errors import GuestDied, LockNotVerified, SandboxUnavailable
-from runner.guest import lock
 from runner.guest.exits import EXIT_MEMORY
 from runner.guest.nursery import NOBODY
 from runner.models import Limits, SandboxFacts
 from runner.sandbox import proc
 from runner.sandbox.bundle import Bundle, base_python, bundle
+from runner.sandbox.machine import require_verified
 from runner.sandbox.nursery import Ended, Guest, Nursery
 from runner.seams import Channel, Exit
 
@@ -91,11 +91,8 @@ class ProcessSandbox:
 
 def _require_lock() -> None:
     """Raise SandboxUnavailable where a guest could not lock itself, or nobody could see that it did."""
+    require_verified("process")
     hint = "use a machine with Linux 5.9 or later on x86_64, or the docker sandbox on one"
-    try:
-        lock.architecture()
-    except lock.LockRefused as refused:
-        raise SandboxUnavailable(f"sandbox process: {refused}", hint=hint) from None
     if refusal := proc.lock_refusal():
         raise SandboxUnavailable(f"sandbox process: {refusal}", hint=hint)
 
