@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from runner.errors import StoreError
 from runner.models import Json
@@ -54,6 +56,28 @@ def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
     except (OSError, ValueError):
         _to_nowhere(2)
+
+
+@contextmanager
+def stdout_for_the_result() -> Iterator[None]:
+    """Within, whatever writes to stdout (an agent's print, a library's C code) reaches stderr instead."""
+    if sys.stdout is None:
+        yield
+        return
+    try:
+        sys.stdout.flush()
+        kept = os.dup(1)
+        os.dup2(2, 1)
+    except OSError:  # One of the two is closed: there is nothing to keep apart.
+        yield
+        return
+    try:
+        yield
+    finally:
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def stdout_is_terminal() -> bool:

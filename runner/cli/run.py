@@ -56,7 +56,7 @@ def run(
 ) -> int:
     """Check a script, run it in a sandbox under a policy, and print its result."""
     from runner.cli.envelope import next_command, of_result
-    from runner.cli.output import put_json, say
+    from runner.cli.output import put_json, say, stdout_for_the_result
     from runner.cli.policy import chosen_policy
     from runner.cli.summary import summary
     from runner.engine import parse_inputs, read_script
@@ -68,7 +68,8 @@ def run(
         sandbox=str(sandbox),
     )
     view = QuietView() if quiet else chosen_view()
-    result = asyncio.run(drive(submission, view))
+    with stdout_for_the_result():
+        result = asyncio.run(drive(submission, view))
     words = {"path": script, "policy": str(policy or "")}
     # The result first: in a terminal the summary's last line is then the last that is seen.
     if json:
@@ -137,10 +138,11 @@ def chosen_view() -> View:
 
 async def drive(submission: Submission, view: View) -> RunResult:
     """Run it, feeding the view, until it ended or was stopped."""
+    from runner.cli.output import say
     from runner.engine import Runner
 
     try:
-        async with Runner(sandbox=submission.sandbox) as runner:
+        async with Runner(sandbox=submission.sandbox, progress=say) as runner:
             with stopped_by_signals(runner, view) as begun, _ticking(view):
                 return await runner.run(
                     submission.script,

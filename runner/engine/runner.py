@@ -46,13 +46,16 @@ class Runner:
         sandbox: str = "auto",
         waiting_guests: int = 0,
         clock: Clock | None = None,
+        progress: Callable[[str], object] | None = None,
     ) -> None:
         """`home` is the store's folder (RUNNER_HOME, else the XDG state folder). `sandbox` is "auto",
-        "docker" or "process". `waiting_guests` are kept started, so that a run begins at once.
+        "docker" or "process". `waiting_guests` are kept started, so that a run begins at once. `progress`
+        hears of what takes seconds before a run: an image that is built.
         """
         self._home = home
         self._asked = sandbox
         self._waiting_guests = waiting_guests
+        self._progress = progress
         self._clock: Clock = clock or SystemClock()
         self._store: SqliteJournal | None = None
         self._sandboxes: Sandboxes | None = None
@@ -188,6 +191,7 @@ class Runner:
                 host=self.store.host,
                 alive=self.store.alive,
                 waiting_guests=self._waiting_guests,
+                progress=self._progress,
             )
         if self._polling is None or self._polling.done():
             self._polling = asyncio.ensure_future(self._poll_stops())

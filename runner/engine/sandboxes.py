@@ -22,7 +22,14 @@ class Sandboxes:
     """The sandboxes of one Runner, started when first asked for and kept until `close`."""
 
     def __init__(
-        self, *, asked: str, store: str, host: str, alive: Callable[[str], bool], waiting_guests: int
+        self,
+        *,
+        asked: str,
+        store: str,
+        host: str,
+        alive: Callable[[str], bool],
+        waiting_guests: int,
+        progress: Callable[[str], object] | None,
     ) -> None:
         """`store` and `host` label what is started, so that a later process can tell whose it was.
 
@@ -35,6 +42,7 @@ class Sandboxes:
         self._host = host
         self._alive = alive
         self._waiting_guests = waiting_guests
+        self._progress = progress
         self._open: dict[tuple[str, SandboxRule], Sandbox] = {}
         self._reaping: asyncio.Task[None] | None = None
 
@@ -76,7 +84,7 @@ class Sandboxes:
 
         # Beside the first run, not before it: nobody waits for what the dead have left.
         self._reaping = self._reaping or asyncio.ensure_future(self._reap())
-        return DockerSandbox(store=self._store, host=self._host, rule=rule)
+        return DockerSandbox(store=self._store, host=self._host, rule=rule, progress=self._progress)
 
     async def _reap(self) -> None:
         from runner.sandbox.reaper import reap

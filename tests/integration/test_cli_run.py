@@ -445,3 +445,20 @@ def test_the_journal_printed_as_json_lines_folds_to_the_same_view(tmp_path, poli
     assert len(lines) == len(events)
     assert fold(events).state is RunState.DONE
     assert all(str(event.kind) in line for event, line in zip(events, lines, strict=True))
+
+
+def test_what_an_agent_prints_in_the_host_does_not_reach_stdout(tmp_path):
+    (tmp_path / "loud.py").write_text(
+        "import os\nasync def f(inputs):\n    print('a print')\n    os.write(1, b'raw bytes\\n')\n    return {'n': 1}\n"
+    )
+    (tmp_path / "runner.yaml").write_text(
+        "version: 1\nsandbox: process\nagents:\n  loud:\n    description: Prints.\n    python: loud:f\n"
+        "    input: {type: object, properties: {}}\n    output: {type: object, properties: {n: {type: integer}}}\n"
+    )
+    (tmp_path / "script.py").write_text("result = spawn('loud', {}).result()\n")
+    ended = subprocess.run(
+        [sys.executable, "-m", "runner", "run", "script.py", "--sandbox", "process"], cwd=tmp_path, capture_output=True, text=True
+    )
+
+    assert (ended.returncode, ended.stdout) == (0, '{"n":1}\n')
+    assert "a print" in ended.stderr and "raw bytes" in ended.stderr
