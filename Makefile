@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --quiet --no-input --disable-pip-version-check
 WORKERS ?= 2
 SANDBOX := $(if $(filter none,$(DOCKER)),--sandbox process)
 
-.PHONY: help setup demo test check bench test-fresh test-crash fuzz image engine constraints clean
+.PHONY: help setup demo test check bench test-fresh test-crash test-pythons fuzz image engine constraints clean
 
 help: ## Say what there is
 	@echo "First time here: make demo"
@@ -76,6 +76,9 @@ test-fresh: $(VENV)/.dev engine ## Clone HEAD elsewhere, run `make demo` there, 
 test-crash: $(VENV)/.dev engine ## Kill the host at many moments
 	@RUNNER_CRASH_POINTS=50 $(BIN)/python -m pytest tests/integration/test_crash.py
 
+test-pythons: engine ## Run the suite under each tested Python that is here; PYTHONS="..." names more
+	@.ci/pythons $(WORKERS)
+
 fuzz: $(VENV)/.dev ## Feed random bytes to whatever reads bytes
 	@RUNNER_FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest tests/fuzz
 
@@ -88,5 +91,5 @@ constraints: ## Renew constraints.txt from a new environment
 	cp "$$folder/new" constraints.txt
 
 clean: ## Remove .venv and everything built
-	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) .venv-3.* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
