@@ -14,15 +14,16 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import check, cold, journal, spawns, waiting
+from benchmarks import check, cold, dialect, journal, spawns, waiting
 from benchmarks.measure import Figure
 
 GROUPS = {
+    "spawns": spawns.figures,
     "check": check.figures,
+    "dialect": dialect.figures,
     "journal": journal.figures,
     "waiting": waiting.figures,
     "cold": cold.figures,
-    "spawns": spawns.figures,
 }
 
 

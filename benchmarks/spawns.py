@@ -26,7 +26,19 @@ def figures() -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         sync_ms = fdatasync_ms(Path(folder))
+        # First, while this process is small: what it grows by is what the outstanding spawns take.
+        yield from asyncio.run(_naps(Path(folder) / "naps"))
         yield from asyncio.run(_figures(home, sync_ms))
+
+
+async def _naps(home: Path) -> list[Figure]:
+    async with Runner(home=home, sandbox="process", waiting_guests=1) as runner:
+        await _fan_out(runner, "noop", 100)
+        naps, held = await _outstanding(runner, 10_000)
+    return [
+        Figure("10,000 spawns of an agent that sleeps 1 s", naps, "s", "<= 3", "the sleep itself 1 s"),
+        Figure("host memory per outstanding spawn", held / 1024, "KB", "<= 8"),
+    ]
 
 
 async def _figures(home: Path, sync_ms: float) -> list[Figure]:
@@ -56,9 +68,6 @@ async def _figures(home: Path, sync_ms: float) -> list[Figure]:
                 f"one fdatasync {sync_ms:.2f} ms; durable twice",
             )
         )  # fmt: skip
-        naps, held = await _outstanding(runner, 10_000)
-        found.append(Figure("10,000 spawns of an agent that sleeps 1 s", naps, "s", "<= 3", "the sleep itself 1 s"))
-        found.append(Figure("host memory per outstanding spawn", held / 1024, "KB", "<= 8"))
     return found
 
 
