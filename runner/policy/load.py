@@ -71,6 +71,7 @@ class _Files:
         self._folders = {shown_name: folder}
         self._root = folder
         self._schemas: dict[str, Json] = {}
+        self._included = 0
 
     def with_includes(self, source: Source, name: str, above: tuple[str, ...]) -> Source:
         """Return a source with what it includes merged in. `above` are the real paths that led here."""
@@ -85,7 +86,9 @@ class _Files:
                 raise PolicyError(
                     f'"{written}" includes itself', file=place.file, line=place.line, hint="break the circle"
                 )
-            if len(self._folders) > MAX_INCLUDES:
+            # Each reading counts, not each file: two lines in each of 32 files would lead to four billion.
+            self._included += 1
+            if self._included > MAX_INCLUDES:
                 raise PolicyError(f"more than {MAX_INCLUDES} includes", file=place.file, line=place.line)
             shown_name = self._named(path)
             self._folders[shown_name] = path.parent

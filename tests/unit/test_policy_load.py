@@ -349,3 +349,12 @@ print(seen, "hostile" in sys.modules)
 
     assert done.stdout == "[] False\n"
     assert not (tmp_path / "started").exists()
+
+
+def test_includes_that_multiply_are_counted_each_time_they_are_read(tmp_path):
+    for n in range(12):
+        (tmp_path / f"p{n}.yaml").write_text(f"include: [p{n + 1}.yaml, p{n + 1}.yaml]\n")
+    (tmp_path / "p12.yaml").write_text("version: 1\n")
+
+    with pytest.raises(PolicyError, match="more than 32 includes"):
+        load_policy(tmp_path / "p0.yaml")
