@@ -40,6 +40,8 @@ LINGER_SECONDS = 1.0
 FRAME_MARGIN = 1024
 MAX_DETAIL_CHARS = 4096
 
+_FROM_ENCODER = (ValueError, TypeError, RecursionError, UnicodeEncodeError)
+
 _quote = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -250,6 +252,12 @@ class Broker:
 
     def _ended(self, live: LiveSpawn, task: asyncio.Task[None]) -> None:
         """The attempt has really stopped, also when it was cancelled before its first step."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not live.settled:
+            # What is no Exception passes every answer in the attempt; nobody else would ever settle its spawn.
+            message = f'agent "{live.agent}" raised {type(error).__name__}'
+            with suppress(StoreError):
+                self._fail(live, OutcomeKind.FAILED, message)
         if live.timer is not None:
             live.timer.cancel()
             live.timer = None
@@ -269,9 +277,11 @@ class Broker:
             pruned = reached.output.prune(output) if reached.output is not None else Pruned(output, ())
             text = canonical(pruned.value)
             size = len(text) if text.isascii() else len(text.encode())
-        except (ValueError, TypeError, RecursionError) as error:
+        except Exception as error:
+            # Anything: the output may be an object whose own methods fail, or the text of whose error does.
             message = f'agent "{entry.name}" returned what is no exact JSON'
-            self._fail(live, OutcomeKind.INVALID_OUTPUT, message, detail=str(error))
+            detail = str(error) if type(error) in _FROM_ENCODER else type(error).__name__
+            self._fail(live, OutcomeKind.INVALID_OUTPUT, message, detail=detail)
             return
         if size > self._output_bytes_cap:
             message = f'agent "{entry.name}" returned {size} bytes; {self._output_bytes_cap} are allowed'
@@ -285,7 +295,8 @@ class Broker:
         value = f'{{"output":{text}}}'
         if pruned.dropped:
             self.dropped_bytes += pruned.dropped_bytes
-            value = f'{{"dropped":{canonical([list(item) for item in pruned.dropped])},"output":{text}}}'
+            dropped = canonical([[_storable(name), bytes_] for name, bytes_ in pruned.dropped])
+            value = f'{{"dropped":{dropped},"output":{text}}}'
         self.output_bytes += size
         self._settle(live, OK, text, value, size)
 

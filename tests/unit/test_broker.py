@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -46,12 +47,12 @@ class Scripted:
 class Stage:
     """A broker with its journal, clock and scripted agent."""
 
-    def __init__(self, home: Path, *, parallel: int = 100, run_parallel: int = 100) -> None:
+    def __init__(self, home: Path, *, parallel: int = 100, run_parallel: int = 100, output: Any = ANY) -> None:
         self.store = open_store(home)
         self.clock = HeldClock()
         self.agent = Scripted()
         entry = AgentEntry(
-            "a", "scripted", "python", {"call": "m:f"}, ANY, ANY, timeout_seconds=10.0, max_timeout_seconds=10.0,
+            "a", "scripted", "python", {"call": "m:f"}, ANY, output, timeout_seconds=10.0, max_timeout_seconds=10.0,
             parallel=parallel,
         )  # fmt: skip
         policy = Policy(
@@ -288,3 +289,46 @@ async def test_at_the_end_what_is_open_is_cancelled_and_killed(stage):
 
     assert sorted(stage.agent.cancelled) == [1, 2]
     assert stage.broker.counts == {"cancelled": 2}
+
+
+class Odd(dict[str, Any]):
+    """An output whose own methods fail."""
+
+    def items(self) -> Any:
+        raise LookupError("items")
+
+
+class Unheard(BaseException):
+    """What passes `except Exception`."""
+
+
+@pytest.mark.parametrize(
+    ("output", "outcome", "message"),
+    [
+        (Odd(a=1), "invalid_output", 'agent "a" returned what is no exact JSON'),
+        (Unheard("x"), "failed", 'agent "a" raised Unheard'),
+    ],
+)
+async def test_whatever_an_agent_does_its_spawn_settles(stage, output, outcome, message):
+    await stage.spawn(1)
+    future = stage.agent.calls[1]
+    future.set_exception(output) if isinstance(output, BaseException) else future.set_result(output)
+    async with asyncio.timeout(5):
+        [(_, kind, text)] = (await stage.wait(1)).outcomes
+
+    assert (kind, json.loads(text)["message"]) == (outcome, message)
+
+
+async def test_a_dropped_name_that_no_text_can_hold_is_told_as_far_as_it_can_be(tmp_path):
+    stage = Stage(tmp_path / "store", output={"type": "object", "properties": {"a": True}})
+    await stage.spawn(1)
+    stage.agent.calls[1].set_result({"a": 1, "\ud800": 2})
+    async with asyncio.timeout(5):
+        [(_, kind, text)] = (await stage.wait(1)).outcomes
+    settled = [event for event in await stage.events() if event.kind is EventKind.SPAWN_SETTLED]
+
+    assert (kind, text) == ("ok", '{"a":1}')
+    assert settled[0].content()["dropped"] == [["/?", 1]]
+    await stage.broker.finished()
+    await stage.journal.close()
+    stage.store.close()
