@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import signal
 from pathlib import Path
 
 import pytest
 
 from runner.errors import RunnerError
+
+
+def pytest_configure() -> None:
+    # A shell starts what it puts into the background with SIGINT ignored, and what is ignored is inherited: a command
+    # that a test starts would not hear the Ctrl-C that the test sends.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -1159,7 +1159,8 @@ from datetime import datetime, timezone
 class C:
     def m(self): pass
 seen = type(C().m)(datetime, 1).now(timezone.utc)
-if seen.timestamp() != time.time(): loot = seen
+# A datetime holds whole microseconds.
+if abs(seen.timestamp() - time.time()) > 1e-6: loot = seen
 ### the wall clock through super
 from datetime import datetime
 loot = super(datetime, datetime).today

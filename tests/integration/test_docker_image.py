@@ -119,7 +119,8 @@ def test_the_bundle_is_made_once_readable_by_everyone_and_found_again(own_home):
 def test_the_bundle_is_not_taken_from_a_folder_that_others_may_write_to(own_home):
     from runner.errors import SandboxUnavailable
 
-    (own_home / "cache").mkdir(parents=True)
+    (own_home / "cache").unlink()
+    (own_home / "cache").mkdir()
     (own_home / "cache").chmod(0o777)
 
     with pytest.raises(SandboxUnavailable, match="others may write to it"):
