@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import platform
 import secrets
-from collections.abc import Callable
 from dataclasses import asdict, replace
 
 import runner
@@ -17,12 +16,12 @@ from runner.broker import Broker
 from runner.clock import Clock
 from runner.engine.backends import Backends
 from runner.engine.sandboxes import GuestOnTheWay
+from runner.engine.submission import Submission
 from runner.errors import SandboxError, StoreError
-from runner.events import Event, EventKind
+from runner.events import EventKind
 from runner.guest import wire
 from runner.guest.dialect import VERSION as DIALECT
-from runner.models import Json, RunError, RunResult, RunState, SandboxFacts, Script, Usage, Verdict, digest_of
-from runner.policy.model import Policy
+from runner.models import Json, RunError, RunResult, RunState, SandboxFacts, Usage, Verdict, digest_of
 from runner.seams import Channel, Journal, RunJournal
 from runner.session import Ending, Session
 
@@ -34,28 +33,24 @@ class Execution:
 
     def __init__(
         self,
-        *,
         run: str,
-        script: Script,
-        policy: Policy,
-        inputs: Json,
+        submission: Submission,
+        verdict: Verdict,
+        *,
         store: Journal,
         clock: Clock,
-        verdict: Verdict,
         guest: GuestOnTheWay,
         backends: Backends,
-        on_event: Callable[[Event], object] | None = None,
-        seed: int | None = None,
     ) -> None:
         self.run_id = run
-        self._script = script
-        self._policy = policy
-        self._inputs = inputs
+        self._script = submission.script
+        self._policy = submission.policy
+        self._inputs = submission.inputs
         self._clock = clock
         self._verdict = verdict
         self._guest = guest
         self._backends = backends
-        self._seed = secrets.randbits(63) if seed is None else seed
+        self._seed = secrets.randbits(63) if submission.seed is None else submission.seed
         self._trace = secrets.token_hex(16)
         self._session: Session | None = None
         self._channel: Channel | None = None
@@ -66,7 +61,9 @@ class Execution:
         self._started = 0.0
         self._wall_seconds = 0.0
         self._facts: SandboxFacts | None = None
-        self._journal: RunJournal = store.open_run(run, on_failure=self._store_failed, on_event=on_event)
+        self._journal: RunJournal = store.open_run(
+            run, on_failure=self._store_failed, on_event=submission.on_event
+        )
 
     async def run(self) -> RunResult:
         """Run to the end. Returns how it ended; raises StoreError if that could not be recorded."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from runner.clock import Clock, SystemClock
 from runner.engine.sandboxes import GuestOnTheWay, Sandboxes
-from runner.engine.submission import exact, read_script
+from runner.engine.submission import Submission, exact, read_script
 from runner.events import Event, RunView, fold
 from runner.journal import SqliteJournal, open_store
 from runner.models import Json, RunResult, RunState, Script, Verdict
@@ -117,68 +117,41 @@ class Runner:
             policy = load_policy(policy)
         values = exact({} if inputs is None else inputs)
         try:
-            return await self._execute(script, policy, values, on_event, on_start, seed)
+            return await self._execute(Submission(script, policy, values, seed, on_event, on_start))
         finally:
             if not self._entered:
                 await self.close()
 
-    async def _execute(
-        self,
-        script: Script,
-        policy: Policy,
-        inputs: Json,
-        on_event: Callable[[Event], object] | None,
-        on_start: Callable[[str], object] | None,
-        seed: int | None,
-    ) -> RunResult:
-        sandbox = await self._opened().choose(policy)
-        guest = GuestOnTheWay(sandbox, policy.limits)
+    async def _execute(self, submission: Submission) -> RunResult:
+        sandbox = await self._opened().choose(submission.policy)
+        guest = GuestOnTheWay(sandbox, submission.policy.limits)
         try:
             if "runner.engine.execution" not in sys.modules:
                 # The first run of a process imports most of runner, which takes as long as a container takes to
                 # start: both at once. Later runs start a guest only for a script that was accepted.
                 guest.start()
                 await asyncio.to_thread(importlib.import_module, "runner.engine.execution")
-            return await self._execute_with(guest, script, policy, inputs, on_event, on_start, seed)
+            return await self._execute_with(guest, submission)
         finally:
             await asyncio.shield(guest.discard())
 
-    async def _execute_with(
-        self,
-        guest: GuestOnTheWay,
-        script: Script,
-        policy: Policy,
-        inputs: Json,
-        on_event: Callable[[Event], object] | None,
-        on_start: Callable[[str], object] | None,
-        seed: int | None,
-    ) -> RunResult:
+    async def _execute_with(self, guest: GuestOnTheWay, submission: Submission) -> RunResult:
         from runner.check import check
         from runner.engine.backends import Backends
         from runner.engine.execution import Execution
 
-        verdict = check(script, policy)
-        backends = Backends(policy, self._clock)
+        verdict = check(submission.script, submission.policy)
+        backends = Backends(submission.policy, self._clock)
         if verdict.accepted:
             backends.prepare(verdict.reach.agents)
         run = new_run_id()
         execution = Execution(
-            run=run,
-            script=script,
-            policy=policy,
-            inputs=inputs,
-            verdict=verdict,
-            store=self.store,
-            clock=self._clock,
-            guest=guest,
-            backends=backends,
-            on_event=on_event,
-            seed=seed,
+            run, submission, verdict, store=self.store, clock=self._clock, guest=guest, backends=backends
         )
         self._running[run] = execution
         try:
-            if on_start is not None:
-                on_start(run)
+            if submission.on_start is not None:
+                submission.on_start(run)
             return await execution.run()
         finally:
             del self._running[run]

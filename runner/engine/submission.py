@@ -7,15 +7,32 @@ read here: nothing is read a second time.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from runner.errors import InputsError, ScriptUnreadable
+from runner.events import Event
 from runner.guest import wire
 from runner.models import MIB, Json, Script
+from runner.policy.model import Policy
 
 # The check refuses a script above 1 MiB; reading stops here so that a wrong file costs no memory.
 MAX_READ_BYTES = 16 * MIB
 STDIN = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What one run is asked for: everything read, nothing looked up later."""
+
+    script: Script
+    policy: Policy
+    inputs: Json
+    seed: int | None = None
+    """Of the script's randomness; None: a fresh one."""
+    on_event: Callable[[Event], object] | None = None
+    on_start: Callable[[str], object] | None = None
 
 
 def read_script(path: str | Path, *, name: str | None = None, extract: bool = False) -> Script:
