@@ -41,9 +41,9 @@ def erase_value(path: Path, run: str, seq: int, reason: str, *, at_us: int, busy
         entry = register.append(connection, [(RegisterKind.VALUE_ERASED, at_us, body)])
         connection.execute("UPDATE event SET value = NULL, erased = ? WHERE run = ? AND seq = ?", (entry, run, seq))
         connection.execute(
-            "DELETE FROM blob WHERE digest = ?1 AND NOT EXISTS"
-            " (SELECT 1 FROM event WHERE value_digest = ?1 AND value IS NULL AND NOT erased)",
-            (digest,),
+            "DELETE FROM blob WHERE digest = :digest AND NOT EXISTS"
+            " (SELECT 1 FROM event WHERE value_digest = :digest AND value IS NULL AND NOT erased)",
+            {"digest": digest},
         )
         connection.execute("COMMIT")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
