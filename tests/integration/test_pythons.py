@@ -19,7 +19,7 @@ from runner.guest import lock, wire
 from runner.models import MIB, Limits
 from runner.sandbox.bundle import Bundle, bundle
 from runner.sandbox.process import ProcessSandbox
-from tests.support import converse, interpreter, ready
+from tests.support import converse, interpreter, interpreters, ready
 from tests.workloads import ENDINGS, WORKLOADS
 
 ROOT = Path(__file__).parents[2]
@@ -162,6 +162,22 @@ async def test_a_script_comes_to_the_same_under_each(of_minor, name):
     talk = await converse(await of_minor[1].start(Limits()), source, seed=11)
 
     assert talk.last == wire.Finished(ok=True, result=result)
+
+
+@pytest.mark.parametrize("minor", MINORS)
+async def test_another_build_of_the_same_minor_does_alike(minor, files):
+    others = interpreters(minor)[1:]
+    if not others:
+        pytest.skip(f"there is no second Python {minor} here")
+    for python in others:
+        sandbox = ProcessSandbox(files=files, python=python)
+        for name, (source, result) in SAME.items():
+            talk = await converse(await sandbox.start(Limits()), source, seed=11)
+            assert (python, name, talk.last) == (python, name, wire.Finished(ok=True, result=result))
+        for source in REFUSED.values():
+            talk = await converse(await sandbox.start(Limits()), source)
+            assert (python, type(talk.last)) == (python, wire.Rejected)
+        await sandbox.close()
 
 
 # --- what a Python brought that others do not have -------------------------------------------
