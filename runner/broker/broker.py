@@ -41,7 +41,6 @@ FRAME_MARGIN = 1024
 MAX_DETAIL_CHARS = 4096
 
 _FROM_ENCODER = (ValueError, TypeError, RecursionError, UnicodeEncodeError)
-
 _quote = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -255,9 +254,8 @@ class Broker:
         error = None if task.cancelled() else task.exception()
         if error is not None and not live.settled:
             # What is no Exception passes every answer in the attempt; nobody else would ever settle its spawn.
-            message = f'agent "{live.agent}" raised {type(error).__name__}'
             with suppress(StoreError):
-                self._fail(live, OutcomeKind.FAILED, message)
+                self._fail(live, OutcomeKind.FAILED, f'agent "{live.agent}" raised {type(error).__name__}')
         if live.timer is not None:
             live.timer.cancel()
             live.timer = None
@@ -278,7 +276,7 @@ class Broker:
             text = canonical(pruned.value)
             size = len(text) if text.isascii() else len(text.encode())
         except Exception as error:
-            # Anything: the output may be an object whose own methods fail, or the text of whose error does.
+            # Anything: the output may be an object whose own methods fail.
             message = f'agent "{entry.name}" returned what is no exact JSON'
             detail = str(error) if type(error) in _FROM_ENCODER else type(error).__name__
             self._fail(live, OutcomeKind.INVALID_OUTPUT, message, detail=detail)
@@ -295,8 +293,8 @@ class Broker:
         value = f'{{"output":{text}}}'
         if pruned.dropped:
             self.dropped_bytes += pruned.dropped_bytes
-            dropped = canonical([[_storable(name), bytes_] for name, bytes_ in pruned.dropped])
-            value = f'{{"dropped":{dropped},"output":{text}}}'
+            names = [[_storable(name), count] for name, count in pruned.dropped]
+            value = f'{{"dropped":{canonical(names)},"output":{text}}}'
         self.output_bytes += size
         self._settle(live, OK, text, value, size)
 
