@@ -1177,4 +1177,13 @@ import random
 r = random.Random(1)
 super(random.Random, r).seed()
 loot = r.random()
+### the address of a thread in a lock's text
+import re
+from functools import cached_property
+lock = cached_property(len).lock
+with lock: loot = re.search("owner=([1-9]+)", repr(lock))[0]
+### the lock of a cached property through what a wrapper copies
+from contextlib import contextmanager
+from functools import cached_property
+loot = contextmanager(cached_property(len)).lock
 ''')

@@ -224,3 +224,10 @@ async def test_many_runs_at_once_share_one_runner(tmp_path):
 
         assert [result.result for result in results] == list(range(1, 21))
         assert len(runner.runs()) == 20
+
+
+async def test_sets_with_none_in_them_iterate_in_the_same_order_in_every_run(tmp_path):
+    source = "result = [name for name, _ in {(name, None) for name in 'abcdefgh'}], hash((None, 1)), {None: 1}[None]"
+    ran = [(await run_script(tmp_path / str(n), source)).result.result for n in range(3)]
+
+    assert ran == [ran[0]] * 3

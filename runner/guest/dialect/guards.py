@@ -17,6 +17,7 @@ import datetime
 import decimal
 import enum
 import functools
+import threading
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -28,7 +29,9 @@ from runner.guest.dialect.text import safe_format, safe_format_map
 
 FILENAME = "<script>"
 
-FORBIDDEN = (types.ModuleType, types.FrameType, types.CodeType, types.TracebackType, types.CellType)
+# The text of a lock (that of a `cached_property`, before Python 3.12) tells the address of its thread.
+_LOCK = type(threading.RLock())
+FORBIDDEN = (types.ModuleType, types.FrameType, types.CodeType, types.TracebackType, types.CellType, _LOCK)
 _START_OF_SUPER: Callable[[Any], Any] = super.__dict__["__thisclass__"].__get__
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 
