@@ -39,7 +39,7 @@ async def _figures(store: SqliteJournal, sync_ms: float) -> list[Figure]:
         Figure("one event, append to durable, p50", alone, "ms", "", f"one fdatasync {sync_ms:.2f} ms"),
         Figure("one append, in the loop's thread", append_us, "us", "<= 10"),
         Figure(
-            "events appended and durable beside a busy loop", EVENTS / seconds, "/s", ">= 100000",
+            "events appended and durable beside a busy loop", EVENTS / seconds, "/s", "",
             f"the loop did {work / seconds:.0f} sha256/s of its own meanwhile",
         ),
     ]  # fmt: skip

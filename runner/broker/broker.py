@@ -23,7 +23,7 @@ from functools import partial
 
 from runner.broker.live import LiveSpawn, OpenWait, undelivered
 from runner.broker.permit import Permit, Refusal, permit
-from runner.broker.schema import InputSchema, OutputSchema, Pruned
+from runner.broker.reached import Reached, storable
 from runner.broker.slots import Slots
 from runner.clock import Clock
 from runner.errors import AgentFault, StoreError
@@ -38,9 +38,7 @@ from runner.seams import Agent, Call, Reply, RunJournal
 LINGER_SECONDS = 1.0
 # Room for the rest of an answer frame beside one output.
 FRAME_MARGIN = 1024
-MAX_DETAIL_CHARS = 4096
 
-_FROM_ENCODER = (ValueError, TypeError, RecursionError, UnicodeEncodeError)
 _quote = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -62,7 +60,7 @@ class Broker:
         self._clock = clock
         self._trace = trace
         self._agent_of = agent_of
-        self._reached: dict[str, _Reached] = {}
+        self._reached: dict[str, Reached] = {}
         self._lives: dict[int, LiveSpawn] = {}
         self._slots = Slots(
             policy.limits.parallel_spawns, {name: entry.parallel for name, entry in policy.agents.items()}
@@ -159,10 +157,10 @@ class Broker:
 
     # --- attempts --------------------------------------------------------------------------
 
-    def _reach(self, entry: AgentEntry) -> _Reached:
+    def _reach(self, entry: AgentEntry) -> Reached:
         reached = self._reached.get(entry.name)
         if reached is None:
-            reached = self._reached[entry.name] = _Reached(entry)
+            reached = self._reached[entry.name] = Reached(entry)
         return reached
 
     def _refuse(self, live: LiveSpawn, refusal: Refusal) -> None:
@@ -270,33 +268,14 @@ class Broker:
             self._begin(queued)
 
     def _returned(self, live: LiveSpawn, entry: AgentEntry, output: Json) -> None:
-        reached = self._reach(entry)
         try:
-            pruned = reached.output.prune(output) if reached.output is not None else Pruned(output, ())
-            text = canonical(pruned.value)
-            size = len(text) if text.isascii() else len(text.encode())
-        except Exception as error:
-            # Anything: the output may be an object whose own methods fail.
-            message = f'agent "{entry.name}" returned what is no exact JSON'
-            detail = str(error) if type(error) in _FROM_ENCODER else type(error).__name__
-            self._fail(live, OutcomeKind.INVALID_OUTPUT, message, detail=detail)
+            passed = self._reach(entry).passed(output, self._output_bytes_cap)
+        except AgentFault as fault:
+            self._fail(live, OutcomeKind(fault.kind), fault.message, detail=fault.detail)
             return
-        if size > self._output_bytes_cap:
-            message = f'agent "{entry.name}" returned {size} bytes; {self._output_bytes_cap} are allowed'
-            self._fail(live, OutcomeKind.INVALID_OUTPUT, message)
-            return
-        refusal = reached.output.refusal(pruned.value) if reached.output is not None else None
-        if refusal is not None:
-            message = f'agent "{entry.name}" returned what its output schema refuses: {refusal}'
-            self._fail(live, OutcomeKind.INVALID_OUTPUT, message)
-            return
-        value = f'{{"output":{text}}}'
-        if pruned.dropped:
-            self.dropped_bytes += pruned.dropped_bytes
-            names = [[_storable(name), count] for name, count in pruned.dropped]
-            value = f'{{"dropped":{canonical(names)},"output":{text}}}'
-        self.output_bytes += size
-        self._settle(live, OK, text, value, size)
+        self.output_bytes += passed.size
+        self.dropped_bytes += passed.dropped_bytes
+        self._settle(live, OK, passed.text, passed.value, passed.size)
 
     def _timed_out(self, live: LiveSpawn) -> None:
         assert live.permit is not None
@@ -333,7 +312,7 @@ class Broker:
         text = f'{{"attempts":{live.attempt},"message":{_quote(message)}}}'
         value = f'{{"message":{_quote(message)}}}'
         if detail:
-            value = f'{{"detail":{_quote(_storable(detail))},"message":{_quote(message)}}}'
+            value = f'{{"detail":{_quote(storable(detail))},"message":{_quote(message)}}}'
         self._settle(live, str(kind), text, value, 0)
 
     def _settle(self, live: LiveSpawn, kind: str, text: str, value: str, size: int) -> None:
@@ -403,17 +382,6 @@ class Broker:
         return f"{(self._span + spawn * 4096 + attempt) & 0xFFFF_FFFF_FFFF_FFFF:016x}"
 
 
-class _Reached:
-    """An agent that this run has named: its compiled schemas, and itself once it was called."""
-
-    __slots__ = ("agent", "input", "output")
-
-    def __init__(self, entry: AgentEntry) -> None:
-        self.input = InputSchema(entry.input_schema)
-        self.output = OutputSchema(entry.output_schema) if entry.output_schema is not None else None
-        self.agent: Agent | None = None
-
-
 def _resolve(future: asyncio.Future[Reply], reply: Reply) -> None:
     if not future.done():
         future.set_result(reply)
@@ -423,8 +391,3 @@ def _cancel_message(live: LiveSpawn, by: str, kind: OutcomeKind) -> str:
     if kind is OutcomeKind.TIMED_OUT:
         return f'agent "{live.agent}" had not answered when gather\'s timeout was over'
     return f'agent "{live.agent}" was cancelled by the {"end of the run" if by == "end" else by}'
-
-
-def _storable(detail: str) -> str:
-    """Bound a diagnosis and make it text that UTF-8 can hold."""
-    return detail[-MAX_DETAIL_CHARS:].encode("utf-8", "replace").decode()

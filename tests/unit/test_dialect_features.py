@@ -1,6 +1,6 @@
 """What the dialect accepts means what it means in CPython: each script here runs in both, with equal ends."""
 
-# ruff: noqa: E501  (the scripts stand as somebody would write them)
+
 from __future__ import annotations
 import __future__
 

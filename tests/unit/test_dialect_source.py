@@ -1,6 +1,6 @@
 """What is refused before the parser sees it, and that nothing makes the compiler raise."""
 
-# ruff: noqa: E501  (scripts in one line each)
+
 from __future__ import annotations
 
 import ast
