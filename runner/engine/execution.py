@@ -66,14 +66,14 @@ class Execution:
         )
 
     async def run(self) -> RunResult:
-        """Run to the end. Returns how it ended; raises StoreError if that could not be recorded."""
-        try:
-            return await self._run()
-        finally:
-            await asyncio.shield(self._let_go())
+        """Run to the end. Returns how it ended; raises StoreError if that could not be recorded.
 
-    async def _let_go(self) -> None:
-        """Leave nothing behind. The guest's death and the last commit were under way together."""
+        The last event is durable then, and guest and agents are told to die; `let_go` waits until they have.
+        """
+        return await self._run()
+
+    async def let_go(self) -> None:
+        """Leave nothing behind: return once guest and agents are dead, and the journal is closed."""
         if self._channel is not None:
             await self._channel.kill()
         if self._session is not None:

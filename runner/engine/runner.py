@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from runner.clock import Clock, SystemClock
 from runner.engine.sandboxes import GuestOnTheWay, Sandboxes
 from runner.engine.submission import Submission, exact, read_script
+from runner.errors import StoreError
 from runner.events import Event, RunView, fold
 from runner.journal import SqliteJournal, open_store
 from runner.models import Json, RunResult, RunState, Script, Verdict
@@ -60,6 +61,7 @@ class Runner:
         self._store: SqliteJournal | None = None
         self._sandboxes: Sandboxes | None = None
         self._running: dict[str, Execution] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
         self._polling: asyncio.Task[None] | None = None
         self._entered = False
 
@@ -76,6 +78,7 @@ class Runner:
     async def close(self) -> None:
         """Stop what runs, kill every guest, close the store."""
         self.stop_all("close")
+        await asyncio.gather(*self._leaving, return_exceptions=True)
         if self._polling is not None:
             self._polling.cancel()
             with suppress(asyncio.CancelledError):
@@ -155,6 +158,16 @@ class Runner:
             return await execution.run()
         finally:
             del self._running[run]
+            # A guest's memory takes a millisecond to be unmapped: the result need not wait for that.
+            leaving = asyncio.ensure_future(execution.let_go())
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._left)
+
+    def _left(self, leaving: asyncio.Task[None]) -> None:
+        self._leaving.discard(leaving)
+        # A store that failed was told of by the run itself.
+        if not leaving.cancelled() and not isinstance(leaving.exception(), (StoreError, type(None))):
+            leaving.result()
 
     def _opened(self) -> Sandboxes:
         if self._sandboxes is None:
