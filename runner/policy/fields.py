@@ -11,6 +11,7 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -157,7 +158,7 @@ SchemaField = Annotated[Any, BeforeValidator(_schema), WithJsonSchema({"type": [
 
 
 class _Fields(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 class AgentFields(_Fields):
@@ -262,6 +263,29 @@ def keys_at(path: tuple[str | int, ...]) -> Iterator[str]:
 def policy_schema() -> dict[str, Any]:
     """Return the JSON Schema of policy files, for editors."""
     schema = PolicyFields.model_json_schema(mode="validation")
+    for title, described in _attribute_docstrings().items():
+        place = schema if title == PolicyFields.__name__ else schema["$defs"][title]
+        for name, text in described.items():
+            place["properties"][name].setdefault("description", text)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "runner policy"
     return schema
+
+
+def _attribute_docstrings() -> dict[str, dict[str, str]]:
+    """Return class → field → the text beneath it.
+
+    pydantic does the same at import (`use_attribute_docstrings`), which costs every run 10 ms that only editors need.
+    """
+    import ast
+    import inspect
+    import sys
+
+    found: dict[str, dict[str, str]] = {}
+    for node in ast.parse(inspect.getsource(sys.modules[__name__])).body:
+        if isinstance(node, ast.ClassDef):
+            for field, below in pairwise(node.body):
+                match field, below:
+                    case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                        found.setdefault(node.name, {})[name] = inspect.cleandoc(text)
+    return found
