@@ -247,3 +247,30 @@ async def test_the_first_interruption_counts():
     assert await session.converse(START) == stopped
     await session.gone()
     assert guest.killed
+
+
+class DeafGuest(BadGuest):
+    """Waits, and then never reads: the host's answer does not go through."""
+
+    async def send(self, data: bytes) -> None:
+        await super().send(data)
+        if b'"answer"' in data:
+            await asyncio.Event().wait()
+
+
+async def test_a_guest_that_never_reads_its_answer_is_ended_by_the_wall_limit():
+    clock = HeldClock()
+    guest = DeafGuest(said(READY), said(wait(1)), None)
+    session = Session(guest, Recorder(), limits=Limits(wall_seconds=5), clock=clock)
+    await session.greet()
+    talk = asyncio.ensure_future(session.converse(START))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert b'"answer"' in guest.got
+    clock.advance(5)
+    ending = await talk
+    await session.gone()
+
+    assert ending.state is RunState.LIMIT
+    assert ending.error is not None and ending.error.kind == "wall"
+    assert guest.killed
