@@ -8,31 +8,17 @@ Not here: the findings (rules).
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import asdict
 
 from runner.models import Finding, Json, Reach, Script, Severity, Verdict
+from runner.printable import clean
 
 # Of a line that is shown, around the caret; a terminal has about that.
 WIDTH = 120
 # Findings that a model is handed: it corrects these, and the next check tells the rest.
 MAX_FOR_MODEL = 20
-
-# ECMA-48 sequences with their parameters, then every control character, the bidirectional and the invisible ones.
-_SEQUENCE = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]?|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~]?)|\x9b[0-?]*[ -/]*[@-~]?"
-)
-_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
-
-
-def clean(text: str) -> str:
-    """Return the text on one line without control, bidirectional and invisible characters; tabs become a space."""
-    if text.isascii() and text.isprintable():
-        return text
-    plain = _SEQUENCE.sub("", text).replace("\t", " ").replace("\n", " ")
-    return "".join(character for character in plain if unicodedata.category(character) not in _HIDDEN)
 
 
 def render_text(verdict: Verdict, script: Script) -> str:

@@ -36,9 +36,9 @@ def check(
     from runner.check.render import for_model, render_text, to_json
     from runner.cli.output import put, put_json
     from runner.cli.policy import chosen_policy
-    from runner.cli.text import clean_block
     from runner.engine import read_script
     from runner.policy import load_policy
+    from runner.printable import clean_block
 
     submitted = read_script(script, extract=extract)
     verdict = checked(submitted, load_policy(chosen_policy(policy, script)))

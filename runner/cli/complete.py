@@ -12,7 +12,8 @@ def run_ids(incomplete: str) -> list[tuple[str, str]]:
     """Return the newest runs whose id begins so, with what a person knows them by."""
     try:
         from runner.cli.runs import opened
-        from runner.cli.text import clean, moment
+        from runner.cli.text import moment
+        from runner.printable import clean
 
         with opened() as runner:
             rows = runner.runs(limit=COMPLETED_RUNS)

@@ -53,7 +53,7 @@ def wants_json(args: Sequence[str]) -> bool:
 
 def error_lines(error: RunnerError) -> list[str]:
     """Return what a person reads of an error: who asked what, then the fix."""
-    from runner.cli.text import clean_block
+    from runner.printable import clean_block
 
     kind = "usage" if type(error) is UsageError else "error"
     lines = [f"{kind}: {clean_block(error.message)}"]
@@ -82,7 +82,7 @@ def _defect(error: Exception, args: Sequence[str]) -> int:
         import traceback
 
         traceback.print_exception(error)
-    from runner.cli.text import clean
+    from runner.printable import clean
 
     lines = [f"defect: {type(error).__name__}: {clean(str(error), limit=300)}"]
     where = _crash_file(error)

@@ -46,7 +46,8 @@ def event_object(event: Event) -> dict[str, Json]:
 
 def event_line(event: Event) -> str:
     """Return an event as one line: number, time, kind, then what it says."""
-    from runner.cli.text import clean, json_text
+    from runner.cli.text import json_text
+    from runner.printable import clean
 
     facts = [f"{key}={_shown(value)}" for key, value in event.body.items() if value not in (None, "", [], {})]
     if event.value is not None:
@@ -57,7 +58,8 @@ def event_line(event: Event) -> str:
 
 
 def _shown(value: Any) -> str:
-    from runner.cli.text import clean, json_text
+    from runner.cli.text import json_text
+    from runner.printable import clean
 
     text = value if isinstance(value, str) else json_text(value, indent=False)
     # Twelve digits tell digests apart for a person; --json has them whole.

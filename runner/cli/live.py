@@ -17,8 +17,9 @@ from rich.text import Text
 
 from runner.cli.board import AgentCount, Board
 from runner.cli.plain import event_lines
-from runner.cli.text import clean, plural, seconds
+from runner.cli.text import plural, seconds
 from runner.events import Event
+from runner.printable import clean
 
 # Agents beyond these are summed in one line: the view must fit a terminal.
 SHOWN_AGENTS = 15

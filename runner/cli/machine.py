@@ -40,7 +40,7 @@ def doctor(
 
 def diagnosis_lines(found: Iterable[Diagnosis]) -> list[str]:
     """Return one line per subject, and its fix below it."""
-    from runner.cli.text import clean
+    from runner.printable import clean
 
     lines = []
     for diagnosis in found:

@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from runner.cli.board import KEPT_FAILURES, AgentCount, Board
-from runner.cli.text import clean, json_text, plural, seconds
+from runner.cli.text import json_text, plural, seconds
 from runner.events import Event, EventKind
 from runner.guest.wire import OK
 from runner.models import Json
+from runner.printable import clean
 
 STATUS_SECONDS = 1.0
 # A terminal's line, roughly: what a script prints may be a megabyte.

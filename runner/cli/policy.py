@@ -43,8 +43,8 @@ def check(
     from json import loads
 
     from runner.cli.output import put, put_json, say
-    from runner.cli.text import clean
     from runner.policy import load_policy
+    from runner.printable import clean
 
     found = load_policy(policy)
     for warning in found.warnings:
@@ -58,7 +58,8 @@ def check(
 
 def policy_lines(policy: Policy) -> list[str]:
     """Return what a policy grants: each agent, the limits, the sandbox."""
-    from runner.cli.text import clean, plural
+    from runner.cli.text import plural
+    from runner.printable import clean
 
     lines = [f"policy {clean(policy.name)}: {plural(len(policy.agents), 'agent')}, sha256 {policy.digest[:12]}"]
     for entry in policy.agents.values():
@@ -71,7 +72,8 @@ def policy_lines(policy: Policy) -> list[str]:
 
 
 def _granted(entry: AgentEntry) -> str:
-    from runner.cli.text import clean, seconds
+    from runner.cli.text import seconds
+    from runner.printable import clean
 
     scopes = ", ".join(sorted(clean(scope) for scope in entry.scopes)) or "none"
     repeated = "idempotent" if entry.idempotent else "not idempotent"

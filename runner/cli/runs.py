@@ -68,7 +68,8 @@ def runs(
 
 def row_cells(row: RunRow, now: float) -> tuple[str, ...]:
     """Return a run as the cells of a table. A run that has not ended took until now."""
-    from runner.cli.text import clean, moment, seconds
+    from runner.cli.text import moment, seconds
+    from runner.printable import clean
 
     if row.finished_at:
         took = seconds(row.finished_at - row.submitted_at)

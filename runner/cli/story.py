@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from runner.cli.board import AgentCount
 from runner.cli.plain import output_lines
 from runner.cli.summary import agent_lines, ended_in, error_story, failed_line, finding_lines, indented, usage_lines
-from runner.cli.text import clean, clean_block, columns, json_text, moment, plural, seconds
+from runner.cli.text import columns, json_text, moment, plural, seconds
 from runner.events import RunView, SpawnView
 from runner.guest.wire import OK
 from runner.models import Finding, Json, OutcomeKind, RunResult, RunState, Script, Severity
+from runner.printable import clean, clean_block
 
 SHOWN_FAILURES = 20
 SHOWN_SLOWEST = 5

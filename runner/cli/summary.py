@@ -12,8 +12,9 @@ import re
 from collections.abc import Iterable, Mapping
 
 from runner.cli.board import AgentCount, Board
-from runner.cli.text import clean, plural, seconds, size, tokens
+from runner.cli.text import plural, seconds, size, tokens
 from runner.models import Finding, RunError, RunResult, RunState, Script, Severity, Usage
+from runner.printable import clean
 
 
 def summary(result: RunResult, board: Board, script: Script, *, next_command: str) -> list[str]:

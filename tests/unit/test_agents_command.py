@@ -77,7 +77,7 @@ async def test_paths_that_begin_with_a_dot_resolve_against_the_policys_folder(tm
 @pytest.mark.parametrize(
     ("script", "message"),
     [
-        ("echo /root/x >&2; exit 3", 'agent "a" exited with status 3'),
+        ("echo /srv/x >&2; exit 3", 'agent "a" exited with status 3'),
         ("echo 1; exit 1", 'agent "a" exited with status 1'),
         ("kill -SEGV $$", 'agent "a" was killed by signal 11'),
         ("", 'agent "a" returned what is no JSON'),

@@ -50,10 +50,10 @@ async def test_a_subclass_of_agent_error_is_heard_too(tmp_path: Path, define: st
 
 @BOTH
 async def test_of_another_exception_the_script_hears_the_type_alone(tmp_path: Path, define: str) -> None:
-    fault = await fault_of(tmp_path, f"{define} f(inputs): raise KeyError('/root/key')")
+    fault = await fault_of(tmp_path, f"{define} f(inputs): raise KeyError('/srv/key')")
 
     assert fault.message == 'agent "a" raised KeyError'
-    assert "/root/key" in fault.detail and "Traceback" in fault.detail
+    assert "/srv/key" in fault.detail and "Traceback" in fault.detail
 
 
 @BOTH

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from runner.check import check
-from runner.check.render import clean, for_model, render_text, to_json
+from runner.check.render import for_model, render_text, to_json
 from runner.models import Script, Verdict
 from runner.policy import load_policy_text
+from runner.printable import clean
 
 POLICY = load_policy_text(
     'version: 1\nagents: {mail: {description: M., python: "m:f", input: true, output: true, scopes: [s]}}',

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.cli.text import clean, clean_block, columns, json_text, moment, seconds, size, tokens
+from runner.cli.text import columns, json_text, moment, seconds, size, tokens
+from runner.printable import clean, clean_block
 
 HOSTILE = [
     ("\x1b[2J\x1b[1;1Hgone", "gone"),
