@@ -13,14 +13,16 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from runner.clock import Clock, Timer
+from runner.clock import Clock
 from runner.errors import GuestDied, GuestMisbehaved, RunnerError, SandboxError
 from runner.guest import wire
 from runner.models import Json, Limits, RunError, RunState
-from runner.seams import Channel, Reply, Responder
+from runner.seams import Channel, Exit, Reply, Responder
 
 # A forked guest is ready in a few ms, a container in about 200 ms; a machine under load is slower.
 READY_SECONDS = 30.0
+# Between the end of its pipe and its end as a process lie milliseconds; a busy engine takes longer to tell.
+DEATH_SECONDS = 5.0
 
 LIMIT_HINTS = {
     "wall": "raise limits.wall in the policy, or let the script spawn more in parallel",
@@ -116,7 +118,7 @@ class Session:
         """
         wall = self._clock.call_at(self._clock.monotonic() + self._limits.wall_seconds, self._wall_reached)
         try:
-            return await self._guarded(start, wall)
+            return await self._guarded(start)
         finally:
             wall.cancel()
             self._leaving = asyncio.ensure_future(self._hang_up())
@@ -126,7 +128,7 @@ class Session:
         if self._leaving is not None:
             await asyncio.shield(self._leaving)
 
-    async def _guarded(self, start: wire.Start, wall: Timer) -> Ending:
+    async def _guarded(self, start: wire.Start) -> Ending:
         if self._interrupted is None:
             self._talk = asyncio.ensure_future(self._converse(start))
             try:
@@ -159,7 +161,7 @@ class Session:
 
     async def _death(self, death: GuestDied) -> Ending:
         """Say how a guest ended that never said its last word."""
-        exit = await self._channel.wait()
+        exit = await self._exit()
         if exit.reason == "cpu":
             return limit_ending("cpu", f"the script used more than {self._limits.cpu_seconds:g} s of CPU time")
         if exit.reason == "memory":
@@ -169,6 +171,15 @@ class Session:
             return Ending(RunState.CRASHED, error=RunError("lock", message))
         message = f"{death.message} ({exit.reason} {exit.code})"
         return Ending(RunState.CRASHED, error=RunError("died", message, hint="runner doctor tests the sandbox"))
+
+    async def _exit(self) -> Exit:
+        """Return how the guest ended. One that closed its pipe and lives on is killed."""
+        try:
+            async with asyncio.timeout(DEATH_SECONDS):
+                return await self._channel.wait()
+        except TimeoutError:
+            await self._channel.kill()
+            return await self._channel.wait()
 
     # --- the conversation ------------------------------------------------------------------
 

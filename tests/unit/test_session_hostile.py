@@ -274,3 +274,24 @@ async def test_a_guest_that_never_reads_its_answer_is_ended_by_the_wall_limit():
     assert ending.state is RunState.LIMIT
     assert ending.error is not None and ending.error.kind == "wall"
     assert guest.killed
+
+
+class LingeringGuest(BadGuest):
+    """Closes its pipe and lives on until it is killed."""
+
+    async def wait(self) -> Exit:
+        while not self.killed:
+            await asyncio.sleep(0.001)
+        return Exit(-9, "killed")
+
+
+async def test_a_guest_that_closes_its_pipe_and_lives_on_is_killed(monkeypatch):
+    monkeypatch.setattr("runner.session.DEATH_SECONDS", 0.01)
+    guest = LingeringGuest(said(READY), b"")
+    session = Session(guest, Recorder(), limits=Limits(), clock=HeldClock())
+    await session.greet()
+    ending = await session.converse(START)
+
+    assert ending.state is RunState.CRASHED
+    assert ending.error is not None and ending.error.kind == "died"
+    assert guest.killed
