@@ -26,9 +26,11 @@ from runner.journal import erase, lease, reader, schema, verify
 from runner.journal.chain import is_run_id
 from runner.journal.home import home_folder, private_folder
 from runner.journal.run import SqliteRunJournal
-from runner.journal.schema import BUSY_SECONDS, begin, connect, connect_to_write, is_busy, translated
+from runner.journal.schema import BUSY_SECONDS, begin, connect, connect_to_write, is_busy, patiently, translated
 from runner.journal.writer import Desk, Writer
 from runner.seams import RunRow
+
+_FIRST_EVENT = "SELECT 1 FROM event WHERE run = ? AND seq = 1"
 
 _open_stores: weakref.WeakSet[SqliteJournal] = weakref.WeakSet()
 
@@ -95,7 +97,7 @@ class SqliteJournal:
         with translated(self.path):
             self._lock.hold()
         with self._opening:
-            if run in self._runs or self._ask("SELECT 1 FROM event WHERE run = ? AND seq = 1", run):
+            if run in self._runs or self._ask(_FIRST_EVENT, run, busy_seconds=self._busy_seconds):
                 raise StoreError(f'the store has a run "{run}" already')
             self._runs.add(run)
             self._writer.start()
@@ -215,12 +217,21 @@ class SqliteJournal:
             raise
         return {run: by for run, by in found if run in self._runs}
 
-    def _ask(self, question: str, value: str) -> list[tuple[Any, ...]]:
-        """Answer a small question at once, from the connection that is kept open for these. Raises StoreError."""
-        with translated(self.path), self._asking:
+    def _ask(self, question: str, value: str, *, busy_seconds: float = 0.0) -> list[tuple[Any, ...]]:
+        """Answer a small question from the connection that is kept open for these. Raises StoreError.
+
+        `busy_seconds` is how long it may wait while another process recovers the log, which takes milliseconds.
+        """
+        found: list[tuple[Any, ...]] = []
+
+        def look() -> None:
             if self._questions is None:
                 self._questions = connect(self.path, busy_seconds=0)
-            return self._questions.execute(question, (value,)).fetchall()
+            found[:] = self._questions.execute(question, (value,)).fetchall()
+
+        with translated(self.path), self._asking:
+            patiently(look, busy_seconds)
+        return found
 
     # --- the end ---------------------------------------------------------------------------
 

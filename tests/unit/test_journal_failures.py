@@ -198,3 +198,26 @@ async def test_a_waiter_that_gave_up_does_not_hide_the_failure(tmp_path: Path) -
         await journal.durable()
 
     assert len(failures) == 1
+
+
+async def test_a_run_begins_although_another_process_recovers_the_log_just_then(tmp_path, monkeypatch):
+    """The first look of the connection for small questions meets a lock now and then: it looks again."""
+    from runner.journal import store as module
+
+    real, refused = module.connect, []
+
+    def connect(path, *, busy_seconds):
+        if len(refused) < 3:
+            refused.append(path)
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorname, error.sqlite_errorcode = "SQLITE_BUSY_RECOVERY", 261
+            raise error
+        return real(path, busy_seconds=busy_seconds)
+
+    monkeypatch.setattr(module, "connect", connect)
+    store = open_store(tmp_path / "home")
+    journal = store.open_run("run", on_failure=lambda error: None)
+    store.close()
+
+    assert journal.run == "run"
+    assert len(refused) == 3
