@@ -53,14 +53,17 @@ class Broker:
         clock: Clock,
         trace: str,
         agent_of: Callable[[AgentEntry], Agent],
+        reach: Callable[[AgentEntry], Reached],
     ) -> None:
-        """`agent_of` gives an agent when a spawn first names it; `trace` is the run's W3C trace id."""
+        """`agent_of` and `reach` give an agent and the border to it, the same ones each time; `trace` is the
+        run's W3C trace id.
+        """
         self._policy = policy
         self._journal = journal
         self._clock = clock
         self._trace = trace
         self._agent_of = agent_of
-        self._reached: dict[str, Reached] = {}
+        self._reach = reach
         self._lives: dict[int, LiveSpawn] = {}
         self._slots = Slots(
             policy.limits.parallel_spawns, {name: entry.parallel for name, entry in policy.agents.items()}
@@ -157,12 +160,6 @@ class Broker:
 
     # --- attempts --------------------------------------------------------------------------
 
-    def _reach(self, entry: AgentEntry) -> Reached:
-        reached = self._reached.get(entry.name)
-        if reached is None:
-            reached = self._reached[entry.name] = Reached(entry)
-        return reached
-
     def _refuse(self, live: LiveSpawn, refusal: Refusal) -> None:
         self._journal.append(
             EventKind.SPAWN_DENIED,
@@ -211,7 +208,7 @@ class Broker:
         entry, call = permitted.entry, self._call(live, permitted)
         live.call = call
         try:
-            output = await self._agent(entry).run(call)
+            output = await self._agent_of(entry).run(call)
         except AgentFault as fault:
             if not live.settled:
                 self._fail(live, OutcomeKind(fault.kind), fault.message, detail=fault.detail)
@@ -225,12 +222,6 @@ class Broker:
         else:
             if not live.settled:
                 self._returned(live, entry, output)
-
-    def _agent(self, entry: AgentEntry) -> Agent:
-        reached = self._reach(entry)
-        if reached.agent is None:
-            reached.agent = self._agent_of(entry)
-        return reached.agent
 
     def _call(self, live: LiveSpawn, permitted: Permit) -> Call:
         assert live.spawn is not None

@@ -1,4 +1,4 @@
-"""An agent that a run has named: its schemas, compiled once, and what of its outputs may pass.
+"""What may pass between a run and one agent: its schemas, compiled once.
 
 Not here: how the agent is reached (agents), what becomes of an outcome (broker).
 """
@@ -8,11 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runner.broker.schema import InputSchema, OutputSchema, Pruned
-from runner.errors import AgentFault
+from runner.errors import AgentFault, PolicyError
 from runner.guest.wire import canonical
 from runner.models import Json, OutcomeKind
 from runner.policy.model import AgentEntry
-from runner.seams import Agent
 
 MAX_DETAIL_CHARS = 4096
 # What the JSON encoder itself raises; its text is ours. Any other error may come from the output's own methods.
@@ -30,15 +29,17 @@ class Passed:
 
 
 class Reached:
-    """One agent of a run."""
+    """The border to one agent. Raises PolicyError naming it where its schemas cannot be held."""
 
-    __slots__ = ("agent", "input", "name", "output")
+    __slots__ = ("input", "name", "output")
 
     def __init__(self, entry: AgentEntry) -> None:
         self.name = entry.name
-        self.input = InputSchema(entry.input_schema)
-        self.output = OutputSchema(entry.output_schema) if entry.output_schema is not None else None
-        self.agent: Agent | None = None
+        try:
+            self.input = InputSchema(entry.input_schema)
+            self.output = OutputSchema(entry.output_schema) if entry.output_schema is not None else None
+        except PolicyError as error:
+            raise PolicyError(f'agent "{entry.name}": {error.message}', line=entry.line, hint=error.hint) from error
 
     def passed(self, output: Json, most_bytes: int) -> Passed:
         """Return what the schema keeps of an output. Raises AgentFault: none of it may pass."""

@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import Iterable
 
 from runner.agents import build_agent
-from runner.broker.schema import InputSchema, OutputSchema
+from runner.broker.reached import Reached
 from runner.clock import Clock
-from runner.errors import PolicyError
 from runner.policy.model import AgentEntry, Policy
 from runner.policy.references import read_reference
 from runner.seams import Agent
@@ -21,6 +20,7 @@ class Backends:
         self._policy = policy
         self._clock = clock
         self._made: dict[str, Agent] = {}
+        self._reached: dict[str, Reached] = {}
 
     def prepare(self, names: Iterable[str]) -> None:
         """Make these now, and see that their schemas can be held: nothing has run yet.
@@ -30,8 +30,15 @@ class Backends:
         for name in names:
             if name in self._policy.agents:
                 entry = self._policy.agents[name]
-                _hold_schemas(entry)
+                self.reach(entry)
                 self.get(entry)
+
+    def reach(self, entry: AgentEntry) -> Reached:
+        """Return the border to an agent. Raises PolicyError."""
+        reached = self._reached.get(entry.name)
+        if reached is None:
+            reached = self._reached[entry.name] = Reached(entry)
+        return reached
 
     def get(self, entry: AgentEntry) -> Agent:
         """Return the agent of an entry. Raises PolicyError."""
@@ -50,12 +57,3 @@ class Backends:
         """Kill what is left of every agent."""
         await asyncio.gather(*(agent.close() for agent in self._made.values()), return_exceptions=True)
         self._made.clear()
-
-
-def _hold_schemas(entry: AgentEntry) -> None:
-    try:
-        InputSchema(entry.input_schema)
-        if entry.output_schema is not None:
-            OutputSchema(entry.output_schema)
-    except PolicyError as error:
-        raise PolicyError(f'agent "{entry.name}": {error.message}', line=entry.line, hint=error.hint) from error

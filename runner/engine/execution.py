@@ -25,8 +25,6 @@ from runner.models import Json, RunError, RunResult, RunState, SandboxFacts, Usa
 from runner.seams import Channel, Journal, RunJournal
 from runner.session import Ending, Session
 
-PYTHON = ".".join(platform.python_version_tuple()[:2])
-
 
 class Execution:
     """One run of one script under one policy. `run` once; `stop` at any time, from the same loop."""
@@ -70,7 +68,23 @@ class Execution:
 
         The last event is durable then, and guest and agents are told to die; `let_go` waits until they have.
         """
-        return await self._run()
+        self._submit()
+        self._note_verdict(self._verdict)
+        if not self._verdict.accepted:
+            return await self._finish(Ending(RunState.REJECTED, error=_rejection(self._verdict)))
+        try:
+            ending = await self._execute()
+        except asyncio.CancelledError:
+            await asyncio.shield(self._finish(self._stopped("cancellation")))
+            raise
+        except SandboxError as error:
+            ending = _crash(error, error.hint)
+        except StoreError:
+            raise  # There is nowhere to write a last event.
+        except Exception as error:
+            await asyncio.shield(self._finish(_crash(error)))
+            raise
+        return await self._finish(ending)
 
     async def let_go(self) -> None:
         """Leave nothing behind: return once guest and agents are dead, and the journal is closed."""
@@ -92,21 +106,6 @@ class Execution:
 
     # --- the steps -------------------------------------------------------------------------
 
-    async def _run(self) -> RunResult:
-        self._submit()
-        self._note_verdict(self._verdict)
-        if not self._verdict.accepted:
-            return await self._finish(Ending(RunState.REJECTED, error=_rejection(self._verdict)))
-        try:
-            ending = await self._execute()
-        except asyncio.CancelledError:
-            await asyncio.shield(self._finish(self._stopped("cancellation")))
-            raise
-        except SandboxError as error:
-            kind = type(error).__name__
-            ending = Ending(RunState.CRASHED, error=RunError(kind, error.message, hint=error.hint))
-        return await self._finish(ending)
-
     async def _execute(self) -> Ending:
         channel = self._channel = await self._guest.take()
         try:
@@ -117,8 +116,9 @@ class Execution:
     async def _converse(self, channel: Channel) -> Ending:
         limits = self._policy.limits
         broker = self._broker = Broker(
-            self._policy, self._journal, clock=self._clock, trace=self._trace, agent_of=self._backends.get
-        )
+            self._policy, self._journal, clock=self._clock, trace=self._trace, agent_of=self._backends.get,
+            reach=self._backends.reach,
+        )  # fmt: skip
         session = self._session = Session(channel, broker, limits=limits, clock=self._clock)
         ready = await session.greet()
         self._note_sandbox(channel.facts, ready)
@@ -205,9 +205,9 @@ class Execution:
             raise SandboxError(
                 f"the guest speaks {told}; this host speaks {wire.PROTOCOL} and {DIALECT}", hint="runner image build"
             )
-        if ready.python != PYTHON:
+        if ready.python != self._verdict.python:
             raise SandboxError(
-                f"the guest runs Python {ready.python}, the host {PYTHON}: they parse differently",
+                f"the guest runs Python {ready.python}, the host {self._verdict.python}: they parse differently",
                 hint="runner image build",
             )
         self._facts = replace(facts, python=ready.python, bundle=ready.bundle)
@@ -251,6 +251,10 @@ class Execution:
             findings=self._verdict.findings,
             sandbox=self._facts.kind if self._facts is not None else "",
         )
+
+
+def _crash(error: Exception, hint: str = "") -> Ending:
+    return Ending(RunState.CRASHED, error=RunError(type(error).__name__, str(error), hint=hint))
 
 
 def _rejection(verdict: Verdict) -> RunError:

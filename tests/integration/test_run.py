@@ -231,3 +231,36 @@ async def test_sets_with_none_in_them_iterate_in_the_same_order_in_every_run(tmp
     ran = [(await run_script(tmp_path / str(n), source)).result.result for n in range(3)]
 
     assert ran == [ran[0]] * 3
+
+
+async def test_a_run_that_breaks_on_what_nobody_foresaw_gets_its_last_event_all_the_same(tmp_path, monkeypatch):
+    from runner.broker import Broker
+
+    def broken(self, spawn):
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr(Broker, "spawned", broken)
+    begun: list[str] = []
+    async with Runner(home=tmp_path, sandbox="process") as runner:
+        with pytest.raises(ZeroDivisionError):
+            await runner.run(Script("s", b"spawn('echo', {}).result()"), policy=policy_of(), on_start=begun.append)
+        view = runner.view(begun[0])
+
+    assert view.state is RunState.CRASHED
+    assert view.error is not None and (view.error.kind, view.error.message) == ("ZeroDivisionError", "a defect")
+
+
+async def test_an_agent_whose_schema_cannot_be_held_is_named_and_the_run_is_told_as_crashed(tmp_path):
+    from runner.errors import PolicyError
+    from tests.runs import AGENTS, agent
+
+    loop = {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}
+    policy = policy_of(agents={**AGENTS, "loop": agent("echo", output=loop)})
+    begun: list[str] = []
+    async with Runner(home=tmp_path, sandbox="process") as runner:
+        # The name is computed: the check cannot know it, so the schema is met in the middle of the run.
+        script = Script("s", b"spawn('lo' + 'op', {}).result()")
+        with pytest.raises(PolicyError, match='agent "loop"'):
+            await runner.run(script, policy=policy, on_start=begun.append)
+
+        assert runner.view(begun[0]).state is RunState.CRASHED

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from runner.broker import Broker
+from runner.broker.reached import Reached
 from runner.clock import HeldClock
 from runner.errors import AgentFault
 from runner.events import Event, EventKind
@@ -64,7 +65,11 @@ class Stage:
             {"script": "s", "script_digest": "d", "policy": "p", "policy_digest": "d", "inputs_digest": "d", "runner": "0",
              "python": "3", "trace": "0" * 32, "span": "0" * 16, "sandbox": "process"},
         )  # fmt: skip
-        self.broker = Broker(policy, self.journal, clock=self.clock, trace="0" * 32, agent_of=lambda entry: self.agent)
+        reached = Reached(entry)
+        self.broker = Broker(
+            policy, self.journal, clock=self.clock, trace="0" * 32, agent_of=lambda entry: self.agent,
+            reach=lambda entry: reached,
+        )  # fmt: skip
 
     async def spawn(self, *numbers: int, begun: bool = True) -> None:
         for n in numbers:
