@@ -66,12 +66,3 @@ def rss_bytes(pid: int | str = "self") -> int:
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
     return 0
-
-
-def private_bytes(pid: int) -> int:
-    """Return the memory of a process that no other shares: Private_Clean + Private_Dirty."""
-    total = 0
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Private_"):
-            total += int(line.split()[1]) * 1024
-    return total

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.measure import Figure, fdatasync_ms, p50, private_bytes
+from benchmarks.measure import Figure, fdatasync_ms, p50
 from runner import Runner, Script, load_policy
 from runner.errors import RunnerError
 from runner.models import Limits, RunState
@@ -48,13 +48,14 @@ async def _trivial(home: Path, kind: str) -> float:
 
 
 async def _held() -> Figure:
+    from runner.sandbox import proc
     from runner.sandbox.process import ProcessSandbox
 
     sandbox = ProcessSandbox()
     try:
         channel = await sandbox.start(Limits())
         await channel.receive()
-        held = private_bytes(channel.facts.pid) / 2**20
+        held = proc.private_bytes(channel.facts.pid) / 2**20
     finally:
         await sandbox.close()
     return Figure("memory of its own that a waiting guest holds", held, "MB", "<= 12")

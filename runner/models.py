@@ -239,9 +239,3 @@ class RunResult:
     @property
     def exit_code(self) -> ExitCode:
         return STATE_EXIT.get(self.state, ExitCode.DEFECT)
-
-    @property
-    def failed_spawns(self) -> int:
-        return sum(count for kind, count in self.spawns.items() if kind != OK)
-
-
