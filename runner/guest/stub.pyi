@@ -4,7 +4,7 @@
     result = {"findings": findings}
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
 Json = Any
@@ -19,12 +19,19 @@ def spawn(
     *,
     scopes: Iterable[str] | None = None,
     timeout: float | None = None,
+    retry: int | Retry = 0,
+    fallback: str | Fallback | Iterable[str | Fallback] | None = None,
+    accept: Json = None,
     label: str | None = None,
 ) -> Handle:
     """Ask for one call of an agent and return at once. Spawns run in parallel.
 
-    `inputs` are copied here: later changes have no effect. Left out, they are {}. What is no JSON raises InvalidInput at this line.
-    `scopes`: the authority it needs; left out, the agent's default. `timeout`: seconds for the call, from when it starts.
+    `inputs` are copied here: later changes have no effect. Left out, they are {}. What is no JSON raises InvalidInput
+    at this line. A handle may stand anywhere in them, whole, as a part (`h["hits"][0]`) or in a text (`f"Sum up {h}"`):
+    the spawn starts when the outputs are there, and the script does not wait.
+    `scopes`: the authority it needs; left out, the agent's default. `timeout`: seconds for each attempt, from when it
+    starts. `retry=2`: up to two more attempts. `fallback`: an agent, or several in order, for when the attempts are
+    used up. `accept`: a JSON Schema that a good output satisfies as well; another output is InvalidOutput.
     What the policy refuses is on the handle, as SpawnDenied. Beyond the run's limit of spawns it raises LimitReached.
     """
 
@@ -32,6 +39,8 @@ def gather(
     *things: Any,
     on_error: Literal["raise", "none", "return"] = "raise",
     return_exceptions: bool = False,
+    min_ok: int | float | None = None,
+    enough: int | float | None = None,
     timeout: float | None = None,
 ) -> Any:
     """Wait for handles and return their outputs in the shape that was given.
@@ -39,11 +48,16 @@ def gather(
     Takes `gather([a, b])`, `gather(a, b)`, or lists, tuples and dicts with handles at the leaves, to any depth.
     `on_error="raise"`: the first failure is raised and the other unfinished ones are cancelled.
     `on_error="none"`: a failure becomes None. `on_error="return"` (or `return_exceptions=True`): it becomes its exception.
+    `min_ok=3` (or 0.8 of them): wait for all, raise TooFewResults if fewer succeeded; failures become None.
+    `enough=3` (or 0.5 of them): return once that many succeeded and cancel the rest (None); TooFewResults when they cannot.
     `timeout`: seconds; what is unfinished then is stopped, its outcome is SpawnTimedOut.
     """
 
 def as_completed(handles: Iterable[Handle]) -> Iterator[Handle]:
     """Yield each handle when its outcome is there, failures included. Handles appended meanwhile are seen."""
+
+def first_ok(handles: Iterable[Handle]) -> Any:
+    """Return the output of the first that succeeds and cancel the others. All failed: TooFewResults."""
 
 def sleep(seconds: float) -> None:
     """Wait. `time.time()` is then that much later."""
@@ -52,7 +66,11 @@ def log(message: object, /, **fields: Json) -> None:
     """Write to the run's log, as `print` does, with fields."""
 
 class Handle:
-    """A spawn's outcome to come. `h.result()`, `h.ok` and `h.error` wait for it; ask as often as you like."""
+    """A spawn's outcome to come. `h.result()`, `h.ok` and `h.error` wait for it; ask as often as you like.
+
+    Pass it on without waiting: in another spawn's inputs, as a part (`h["hits"][0]["url"]`, `h["hits"][:3]`), in a
+    text (`f"..."`, `+`, `", ".join(...)`, `"...".format(...)`). Two handles are equal when they are the same one.
+    """
 
     agent: str
     label: str | None
@@ -67,8 +85,42 @@ class Handle:
     def result(self) -> Json:
         """Return the agent's output, or raise the SpawnError of its failure."""
 
+    def then(self, fn: Callable[[Any], Any]) -> Handle:
+        """Return a handle of `fn(output)`, called while the script waits, and only on success.
+
+        `fn` may spawn and return a JSON value with handles in it; it may not wait. If it raises, its handle fails.
+        """
+
     def cancel(self) -> None:
         """Stop it. Its outcome is Cancelled, unless it was there before."""
+
+    def __getitem__(self, key: str | int | slice) -> Handle:
+        """Return a handle of a part of the output. Where the output has no such part, it fails with DependencyFailed."""
+
+class Retry:
+    """How to try again: `retry=Retry(attempts=3, backoff=2)`."""
+
+    attempts: int
+    """How many further attempts, as in `retry=3`."""
+    backoff: float
+    """Seconds before the second attempt; doubled before each one after."""
+    max_backoff: float
+    on: tuple[str, ...]
+    """The kinds of failure that are tried again."""
+    def __init__(
+        self,
+        attempts: int = 1,
+        backoff: float = 1.0,
+        max_backoff: float = 30.0,
+        on: Iterable[str] = ("timed_out", "failed", "invalid_output"),
+    ) -> None: ...
+
+class Fallback:
+    """Another agent to try, with scopes of its own: `fallback=Fallback("archive", scopes=["docs:read"])`."""
+
+    agent: str
+    scopes: tuple[str, ...] | None
+    def __init__(self, agent: str, *, scopes: Iterable[str] | None = None) -> None: ...
 
 class _Limits:
     spawns_left: int
@@ -87,8 +139,9 @@ class SpawnError(Exception):
     agent: str | None
     label: str | None
     attempts: int
-    """How often the agent was called."""
+    """How often an agent was called, fallbacks included."""
     cause: SpawnError | None
+    """Of a DependencyFailed: the failure that came first."""
     message: str
 
 class SpawnDenied(SpawnError):
@@ -104,13 +157,13 @@ class InvalidInput(SpawnError):
     """The inputs are no JSON, or not what the agent takes."""
 
 class InvalidOutput(SpawnError):
-    """The agent's output is not what it promised."""
+    """The agent's output is not what it promised, or not what `accept` asks."""
 
 class Unauthorised(SpawnError):
     """No credential could be had."""
 
 class DependencyFailed(SpawnError):
-    """Something that it needed failed; `cause` is that failure."""
+    """Something that it needed failed, or had no such part; `cause` is that failure."""
 
 class Cancelled(SpawnError):
     """It was cancelled."""
@@ -123,3 +176,7 @@ class LimitReached(SpawnError):
 
 class TooFewResults(SpawnError):
     """Fewer succeeded than were asked for."""
+
+    attempts: None  # type: ignore[assignment]
+    results: Any
+    """What gather would have returned: outputs, and None for each failure."""
