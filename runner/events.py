@@ -3,7 +3,11 @@
 An event has a `body` of small facts (names, numbers, digests) that the chain covers, and at most one
 `value`, a JSON object as text, which stands beside it: the chain covers the value's digest, so the
 value can be erased and the chain still verifies. What a script or an agent wrote goes into the value,
-never into the body, but for the agent's name, scopes and outcome kinds.
+never into the body, but for the agents' names, scopes and outcome kinds.
+
+attempt_failed is of an attempt that another one follows; the last is told by spawn_settled, whose agent is the one
+that was called last. cause is [handle, kind, message, attempts]: the failure that came first. then_returned is what
+the guest made of its handles; then_settled follows where there were fills, or where the host settled the handle.
 
     kind                body                                                       value
     run_submitted       script, script_digest, policy, policy_digest,              script, policy, inputs
@@ -11,13 +15,20 @@ never into the body, but for the agent's name, scopes and outcome kinds.
     script_checked      accepted, errors, warnings, dialect, python                findings, reach
     sandbox_started     the fields of models.SandboxFacts, lock ("verified")       -
     run_started         seed, now, dialect                                         -
-    spawn_requested     spawn, agent, scopes, timeout, line, span                  inputs, label
+    spawn_requested     spawn, agent, scopes, timeout, retry, fallback, line,     inputs, label [, fills] [, accept]
+                        span
     spawn_denied        spawn, agent, rule                                         message
-    attempt_started     spawn, attempt, inputs_digest, timeout, span               -
+    attempt_started     spawn, attempt, agent, inputs_digest, timeout, span        -
+    attempt_failed      spawn, attempt, agent, outcome, seconds,                   message [, detail]
+                        next ("retry", "fallback"), backoff
     agent_lingered      spawn, attempt, agent                                      -
     spawn_cancelled     spawn, by ("script", "wait", "end")                        -
-    spawn_settled       spawn, outcome, attempts, seconds, bytes                   output | message [, detail, dropped]
-    wait_opened         wait, handles, need, fail_fast, until, rest, line          -
+    spawn_settled       spawn, agent, outcome, attempts, seconds, bytes            output | message [, cause, detail,
+                                                                                   dropped]
+    then_requested      handle, of, line                                           -
+    then_returned       handle, outcome                                            value [, fills] | message [, cause]
+    then_settled        handle, outcome, bytes                                     output | message [, cause]
+    wait_opened         wait, group, handles, need, of, until, rest, line          -
     answered            wait, handles (in order of delivery), ended, now           -
     output_written      line, bytes                                                text, fields
     stop_requested      by                                                         -
@@ -34,7 +45,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from runner.guest.wire import OK
+from runner.guest.wire import GROUPS_KEPT, OK
 from runner.models import Json, RunError, RunState, Usage
 
 
@@ -46,9 +57,13 @@ class EventKind(StrEnum):
     SPAWN_REQUESTED = "spawn_requested"
     SPAWN_DENIED = "spawn_denied"
     ATTEMPT_STARTED = "attempt_started"
+    ATTEMPT_FAILED = "attempt_failed"
     AGENT_LINGERED = "agent_lingered"
     SPAWN_CANCELLED = "spawn_cancelled"
     SPAWN_SETTLED = "spawn_settled"
+    THEN_REQUESTED = "then_requested"
+    THEN_RETURNED = "then_returned"
+    THEN_SETTLED = "then_settled"
     WAIT_OPENED = "wait_opened"
     ANSWERED = "answered"
     OUTPUT_WRITTEN = "output_written"
@@ -118,15 +133,60 @@ class SpawnView:
 
 
 @dataclass(slots=True)
+class ThenView:
+    """A handle that the script makes of others."""
+
+    n: int
+    of: tuple[int, ...]
+    line: int
+    requested_at: float
+    settled_at: float = 0.0
+    outcome: str = ""
+    """"" while open, else "ok" or an OutcomeKind."""
+    message: str = ""
+
+
+@dataclass(slots=True)
 class WaitView:
-    """The wait that is open: what the script waits for, since when, until when (None: no end)."""
+    """The wait that is open: for how many of which handles, since when, until when (None: no end)."""
 
     n: int
     handles: tuple[int, ...]
+    """Those of its group that were in no answer when it was opened."""
     need: int
     line: int
     since: float
     until: float | None
+
+
+@dataclass(slots=True)
+class WaitsView:
+    """The groups of handles that waits name; linear in what the journal says, however many waits there are."""
+
+    groups: dict[int, dict[int, None]] = field(default_factory=dict)
+    delivered: set[int] = field(default_factory=set)
+    opened: dict[str, Any] | None = None
+    since: float = 0.0
+
+    def open(self, body: dict[str, Any], since: float) -> None:
+        # The guest names a group of its last ones; the others it begins anew.
+        group = self.groups.pop(body["group"], {})
+        group.update(dict.fromkeys(body["handles"]))
+        self.groups[body["group"]] = group
+        if len(self.groups) > GROUPS_KEPT:
+            del self.groups[next(iter(self.groups))]
+        self.opened, self.since = body, since
+
+    def answer(self, handles: Iterable[int]) -> None:
+        self.opened = None
+        self.delivered.update(handles)
+
+    def open_wait(self) -> WaitView | None:
+        if self.opened is None:
+            return None
+        body = self.opened
+        handles = tuple(n for n in self.groups[body["group"]] if n not in self.delivered)
+        return WaitView(body["wait"], handles, body["need"], body["line"], self.since, body["until"])
 
 
 @dataclass(slots=True)
@@ -146,7 +206,8 @@ class RunView:
     sandbox: dict[str, Any] = field(default_factory=dict)
     findings: list[dict[str, Json]] = field(default_factory=list)
     spawns: dict[int, SpawnView] = field(default_factory=dict)
-    waiting: WaitView | None = None
+    thens: dict[int, ThenView] = field(default_factory=dict)
+    waits: WaitsView = field(default_factory=WaitsView)
     output: list[str] = field(default_factory=list)
     stop_by: str = ""
     result: Json = None
@@ -165,6 +226,11 @@ class RunView:
     @property
     def ended(self) -> bool:
         return self.state not in STATE_TABLE
+
+    @property
+    def waiting(self) -> WaitView | None:
+        """The wait that is open, or None."""
+        return self.waits.open_wait()
 
     def counts(self) -> dict[str, int]:
         """Spawns by state: "queued", "running", "ok" and the outcome kinds that occur."""
@@ -219,15 +285,30 @@ def _settled(view: RunView, event: Event) -> None:
         spawn.message = event.content().get("message", "")
 
 
-def _waits(view: RunView, event: Event) -> None:
+def _derived(view: RunView, event: Event) -> None:
     body = event.body
-    view.waiting = WaitView(
-        body["wait"], tuple(body["handles"]), body["need"], body["line"], event.at_us / 1e6, body["until"]
-    )
+    view.thens[body["handle"]] = ThenView(body["handle"], tuple(body["of"]), body["line"], event.at_us / 1e6)
+
+
+def _returned(view: RunView, event: Event) -> None:
+    if "fills" not in event.content():
+        _then_settled(view, event)
+        view.waits.delivered.add(event.body["handle"])
+
+
+def _then_settled(view: RunView, event: Event) -> None:
+    then = view.thens[event.body["handle"]]
+    then.outcome, then.settled_at = event.body["outcome"], event.at_us / 1e6
+    if then.outcome != OK:
+        then.message = event.content().get("message", "")
+
+
+def _waits(view: RunView, event: Event) -> None:
+    view.waits.open(event.body, event.at_us / 1e6)
 
 
 def _answered(view: RunView, event: Event) -> None:
-    view.waiting = None
+    view.waits.answer(event.body["handles"])
 
 
 def _wrote(view: RunView, event: Event) -> None:
@@ -240,7 +321,8 @@ def _stopped(view: RunView, event: Event) -> None:
 
 def _finished(view: RunView, event: Event) -> None:
     body, content = event.body, event.content()
-    view.state, view.finished_at, view.waiting = RunState(body["state"]), event.at_us / 1e6, None
+    view.state, view.finished_at = RunState(body["state"]), event.at_us / 1e6
+    view.waits.opened = None
     view.usage = Usage(**body["usage"])
     view.result = content.get("result")
     if view.state is not RunState.DONE:
@@ -260,9 +342,13 @@ _APPLY = {
     EventKind.SPAWN_REQUESTED: _requested,
     EventKind.SPAWN_DENIED: _nothing,
     EventKind.ATTEMPT_STARTED: _attempt,
+    EventKind.ATTEMPT_FAILED: _nothing,
     EventKind.AGENT_LINGERED: _lingered,
     EventKind.SPAWN_CANCELLED: _nothing,
     EventKind.SPAWN_SETTLED: _settled,
+    EventKind.THEN_REQUESTED: _derived,
+    EventKind.THEN_RETURNED: _returned,
+    EventKind.THEN_SETTLED: _then_settled,
     EventKind.WAIT_OPENED: _waits,
     EventKind.ANSWERED: _answered,
     EventKind.OUTPUT_WRITTEN: _wrote,
@@ -282,10 +368,13 @@ def fold(events: Iterable[Event]) -> RunView:
 # What a script can observe and cause, and which part of the body says so.
 _COMPARED = {
     EventKind.RUN_STARTED: ("seed", "now", "dialect"),
-    EventKind.SPAWN_REQUESTED: ("spawn", "agent", "scopes", "timeout", "line"),
+    EventKind.SPAWN_REQUESTED: ("spawn", "agent", "scopes", "timeout", "retry", "fallback", "line"),
     EventKind.SPAWN_CANCELLED: ("spawn", "by"),
     EventKind.SPAWN_SETTLED: ("spawn", "outcome", "attempts"),
-    EventKind.WAIT_OPENED: ("wait", "handles", "need", "fail_fast", "until", "rest", "line"),
+    EventKind.THEN_REQUESTED: ("handle", "of", "line"),
+    EventKind.THEN_RETURNED: ("handle", "outcome"),
+    EventKind.THEN_SETTLED: ("handle", "outcome"),
+    EventKind.WAIT_OPENED: ("wait", "group", "handles", "need", "of", "until", "rest", "line"),
     EventKind.ANSWERED: ("wait", "handles", "ended", "now"),
     EventKind.OUTPUT_WRITTEN: ("line",),
     EventKind.RUN_FINISHED: ("state", "kind", "line"),

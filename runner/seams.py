@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from runner.events import Event, EventKind
-from runner.guest.wire import Output, Wait
+from runner.guest.wire import Output, Settled, Then, Wait
 from runner.models import Json, Limits, SandboxFacts, Spawn
 
 # --- sandbox ---------------------------------------------------------------------------------
@@ -88,7 +88,7 @@ class Sandbox(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The host's answer to a wait: (spawn, "ok" or kind, JSON text) in order of delivery."""
+    """The host's answer to a wait: (handle, "ok" or kind, JSON text) in order of delivery."""
 
     outcomes: list[tuple[int, str, str]]
     ended: str
@@ -98,12 +98,21 @@ class Reply:
 class Responder(Protocol):
     """Answers the spawns and waits of a session. Live it is the broker, in a replay the journal.
 
-    Calls come in the order in which the guest spoke, checked for turn and number by the session.
+    Calls come in the order in which the guest spoke, checked for turn and number by the session: a handle
+    that one of them names was told before.
     """
 
     def spawned(self, spawn: Spawn) -> None: ...
 
-    def cancelled(self, spawn: int) -> None: ...
+    def derived(self, then: Then) -> None:
+        """A handle was made that the guest will settle."""
+        ...
+
+    def settled(self, settled: Settled) -> None:
+        """The guest settles a handle that it made. Raises GuestMisbehaved for one that it may not settle."""
+        ...
+
+    def cancelled(self, handle: int) -> None: ...
 
     def printed(self, output: Output) -> None: ...
 
@@ -184,6 +193,10 @@ class RunJournal(Protocol):
 
     async def durable(self) -> None:
         """Return once everything appended so far is durable. Raises StoreError."""
+        ...
+
+    def value(self, seq: int) -> str | None:
+        """Return the value of an event that was appended to this run, durable or not; None for one without."""
         ...
 
     async def close(self) -> None:

@@ -10,12 +10,14 @@ Not here: the frame format (guest.wire), what a spawn may do (broker), starting 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from runner.clock import Clock
 from runner.errors import GuestDied, GuestMisbehaved, RunnerError, SandboxError
 from runner.guest import wire
+from runner.guest.filling import handles_of
 from runner.models import Json, Limits, RunError, RunState
 from runner.seams import Channel, Exit, Reply, Responder
 
@@ -74,6 +76,7 @@ class Session:
         self._talk: asyncio.Task[Ending] | None = None
         self._leaving: asyncio.Task[None] | None = None
         self._interrupted: Ending | RunnerError | None = None
+        self._told = 0
         self._spawned = 0
         self._waited = 0
         self.bytes_out = 0
@@ -193,6 +196,12 @@ class Session:
                     case wire.Spawn():
                         self._check_spawn(message)
                         self._responder.spawned(message)
+                    case wire.Then():
+                        self._check_then(message)
+                        self._responder.derived(message)
+                    case wire.Settled():
+                        self._check_known((message.n, message.cause, *handles_of(message.fills)), "settled")
+                        self._responder.settled(message)
                     case wire.Cancel():
                         self._check_known((message.n,), "cancel")
                         self._responder.cancelled(message.n)
@@ -274,15 +283,27 @@ class Session:
     # --- turn and number -------------------------------------------------------------------
 
     def _check_spawn(self, spawn: wire.Spawn) -> None:
+        if spawn.fills:
+            self._check_known(handles_of(spawn.fills), "spawn")
+        self._check_number(spawn.n)
         self._spawned += 1
-        if spawn.n != self._spawned:
-            raise GuestMisbehaved(f"spawn {spawn.n} follows spawn {self._spawned - 1}")
-        if spawn.n > self._limits.spawns:
+        if self._spawned > self._limits.spawns:
             raise GuestMisbehaved(f"the guest spawned beyond its limit of {self._limits.spawns}")
 
-    def _check_known(self, handles: tuple[int, ...], what: str) -> None:
-        if handles and max(handles) > self._spawned:
-            raise GuestMisbehaved(f"{what} names spawn {max(handles)}, which was never asked for")
+    def _check_then(self, then: wire.Then) -> None:
+        self._check_known(then.of, "then")
+        self._check_number(then.n)
+        if self._told - self._spawned > wire.thens_allowed(self._limits.spawns):
+            raise GuestMisbehaved("the guest made more thens than it may")
+
+    def _check_number(self, n: int) -> None:
+        self._told += 1
+        if n != self._told:
+            raise GuestMisbehaved(f"handle {n} follows handle {self._told - 1}")
+
+    def _check_known(self, handles: Sequence[int], what: str) -> None:
+        if handles and max(handles) > self._told:
+            raise GuestMisbehaved(f"{what} names handle {max(handles)}, which was never told")
 
     def _check_last(self, messages: list[wire.FromGuest], place: int, what: str) -> None:
         if place != len(messages) or self._reader.midway:

@@ -4,29 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from runner.guest.wire.fields import count, handles, one_of, scopes, seconds, text
+from runner.guest.wire.fills import fills_json, make_fills
 from runner.guest.wire.frames import frame
 from runner.guest.wire.messages import (
+    GUEST_KINDS,
     GUEST_LIMITS,
+    MAX_ACCEPT_CHARS,
+    MAX_FALLBACKS,
     MAX_FRAME_BYTES,
     MAX_LABEL_CHARS,
     MAX_MESSAGE_CHARS,
     MAX_NAME_CHARS,
-    MAX_SCOPES,
+    MAX_RETRIES,
     MAX_TRACE,
+    NEEDS,
     RESTS,
+    RETRIED,
     Cancel,
     Finished,
     FromGuest,
     Json,
+    NextAgent,
     Output,
     Ready,
     Rejected,
+    RetryRule,
     ScriptError,
+    Settled,
     Spawn,
+    Then,
     Wait,
     WireError,
 )  # fmt: skip
-from runner.guest.wire.text import encode, loads
+from runner.guest.wire.text import canonical, encode, loads
 
 
 def encode_guest(message: FromGuest) -> bytes:
@@ -36,15 +47,22 @@ def encode_guest(message: FromGuest) -> bytes:
 
 def _guest_object(message: FromGuest) -> dict[str, Json]:
     if isinstance(message, Spawn):
-        return {
-            "t": "spawn", "n": message.n, "agent": message.agent, "inputs": message.inputs, "scopes": message.scopes,
-            "timeout": message.timeout, "label": message.label, "line": message.line,
-        }  # fmt: skip
+        return _spawn_object(message)
     if isinstance(message, Wait):
         return {
-            "t": "wait", "n": message.n, "handles": message.handles, "need": message.need,
-            "fail_fast": message.fail_fast, "until": message.until, "rest": message.rest, "line": message.line,
+            "t": "wait", "n": message.n, "group": message.group, "handles": message.handles, "need": message.need,
+            "of": message.of, "until": message.until, "rest": message.rest, "line": message.line,
         }  # fmt: skip
+    if isinstance(message, Then):
+        return {"t": "then", "n": message.n, "of": message.of, "line": message.line}
+    if isinstance(message, Settled):
+        if message.kind in GUEST_KINDS:
+            return {
+                "t": "settled", "n": message.n, "kind": message.kind, "message": message.message,
+                "cause": message.cause,
+            }  # fmt: skip
+        fills = {"fills": fills_json(message.fills)} if message.fills else {}
+        return {"t": "settled", "n": message.n, "value": message.value, **fills}
     if isinstance(message, Output):
         return {"t": "output", "text": message.text, "fields": message.fields, "line": message.line}
     if isinstance(message, Cancel):
@@ -57,6 +75,25 @@ def _guest_object(message: FromGuest) -> dict[str, Json]:
     if isinstance(message, Rejected):
         return {"t": "rejected", "reason": message.reason}
     return {"t": "finished", **_ending(message)}
+
+
+def _spawn_object(spawn: Spawn) -> dict[str, Json]:
+    found: dict[str, Json] = {
+        "t": "spawn", "n": spawn.n, "agent": spawn.agent, "inputs": spawn.inputs, "scopes": spawn.scopes,
+        "timeout": spawn.timeout, "label": spawn.label, "line": spawn.line,
+    }  # fmt: skip
+    if spawn.fills:
+        found["fills"] = fills_json(spawn.fills)
+    if spawn.retry is not None:
+        rule = spawn.retry
+        found["retry"] = {
+            "attempts": rule.attempts, "backoff": rule.backoff, "max_backoff": rule.max_backoff, "on": rule.on
+        }  # fmt: skip
+    if spawn.fallback:
+        found["fallback"] = [{"agent": other.agent, "scopes": other.scopes} for other in spawn.fallback]
+    if spawn.accept is not None:
+        found["accept"] = spawn.accept
+    return found
 
 
 def _ending(message: Finished) -> dict[str, Json]:
@@ -85,7 +122,7 @@ def decode_guest(payload: bytes) -> FromGuest:
     if decode is None:
         raise WireError(f"unknown frame type {str(kind)[:40]!r}")
     fields, make = decode
-    if found.keys() not in fields:
+    if not any(needed <= found.keys() <= needed | optional for needed, optional in fields):
         raise WireError(f"frame {kind!r} has the fields {_shown(found)}")
     return make(found)
 
@@ -94,79 +131,84 @@ def _shown(found: dict[str, Json]) -> str:
     return ", ".join(sorted(key[:20] for key in list(found)[:12]))
 
 
-def _text(found: dict[str, Json], key: str, limit: int) -> str:
-    value = found[key]
-    if type(value) is not str or len(value) > limit:
-        raise WireError(f"{key!r} must be a text of at most {limit} characters")
-    return value
-
-
-def _count(found: dict[str, Json], key: str, least: int = 0) -> int:
-    value = found[key]
-    if type(value) is not int or not least <= value < 2**31:
-        raise WireError(f"{key!r} must be a whole number from {least}")
-    return value
-
-
-def _seconds(found: dict[str, Json], key: str) -> float | None:
-    value = found[key]
-    if value is None:
-        return None
-    # An integer may be far beyond what a float holds.
-    if type(value) not in (int, float) or not 0 <= value < 1e12:
-        raise WireError(f"{key!r} must be null or seconds from 0")
-    return float(value)
-
-
 def _make_spawn(found: dict[str, Json]) -> Spawn:
-    scopes = found["scopes"]
-    if scopes is not None:
-        if type(scopes) is not list or len(scopes) > MAX_SCOPES:
-            raise WireError(f"'scopes' must be null or a list of at most {MAX_SCOPES} texts")
-        if not all(type(scope) is str and len(scope) <= MAX_NAME_CHARS for scope in scopes):
-            raise WireError(f"a scope must be a text of at most {MAX_NAME_CHARS} characters")
-        scopes = tuple(scopes)
     label = found["label"]
     if label is not None and (type(label) is not str or len(label) > MAX_LABEL_CHARS):
         raise WireError(f"'label' must be null or a text of at most {MAX_LABEL_CHARS} characters")
-    timeout = _seconds(found, "timeout")
+    timeout = seconds(found, "timeout")
     if timeout == 0:
         raise WireError("'timeout' must be null or seconds above 0")
-    return Spawn(
-        _count(found, "n", 1), _text(found, "agent", MAX_NAME_CHARS), found["inputs"], scopes, timeout, label,
-        _count(found, "line"),
+    spawn = Spawn(
+        count(found, "n", 1), text(found, "agent", MAX_NAME_CHARS), found["inputs"], scopes(found), timeout, label,
+        count(found, "line"),
     )  # fmt: skip
+    # Most spawns have none of these: nothing is made for them.
+    if len(found) > _PLAIN_SPAWN:
+        spawn.fills = make_fills(found["fills"], spawn.inputs) if "fills" in found else ()
+        spawn.retry = _retry(found["retry"]) if "retry" in found else None
+        spawn.fallback = _fallback(found["fallback"]) if "fallback" in found else ()
+        spawn.accept = _accept(found["accept"]) if "accept" in found else None
+    return spawn
+
+
+def _retry(found: Json) -> RetryRule:
+    if type(found) is not dict or found.keys() != {"attempts", "backoff", "max_backoff", "on"}:
+        raise WireError("'retry' must have attempts, backoff, max_backoff and on")
+    kinds, backoff, max_backoff = found["on"], seconds(found, "backoff"), seconds(found, "max_backoff")
+    if type(kinds) is not list or not all(type(kind) is str and kind in RETRIED for kind in kinds):
+        raise WireError(f"'on' must be a list of {', '.join(RETRIED)}")
+    attempts = count(found, "attempts")
+    if attempts > MAX_RETRIES or backoff is None or max_backoff is None:
+        raise WireError(f"'retry' takes at most {MAX_RETRIES} attempts, and seconds")
+    return RetryRule(attempts, backoff, max_backoff, tuple(kinds))
+
+
+def _fallback(found: Json) -> tuple[NextAgent, ...]:
+    if type(found) is not list or len(found) > MAX_FALLBACKS:
+        raise WireError(f"'fallback' must be a list of at most {MAX_FALLBACKS} agents")
+    if not all(type(other) is dict and other.keys() == {"agent", "scopes"} for other in found):
+        raise WireError("a fallback must have agent and scopes")
+    return tuple(NextAgent(text(other, "agent", MAX_NAME_CHARS), scopes(other)) for other in found)
+
+
+def _accept(found: Json) -> Json:
+    if type(found) not in (dict, bool) or len(canonical(found)) > MAX_ACCEPT_CHARS:
+        raise WireError(f"'accept' must be a JSON Schema of at most {MAX_ACCEPT_CHARS} characters")
+    return found
+
+
+def _make_then(found: dict[str, Json]) -> Then:
+    of = handles(found, "of")
+    if not of:
+        raise WireError("a then must be of a handle")
+    return Then(count(found, "n", 1), of, count(found, "line"))
+
+
+def _make_settled(found: dict[str, Json]) -> Settled:
+    n = count(found, "n", 1)
+    if "kind" in found:
+        kind, message = one_of(found, "kind", GUEST_KINDS), text(found, "message", MAX_MESSAGE_CHARS)
+        return Settled(n, kind=kind, message=message, cause=count(found, "cause"))
+    return Settled(n, found["value"], make_fills(found["fills"], found["value"]) if "fills" in found else ())
 
 
 def _make_wait(found: dict[str, Json]) -> Wait:
-    handles = found["handles"]
-    if type(handles) is not list or not all(type(n) is int and n > 0 for n in handles):
-        raise WireError("'handles' must be a list of spawn numbers")
-    if len(set(handles)) != len(handles):
-        raise WireError("a handle stands twice in a wait")
-    need = _count(found, "need")
-    if need > len(handles):
-        raise WireError(f"a wait needs {need} of {len(handles)} handles")
-    if type(found["fail_fast"]) is not bool:
-        raise WireError("'fail_fast' must be true or false")
-    if found["rest"] not in RESTS:
-        raise WireError(f"'rest' must be one of {', '.join(RESTS)}")
     return Wait(
-        _count(found, "n", 1), tuple(handles), need, found["fail_fast"], _seconds(found, "until"), found["rest"],
-        _count(found, "line"),
+        count(found, "n", 1), count(found, "group", 1), handles(found, "handles"), count(found, "need"),
+        one_of(found, "of", NEEDS), seconds(found, "until"), one_of(found, "rest", RESTS), count(found, "line"),
     )  # fmt: skip
 
 
 def _make_output(found: dict[str, Json]) -> Output:
     if type(found["fields"]) is not dict:
         raise WireError("'fields' must be an object")
-    return Output(_text(found, "text", MAX_FRAME_BYTES), found["fields"], _count(found, "line"))
+    return Output(text(found, "text", MAX_FRAME_BYTES), found["fields"], count(found, "line"))
 
 
 def _make_ready(found: dict[str, Json]) -> Ready:
     return Ready(
-        _count(found, "protocol", 1), _text(found, "bundle", MAX_NAME_CHARS), _text(found, "python", MAX_NAME_CHARS),
-        _count(found, "dialect", 1),
+        count(found, "protocol", 1), text(found, "bundle", MAX_NAME_CHARS), text(found, "python", MAX_NAME_CHARS),
+        count(found, "dialect", 1),
     )  # fmt: skip
 
 
@@ -176,7 +218,7 @@ def _make_finished(found: dict[str, Json]) -> Finished:
     if "limit" in found:
         if found["limit"] not in GUEST_LIMITS:
             raise WireError(f"'limit' must be one of {', '.join(GUEST_LIMITS)}")
-        return Finished(ok=False, limit=found["limit"], line=_count(found, "line"))
+        return Finished(ok=False, limit=found["limit"], line=count(found, "line"))
     error = found["error"]
     if type(error) is not dict or error.keys() != {"type", "message", "line", "trace"}:
         raise WireError("'error' must have type, message, line and trace")
@@ -184,9 +226,9 @@ def _make_finished(found: dict[str, Json]) -> Finished:
     if type(trace) is not list or len(trace) > MAX_TRACE or not all(_is_place(place) for place in trace):
         raise WireError("'trace' must be a list of [line, function]")
     script_error = ScriptError(
-        _text(error, "type", MAX_NAME_CHARS),
-        _text(error, "message", MAX_MESSAGE_CHARS),
-        _count(error, "line"),
+        text(error, "type", MAX_NAME_CHARS),
+        text(error, "message", MAX_MESSAGE_CHARS),
+        count(error, "line"),
         tuple((place[0], place[1]) for place in trace),
     )
     return Finished(ok=False, error=script_error, line=script_error.line)
@@ -199,12 +241,26 @@ def _is_place(place: Json) -> bool:
     )  # fmt: skip
 
 
-_DECODERS: dict[str, tuple[tuple[set[str], ...], Callable[[dict[str, Json]], FromGuest]]] = {
-    "spawn": (({"t", "n", "agent", "inputs", "scopes", "timeout", "label", "line"},), _make_spawn),
-    "wait": (({"t", "n", "handles", "need", "fail_fast", "until", "rest", "line"},), _make_wait),
-    "output": (({"t", "text", "fields", "line"},), _make_output),
-    "cancel": (({"t", "n"},), lambda found: Cancel(_count(found, "n", 1))),
-    "ready": (({"t", "protocol", "bundle", "python", "dialect"},), _make_ready),
-    "finished": (({"t", "result"}, {"t", "error"}, {"t", "limit", "line"}), _make_finished),
-    "rejected": (({"t", "reason"},), lambda found: Rejected(_text(found, "reason", MAX_MESSAGE_CHARS))),
+_Fields = tuple[set[str], set[str]]
+"""The fields that a frame has, and those that it may have."""
+
+_SPAWN = {"t", "n", "agent", "inputs", "scopes", "timeout", "label", "line"}
+_PLAIN_SPAWN = len(_SPAWN)
+
+_DECODERS: dict[str, tuple[tuple[_Fields, ...], Callable[[dict[str, Json]], FromGuest]]] = {
+    "spawn": (((_SPAWN, {"fills", "retry", "fallback", "accept"}),), _make_spawn),
+    "then": ((({"t", "n", "of", "line"}, set()),), _make_then),
+    "settled": (
+        (({"t", "n", "value"}, {"fills"}), ({"t", "n", "kind", "message", "cause"}, set())),
+        _make_settled,
+    ),
+    "wait": ((({"t", "n", "group", "handles", "need", "of", "until", "rest", "line"}, set()),), _make_wait),
+    "output": ((({"t", "text", "fields", "line"}, set()),), _make_output),
+    "cancel": ((({"t", "n"}, set()),), lambda found: Cancel(count(found, "n", 1))),
+    "ready": ((({"t", "protocol", "bundle", "python", "dialect"}, set()),), _make_ready),
+    "finished": (
+        (({"t", "result"}, set()), ({"t", "error"}, set()), ({"t", "limit", "line"}, set())),
+        _make_finished,
+    ),
+    "rejected": ((({"t", "reason"}, set()),), lambda found: Rejected(text(found, "reason", MAX_MESSAGE_CHARS))),
 }
