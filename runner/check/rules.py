@@ -13,13 +13,11 @@ from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 
 from runner.check.inputs import inputs_break_schema
-from runner.check.signatures import API_NAMES, HIDING, SHAPES
+from runner.check.signatures import API_NAMES, HIDING, ON_ERROR, SHAPES
 from runner.check.subject import SpawnCall, Subject, named
 from runner.models import Finding
 
 Rule = Callable[[Subject], Iterator[Finding]]
-
-ON_ERROR = ("raise", "none", "return")
 
 
 def agent_not_in_policy(subject: Subject) -> Iterator[Finding]:

@@ -1,17 +1,20 @@
-"""How the API's functions may be called, read off the functions themselves."""
+"""How the API may be called, read off the stub text: the one text that prompt, check, docs and type checkers share.
+
+Not here: what the functions do (guest.api), which values an option takes beyond its words (rules).
+"""
 
 from __future__ import annotations
 
-import inspect
+import ast
+import pkgutil
 from dataclasses import dataclass
 
-from runner.guest.api import FUNCTIONS
 
-API_NAMES = frozenset(FUNCTIONS) | {"limits", "inputs"}
-"""The names that a script finds in place, and may not bind anew."""
-
-HIDING = ("spawn", "gather", "as_completed")
-"""A parameter or local of such a name would hide what the check reads."""
+def stub_text() -> str:
+    """Return the stub text of the API, as it lies beside the code that a script calls."""
+    data = pkgutil.get_data("runner.guest", "stub.pyi")
+    assert data is not None
+    return data.decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +28,58 @@ class CallShape:
     any_keyword: bool
 
 
-def _shape(function: object) -> CallShape:
-    parameters = inspect.signature(function).parameters.values()  # type: ignore[arg-type]
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+def _shape(function: ast.FunctionDef, *, method: bool = False) -> CallShape:
+    """Return the shape of a function, or that of a method without its `self`."""
+    told = function.args
+    positional = [one.arg for one in (*told.posonlyargs, *told.args)]
+    required = positional[: len(positional) - len(told.defaults)]
+    keywords = [one.arg for one in (*told.args, *told.kwonlyargs)]
+    start = 1 if method else 0
     return CallShape(
-        positional=tuple(p.name for p in positional),
-        required=tuple(p.name for p in positional if p.default is p.empty),
-        keywords=tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)),
-        any_positional=any(p.kind is p.VAR_POSITIONAL for p in parameters),
-        any_keyword=any(p.kind is p.VAR_KEYWORD for p in parameters),
+        positional=tuple(positional[start:]),
+        required=tuple(required[start:]),
+        keywords=tuple(keywords[start:]),
+        any_positional=told.vararg is not None,
+        any_keyword=told.kwarg is not None,
     )
 
 
-SHAPES = {name: _shape(FUNCTIONS[name]) for name in (*HIDING, "sleep", "log")}
+_STUB = ast.parse(stub_text()).body
+_FUNCTIONS = {node.name: node for node in _STUB if isinstance(node, ast.FunctionDef)}
+_CLASSES = {node.name: node for node in _STUB if isinstance(node, ast.ClassDef) and not node.name.startswith("_")}
+_VALUES = [node.target.id for node in _STUB if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)]
+
+
+def _methods(name: str) -> dict[str, ast.FunctionDef]:
+    """Return the methods of a class; what is read without a call is none."""
+    return {
+        node.name: node for node in _CLASSES[name].body if isinstance(node, ast.FunctionDef) and not node.decorator_list
+    }
+
+
+def _words(function: str, keyword: str) -> tuple[str, ...]:
+    """Return the texts that an option takes by its `Literal[...]`."""
+    for one in _FUNCTIONS[function].args.kwonlyargs:
+        if one.arg == keyword and one.annotation is not None:
+            return tuple(str(word.value) for word in ast.walk(one.annotation) if isinstance(word, ast.Constant))
+    raise AssertionError(f"the stub text has no {function}({keyword}=)")
+
+
+API_NAMES = frozenset({*_FUNCTIONS, *_CLASSES, *_VALUES})
+"""The names that a script finds in place, and may not bind anew."""
+
+HIDING = ("spawn", "gather", "as_completed", "first_ok")
+"""A parameter or local of such a name would hide what the check reads."""
+
+OF_HANDLES = {
+    name: _shape(node, method=True) for name, node in _methods("Handle").items() if not name.startswith("__")
+}
+"""The methods of a handle."""
+
+SHAPES = {name: _shape(node) for name, node in _FUNCTIONS.items()} | {
+    name: _shape(_methods(name)["__init__"], method=True) for name in ("Retry", "Fallback")
+}
+"""The functions, and the classes that a script makes values of."""
+
+ON_ERROR = _words("gather", "on_error")
+"""What `on_error=` takes."""
