@@ -1,43 +1,34 @@
 """Answer the spawns of a live run.
 
-For each spawn: permit, check the inputs, wait for a slot, call the agent under a deadline, keep what
-its schema evaluates, settle. For each wait: say once, durably, which spawns have settled.
+For each spawn: permit, check the inputs, have it attempted, settle. For each wait: say once, durably,
+which spawns have settled.
 
-Durable before the effect (DESIGN rule 13): a spawn is requested and its attempt started in the journal
-before the agent is called; a cancel before the kill; an answer before it is sent. The journal makes
-events durable in order, so one callback at the last of a batch serves the whole batch.
+Durable before the effect (DESIGN rule 13): a spawn is requested in the journal before it is attempted;
+a cancel before the kill; an answer before it is sent.
 
 The script's requests are untrusted; anything not granted is refused, and the refusal is an event.
 
-Not here: how an agent is reached (agents), what a frame looks like (guest.wire), tokens (credentials).
+Not here: slots, calls and deadlines (attempts), how an agent is reached (agents), what a frame looks
+like (guest.wire), tokens (credentials).
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import secrets
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 
+from runner.broker.attempts import Attempts
 from runner.broker.live import LiveSpawn, OpenWait, undelivered
-from runner.broker.permit import Permit, Refusal, permit
-from runner.broker.reached import Reached, storable
-from runner.broker.slots import Slots
+from runner.broker.permit import Refusal, permit
+from runner.broker.reached import Passed, Reached, storable
 from runner.clock import Clock
-from runner.errors import AgentFault, StoreError
 from runner.events import EventKind
 from runner.guest.wire import OK, Output, Wait, canonical
-from runner.models import Json, OutcomeKind, Spawn, digest_of
+from runner.models import OutcomeKind, Spawn, digest_of
 from runner.policy.model import AgentEntry, Policy
-from runner.seams import Agent, Call, Reply, RunJournal
-
-# A cancelled agent gets this long to stop before the journal names it as lingering. Its spawn was
-# answered already; nothing waits for it but the end of the run.
-LINGER_SECONDS = 1.0
-# Room for the rest of an answer frame beside one output.
-FRAME_MARGIN = 1024
+from runner.seams import Agent, Reply, RunJournal
 
 _quote = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -61,28 +52,12 @@ class Broker:
         self._policy = policy
         self._journal = journal
         self._clock = clock
-        self._trace = trace
-        self._agent_of = agent_of
         self._reach = reach
+        self.attempts = Attempts(policy, journal, self, clock=clock, trace=trace, agent_of=agent_of, reach=reach)
         self._lives: dict[int, LiveSpawn] = {}
-        self._slots = Slots(
-            policy.limits.parallel_spawns, {name: entry.parallel for name, entry in policy.agents.items()}
-        )
         self._wait: OpenWait | None = None
         self._settled = 0
-        self._starting: list[LiveSpawn] = []
-        self._lingering: dict[asyncio.Task[None], LiveSpawn] = {}
-        self._span = secrets.randbits(64)
-        self._output_bytes_cap = policy.limits.frame_bytes - FRAME_MARGIN
         self.counts: dict[str, int] = {}
-        self.attempts = 0
-        self.sequential_seconds = 0.0
-        self.output_bytes = 0
-        self.dropped_bytes = 0
-
-    @property
-    def parallel_peak(self) -> int:
-        return self._slots.peak
 
     # --- what the guest says ---------------------------------------------------------------
 
@@ -92,7 +67,7 @@ class Broker:
             EventKind.SPAWN_REQUESTED,
             {
                 "spawn": spawn.n, "agent": spawn.agent, "scopes": spawn.scopes, "timeout": spawn.timeout,
-                "line": spawn.line, "span": self._span_id(spawn.n, 0),
+                "line": spawn.line, "span": self.attempts.span(spawn.n, 0),
             },
             f'{{"inputs":{inputs},"label":{"null" if spawn.label is None else _quote(spawn.label)}}}',
         )  # fmt: skip
@@ -106,8 +81,8 @@ class Broker:
         if refusal is not None:
             message = f'agent "{spawn.agent}" refuses its inputs: {refusal}'
             self._refuse(live, Refusal("inputs-break-schema", message, OutcomeKind.INVALID_INPUT))
-        elif self._slots.take(live):
-            self._begin(live)
+        else:
+            self.attempts.begin(live)
 
     def cancelled(self, spawn: int) -> None:
         live = self._lives[spawn]
@@ -116,9 +91,7 @@ class Broker:
 
     def printed(self, output: Output) -> None:
         text = canonical({"fields": output.fields, "text": output.text})
-        self._journal.append(
-            EventKind.OUTPUT_WRITTEN, {"line": output.line, "bytes": len(output.text.encode())}, text
-        )
+        self._journal.append(EventKind.OUTPUT_WRITTEN, {"line": output.line, "bytes": len(output.text.encode())}, text)
 
     async def wait(self, wait: Wait) -> Reply:
         self._journal.append(
@@ -142,23 +115,9 @@ class Broker:
         if self._wait is not None:
             self._close_wait(self._wait)
         self._cancel([live for live in self._lives.values() if not live.settled], "end")
-        await self._let_go()
+        await self.attempts.let_go()
 
-    async def _let_go(self) -> None:
-        """Kill attempts that run, durably announced, and name those that do not stop."""
-        # If the store failed, the run is ending for that very reason: agents must be killed all the same.
-        with suppress(StoreError):
-            await self._journal.durable()
-        tasks = [task for task in self._lingering if not task.done()]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=LINGER_SECONDS)
-        for task, live in list(self._lingering.items()):
-            if not task.done():
-                self._name_lingering(task, live)
-
-    # --- attempts --------------------------------------------------------------------------
+    # --- settling --------------------------------------------------------------------------
 
     def _refuse(self, live: LiveSpawn, refusal: Refusal) -> None:
         self._journal.append(
@@ -166,162 +125,34 @@ class Broker:
             {"spawn": live.n, "agent": live.agent, "rule": refusal.rule},
             f'{{"message":{_quote(refusal.message)}}}',
         )
-        self._fail(live, refusal.kind, refusal.message)
+        self.failed(live, refusal.kind, refusal.message)
 
-    def _begin(self, live: LiveSpawn) -> None:
-        """Journal the attempt; call the agent once that is durable."""
-        assert live.permit is not None and live.spawn is not None
-        live.attempt += 1
-        self.attempts += 1
-        self._journal.append(
-            EventKind.ATTEMPT_STARTED,
-            {
-                "spawn": live.n, "attempt": live.attempt, "timeout": live.permit.timeout,
-                "inputs_digest": live.inputs_digest, "span": self._span_id(live.n, live.attempt),
-            },
-        )  # fmt: skip
-        if not self._starting:
-            asyncio.get_running_loop().call_soon(self._arm)
-        self._starting.append(live)
-
-    def _arm(self) -> None:
-        batch, self._starting = self._starting, []
-        self._journal.when_durable(partial(self._launch, batch))
-
-    def _launch(self, batch: list[LiveSpawn]) -> None:
-        now = self._clock.monotonic()
-        loop = asyncio.get_running_loop()
-        for live in batch:
-            if live.settled:  # Cancelled before it began.
-                self._free(live)
-                continue
-            assert live.permit is not None
-            live.started = now
-            live.task = loop.create_task(self._attempt(live, live.permit))
-            live.task.add_done_callback(partial(self._ended, live))
-            live.timer = self._clock.call_at(now + live.permit.timeout, partial(self._timed_out, live))
-
-    async def _attempt(self, live: LiveSpawn, permitted: Permit) -> None:
-        """Call the agent once. Never raises: whatever it does becomes an outcome, or is too late."""
-        if live.settled:
-            return
-        entry, call = permitted.entry, self._call(live, permitted)
-        live.call = call
-        try:
-            output = await self._agent_of(entry).run(call)
-        except AgentFault as fault:
-            if not live.settled:
-                self._fail(live, OutcomeKind(fault.kind), fault.message, detail=fault.detail)
-        except asyncio.CancelledError:
-            if not live.settled:
-                self._fail(live, OutcomeKind.CANCELLED, f'agent "{entry.name}" was cancelled')
-        except Exception as error:
-            if not live.settled:
-                message = f'agent "{entry.name}" raised {type(error).__name__}'
-                self._fail(live, OutcomeKind.FAILED, message, detail=f"{type(error).__name__}: {error}")
-        else:
-            if not live.settled:
-                self._returned(live, entry, output)
-
-    def _call(self, live: LiveSpawn, permitted: Permit) -> Call:
-        assert live.spawn is not None
-        spawn = live.spawn
-        return Call(
-            run=self._journal.run,
-            spawn=spawn.n,
-            attempt=live.attempt,
-            agent=spawn.agent,
-            inputs=spawn.inputs,
-            timeout=permitted.timeout,
-            output_bytes=self._output_bytes_cap,
-            idempotency_key=f"{self._journal.run}:{spawn.n}:{live.attempt}",
-            traceparent=f"00-{self._trace}-{self._span_id(spawn.n, live.attempt)}-01",
-        )
-
-    def _ended(self, live: LiveSpawn, task: asyncio.Task[None]) -> None:
-        """The attempt has really stopped, also when it was cancelled before its first step."""
-        error = None if task.cancelled() else task.exception()
-        if error is not None and not live.settled:
-            # What is no Exception passes every answer in the attempt; nobody else would ever settle its spawn.
-            with suppress(StoreError):
-                self._fail(live, OutcomeKind.FAILED, f'agent "{live.agent}" raised {type(error).__name__}')
-        if live.timer is not None:
-            live.timer.cancel()
-            live.timer = None
-        self._lingering.pop(task, None)
-        if live.task is task:  # Else it lingered, and its slot was given back already.
-            live.task = None
-            self._free(live)
-
-    def _free(self, live: LiveSpawn) -> None:
-        self._slots.give_back(live.agent)
-        while (queued := self._slots.next()) is not None:
-            self._begin(queued)
-
-    def _returned(self, live: LiveSpawn, entry: AgentEntry, output: Json) -> None:
-        try:
-            passed = self._reach(entry).passed(output, self._output_bytes_cap)
-        except AgentFault as fault:
-            self._fail(live, OutcomeKind(fault.kind), fault.message, detail=fault.detail)
-            return
-        self.output_bytes += passed.size
-        self.dropped_bytes += passed.dropped_bytes
+    def succeeded(self, live: LiveSpawn, passed: Passed) -> None:
+        """Its agent returned what may pass."""
         self._settle(live, OK, passed.text, passed.value, passed.size)
 
-    def _timed_out(self, live: LiveSpawn) -> None:
-        assert live.permit is not None
-        live.timer = None
-        if not live.settled:
-            message = f'agent "{live.agent}" took longer than {live.permit.timeout:g} s'
-            self._fail(live, OutcomeKind.TIMED_OUT, message)
-            self._stop(live)
-
-    def _stop(self, live: LiveSpawn) -> None:
-        """Cancel the attempt of a settled spawn. Its slot is free once it has stopped, or is named as lingering."""
-        task = live.task
-        if task is None or task.done():
-            return
-        self._lingering[task] = live
-        self._journal.when_durable(task.cancel)
-        self._clock.call_at(
-            self._clock.monotonic() + LINGER_SECONDS, partial(self._name_lingering, task, live)
-        )
-
-    def _name_lingering(self, task: asyncio.Task[None], live: LiveSpawn) -> None:
-        """An agent that did not stop when told: the journal says so, and its slot is given back."""
-        if self._lingering.pop(task, None) is None or task.done():
-            return
-        live.task = None
-        self._free(live)
-        self._journal.append(
-            EventKind.AGENT_LINGERED, {"spawn": live.n, "attempt": live.attempt, "agent": live.agent}
-        )
-
-    # --- settling --------------------------------------------------------------------------
-
-    def _fail(self, live: LiveSpawn, kind: OutcomeKind, message: str, *, detail: str = "") -> None:
-        text = f'{{"attempts":{live.attempt},"message":{_quote(message)}}}'
+    def failed(self, live: LiveSpawn, kind: OutcomeKind, message: str, *, detail: str = "") -> None:
+        """It was refused or came to nothing. `message` is fit for a model, `detail` stays in the journal."""
+        text = f'{{"attempts":{live.attempts},"message":{_quote(message)}}}'
         value = f'{{"message":{_quote(message)}}}'
         if detail:
             value = f'{{"detail":{_quote(storable(detail))},"message":{_quote(message)}}}'
         self._settle(live, str(kind), text, value, 0)
 
     def _settle(self, live: LiveSpawn, kind: str, text: str, value: str, size: int) -> None:
-        seconds = self._clock.monotonic() - live.started if live.started else 0.0
-        alone = live.call.seconds_alone if live.call is not None else None
-        self.sequential_seconds += seconds if alone is None else alone
-        live.call = None
+        seconds = self.attempts.over(live)
         self._journal.append(
             EventKind.SPAWN_SETTLED,
             {
-                "spawn": live.n, "outcome": kind, "attempts": live.attempt, "seconds": round(seconds, 6),
-                "bytes": size,
+                "spawn": live.n, "agent": live.called, "outcome": kind, "attempts": live.attempts,
+                "seconds": round(seconds, 6), "bytes": size,
             },
             value,
         )  # fmt: skip
         self._settled += 1
         live.kind, live.text, live.order = kind, text, self._settled
-        live.spawn = None  # Its inputs are in the journal; ten thousand of them need not stay in memory.
+        # Its inputs are in the journal; ten thousand of them need not stay in memory.
+        live.spawn = live.inputs = None
         self.counts[kind] = self.counts.get(kind, 0) + 1
         if self._wait is not None:
             self._wait.settled(live)
@@ -332,10 +163,10 @@ class Broker:
         for live in lives:
             self._journal.append(EventKind.SPAWN_CANCELLED, {"spawn": live.n, "by": by})
             if live.settled:  # Its output is in the journal and is charged; the script never sees it.
-                live.kind, live.text = str(kind), f'{{"attempts":{live.attempt},"message":"cancelled"}}'
+                live.kind, live.text = str(kind), f'{{"attempts":{live.attempts},"message":"cancelled"}}'
             else:
-                self._fail(live, kind, _cancel_message(live, by, kind))
-            self._stop(live)
+                self.failed(live, kind, _cancel_message(live, by, kind))
+            self.attempts.stop(live)
 
     # --- the wait --------------------------------------------------------------------------
 
@@ -368,9 +199,6 @@ class Broker:
         self._wait = None
         if opened.timer is not None:
             opened.timer.cancel()
-
-    def _span_id(self, spawn: int, attempt: int) -> str:
-        return f"{(self._span + spawn * 4096 + attempt) & 0xFFFF_FFFF_FFFF_FFFF:016x}"
 
 
 def _resolve(future: asyncio.Future[Reply], reply: Reply) -> None:

@@ -8,29 +8,49 @@ from collections.abc import Iterable
 from runner.broker.permit import Permit
 from runner.clock import Timer
 from runner.guest.wire import OK, Wait
-from runner.models import Spawn
+from runner.models import Json, Spawn
 from runner.seams import Call, Reply
+
+
+class Attempt:
+    """One call of an agent for a spawn, from its event to the end of its task."""
+
+    __slots__ = ("call", "live", "number", "over", "permit", "started", "task", "timer")
+
+    def __init__(self, live: LiveSpawn, number: int, permit: Permit) -> None:
+        self.live = live
+        self.number = number
+        self.permit = permit
+        self.started = 0.0
+        self.over = False
+        """Its outcome is known; the task may still have to stop."""
+        self.call: Call | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.timer: Timer | None = None
 
 
 class LiveSpawn:
     """One spawn of this run, from the request to its outcome. Slotted: ten thousand may be open."""
 
     __slots__ = (
-        "agent", "attempt", "call", "delivered", "inputs_digest", "kind", "n", "order", "permit", "spawn", "started",
-        "task", "text", "timer",
+        "agent", "attempt", "attempts", "called", "delivered", "inputs", "inputs_digest", "kind", "n", "order",
+        "permit", "spawn", "text",
     )  # fmt: skip
 
     def __init__(self, spawn: Spawn, inputs_digest: str) -> None:
-        self.inputs_digest = inputs_digest
         self.spawn: Spawn | None = spawn
         self.n = spawn.n
         self.agent = spawn.agent
+        """The agent that the script asked for."""
+        self.called = spawn.agent
+        """The agent of the last attempt."""
+        self.inputs: Json = spawn.inputs
+        """What agents are called with."""
+        self.inputs_digest = inputs_digest
         self.permit: Permit | None = None
-        self.attempt = 0
-        self.started = 0.0
-        self.call: Call | None = None
-        self.task: asyncio.Task[None] | None = None
-        self.timer: Timer | None = None
+        self.attempt: Attempt | None = None
+        """The last one that was started."""
+        self.attempts = 0
         self.kind = ""
         self.text = ""
         self.order = 0

@@ -59,9 +59,7 @@ class Execution:
         self._started = 0.0
         self._wall_seconds = 0.0
         self._facts: SandboxFacts | None = None
-        self._journal: RunJournal = store.open_run(
-            run, on_failure=self._store_failed, on_event=submission.on_event
-        )
+        self._journal: RunJournal = store.open_run(run, on_failure=self._store_failed, on_event=submission.on_event)
 
     async def run(self) -> RunResult:
         """Run to the end. Returns how it ended; raises StoreError if that could not be recorded.
@@ -123,9 +121,7 @@ class Execution:
         ready = await session.greet()
         self._note_sandbox(channel.facts, ready)
         start = self._start()
-        self._journal.append(
-            EventKind.RUN_STARTED, {"seed": start.seed, "now": start.now, "dialect": start.dialect}
-        )
+        self._journal.append(EventKind.RUN_STARTED, {"seed": start.seed, "now": start.now, "dialect": start.dialect})
         await self._journal.durable()
         if self._stopped_by:
             return self._stopped()
@@ -230,13 +226,13 @@ class Execution:
         if broker is not None and session is not None:
             usage = replace(
                 usage,
-                sequential_seconds=round(broker.sequential_seconds, 6),
-                attempts=broker.attempts,
-                parallel_peak=broker.parallel_peak,
+                sequential_seconds=round(broker.attempts.sequential_seconds, 6),
+                attempts=broker.attempts.count,
+                parallel_peak=broker.attempts.parallel_peak,
                 bytes_in=session.bytes_in,
                 bytes_out=session.bytes_out,
-                output_bytes=broker.output_bytes,
-                dropped_bytes=broker.dropped_bytes,
+                output_bytes=broker.attempts.output_bytes,
+                dropped_bytes=broker.attempts.dropped_bytes,
                 result_bytes=len(wire.canonical(ending.result).encode()) if ending.state is RunState.DONE else 0,
                 log_bytes=session.log_bytes,
             )

@@ -1,0 +1,257 @@
+"""Carry out the attempts of spawns: wait for a slot, journal the start, call the agent under a deadline, tell its end.
+
+Durable before the effect (DESIGN rule 13): an attempt is started in the journal before the agent is called. The
+journal makes events durable in order, so one callback at the last of a batch serves the whole batch.
+
+Not here: whether a spawn may be (permit), what waits for it (broker), how an agent is reached (agents).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Protocol
+
+from runner.broker.live import Attempt, LiveSpawn
+from runner.broker.reached import Passed, Reached
+from runner.broker.slots import Slots
+from runner.clock import Clock
+from runner.errors import AgentFault, StoreError
+from runner.events import EventKind
+from runner.models import Json, OutcomeKind
+from runner.policy.model import AgentEntry, Policy
+from runner.seams import Agent, Call, RunJournal
+
+# A cancelled agent gets this long to stop before the journal names it as lingering. Its spawn was
+# answered already; nothing waits for it but the end of the run.
+LINGER_SECONDS = 1.0
+# Room for the rest of an answer frame beside one output.
+FRAME_MARGIN = 1024
+
+
+class Settles(Protocol):
+    """Who is told how a spawn went: once for each, unless it settled the spawn itself before."""
+
+    def succeeded(self, live: LiveSpawn, passed: Passed) -> None: ...
+
+    def failed(self, live: LiveSpawn, kind: OutcomeKind, message: str, *, detail: str = "") -> None: ...
+
+
+class Attempts:
+    """The attempts of one run. One object, one event loop."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        journal: RunJournal,
+        settles: Settles,
+        *,
+        clock: Clock,
+        trace: str,
+        agent_of: Callable[[AgentEntry], Agent],
+        reach: Callable[[AgentEntry], Reached],
+    ) -> None:
+        """`agent_of` and `reach` give an agent and the border to it, the same ones each time; `trace` is the
+        run's W3C trace id.
+        """
+        self._journal = journal
+        self._settles = settles
+        self._clock = clock
+        self._trace = trace
+        self._agent_of = agent_of
+        self._reach = reach
+        self._slots = Slots(
+            policy.limits.parallel_spawns, {name: entry.parallel for name, entry in policy.agents.items()}
+        )
+        self._starting: list[Attempt] = []
+        self._lingering: set[Attempt] = set()
+        self._span = secrets.randbits(64)
+        self._output_bytes_cap = policy.limits.frame_bytes - FRAME_MARGIN
+        self.count = 0
+        self.sequential_seconds = 0.0
+        self.output_bytes = 0
+        self.dropped_bytes = 0
+
+    @property
+    def parallel_peak(self) -> int:
+        return self._slots.peak
+
+    def span(self, spawn: int, attempt: int) -> str:
+        """Return the W3C span id of an attempt; of the spawn itself for attempt 0."""
+        return f"{(self._span + spawn * 4096 + attempt) & 0xFFFF_FFFF_FFFF_FFFF:016x}"
+
+    def begin(self, live: LiveSpawn) -> None:
+        """Call the agents that a spawn was permitted, as soon as there is a slot. Its inputs are complete and valid."""
+        if self._slots.take(live):
+            self._start(live)
+
+    def over(self, live: LiveSpawn) -> float:
+        """Close the account of a spawn that settles. Return the seconds of its last attempt, 0.0 where none ran."""
+        attempt = live.attempt
+        if attempt is None or attempt.over:
+            return 0.0
+        attempt.over = True
+        call = attempt.call
+        if call is None:
+            return 0.0
+        seconds = self._clock.monotonic() - attempt.started
+        self.sequential_seconds += seconds if call.seconds_alone is None else call.seconds_alone
+        attempt.call = None
+        return seconds
+
+    def stop(self, live: LiveSpawn) -> None:
+        """Stop what a settled spawn has running, once that is durable."""
+        if live.attempt is not None:
+            self._stop(live.attempt)
+
+    async def let_go(self) -> None:
+        """Kill attempts that run, durably announced, and name those that do not stop."""
+        # If the store failed, the run is ending for that very reason: agents must be killed all the same.
+        with suppress(StoreError):
+            await self._journal.durable()
+        tasks = [one.task for one in self._lingering if one.task is not None and not one.task.done()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=LINGER_SECONDS)
+        for attempt in sorted(self._lingering, key=lambda one: (one.live.n, one.number)):
+            self._name_lingering(attempt)
+
+    # --- one attempt -----------------------------------------------------------------------
+
+    def _start(self, live: LiveSpawn) -> None:
+        """Journal the attempt; call the agent once that is durable."""
+        assert live.permit is not None
+        live.attempts += 1
+        self.count += 1
+        attempt = live.attempt = Attempt(live, live.attempts, live.permit)
+        live.called = live.permit.entry.name
+        self._journal.append(
+            EventKind.ATTEMPT_STARTED,
+            {
+                "spawn": live.n, "attempt": attempt.number, "agent": live.called, "timeout": live.permit.timeout,
+                "inputs_digest": live.inputs_digest, "span": self.span(live.n, attempt.number),
+            },
+        )  # fmt: skip
+        if not self._starting:
+            asyncio.get_running_loop().call_soon(self._arm)
+        self._starting.append(attempt)
+
+    def _arm(self) -> None:
+        batch, self._starting = self._starting, []
+        self._journal.when_durable(partial(self._launch, batch))
+
+    def _launch(self, batch: list[Attempt]) -> None:
+        now = self._clock.monotonic()
+        loop = asyncio.get_running_loop()
+        for attempt in batch:
+            if attempt.over:  # Cancelled before it began.
+                self._free(attempt)
+                continue
+            attempt.started = now
+            attempt.task = loop.create_task(self._run(attempt))
+            attempt.task.add_done_callback(partial(self._ended, attempt))
+            attempt.timer = self._clock.call_at(now + attempt.permit.timeout, partial(self._timed_out, attempt))
+
+    async def _run(self, attempt: Attempt) -> None:
+        """Call the agent once. Never raises an Exception: whatever it does becomes an outcome, or is too late."""
+        if attempt.over:
+            return
+        entry = attempt.permit.entry
+        call = attempt.call = self._call(attempt)
+        try:
+            output = await self._agent_of(entry).run(call)
+        except AgentFault as fault:
+            self._failed(attempt, OutcomeKind(fault.kind), fault.message, fault.detail)
+        except asyncio.CancelledError:
+            self._failed(attempt, OutcomeKind.CANCELLED, f'agent "{entry.name}" was cancelled')
+        except Exception as error:
+            message = f'agent "{entry.name}" raised {type(error).__name__}'
+            self._failed(attempt, OutcomeKind.FAILED, message, f"{type(error).__name__}: {error}")
+        else:
+            if not attempt.over:
+                self._returned(attempt, output)
+
+    def _call(self, attempt: Attempt) -> Call:
+        live = attempt.live
+        return Call(
+            run=self._journal.run,
+            spawn=live.n,
+            attempt=attempt.number,
+            agent=attempt.permit.entry.name,
+            inputs=live.inputs,
+            timeout=attempt.permit.timeout,
+            output_bytes=self._output_bytes_cap,
+            idempotency_key=f"{self._journal.run}:{live.n}:{attempt.number}",
+            traceparent=f"00-{self._trace}-{self.span(live.n, attempt.number)}-01",
+        )
+
+    def _returned(self, attempt: Attempt, output: Json) -> None:
+        try:
+            passed = self._reach(attempt.permit.entry).passed(output, self._output_bytes_cap)
+        except AgentFault as fault:
+            self._failed(attempt, OutcomeKind(fault.kind), fault.message, fault.detail)
+            return
+        self.output_bytes += passed.size
+        self.dropped_bytes += passed.dropped_bytes
+        self._settles.succeeded(attempt.live, passed)
+
+    def _timed_out(self, attempt: Attempt) -> None:
+        attempt.timer = None
+        if not attempt.over:
+            name, seconds = attempt.permit.entry.name, attempt.permit.timeout
+            self._failed(attempt, OutcomeKind.TIMED_OUT, f'agent "{name}" took longer than {seconds:g} s')
+            self._stop(attempt)
+
+    def _failed(self, attempt: Attempt, kind: OutcomeKind, message: str, detail: str = "") -> None:
+        if not attempt.over:
+            self._settles.failed(attempt.live, kind, message, detail=detail)
+
+    # --- its end ---------------------------------------------------------------------------
+
+    def _ended(self, attempt: Attempt, task: asyncio.Task[None]) -> None:
+        """The attempt has really stopped, also when it was cancelled before its first step."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            # What is no Exception passes every answer in the attempt; nobody else would ever settle its spawn.
+            with suppress(StoreError):
+                name = attempt.permit.entry.name
+                self._failed(attempt, OutcomeKind.FAILED, f'agent "{name}" raised {type(error).__name__}')
+        if attempt.timer is not None:
+            attempt.timer.cancel()
+            attempt.timer = None
+        self._lingering.discard(attempt)
+        if attempt.task is task:  # Else it lingered, and its slot was given back already.
+            attempt.task = None
+            self._free(attempt)
+
+    def _free(self, attempt: Attempt) -> None:
+        self._slots.give_back(attempt.permit.entry.name)
+        while (queued := self._slots.next()) is not None:
+            self._start(queued)
+
+    def _stop(self, attempt: Attempt) -> None:
+        """Cancel an attempt that is over. Its slot is free once it has stopped, or is named as lingering."""
+        task = attempt.task
+        if task is None or task.done():
+            return
+        self._lingering.add(attempt)
+        self._journal.when_durable(task.cancel)
+        self._clock.call_at(self._clock.monotonic() + LINGER_SECONDS, partial(self._name_lingering, attempt))
+
+    def _name_lingering(self, attempt: Attempt) -> None:
+        """An agent that did not stop when told: the journal says so, and its slot is given back."""
+        if attempt not in self._lingering:
+            return
+        self._lingering.discard(attempt)
+        if attempt.task is None or attempt.task.done():
+            return
+        attempt.task = None
+        self._free(attempt)
+        self._journal.append(
+            EventKind.AGENT_LINGERED,
+            {"spawn": attempt.live.n, "attempt": attempt.number, "agent": attempt.permit.entry.name},
+        )
