@@ -57,6 +57,10 @@ class Limits:
     """How many spawns a script may ask for. The guest counts; the host holds it to that."""
     parallel_spawns: int = 100
     """How many attempts run at once; more wait in a queue, in the order of their spawns."""
+    fallbacks: int = 4
+    """How many other agents one spawn may name for when the first fails; a spawn with more is denied."""
+    backoff_seconds: float = 60.0
+    """The longest wait between two attempts that a spawn may ask for; one with a longer `max_backoff` is denied."""
     bytes_in: int = 256 * MIB
     """Bytes from the guest, of a whole run."""
     bytes_out: int = 1024 * MIB

@@ -72,14 +72,16 @@ def policy_lines(policy: Policy) -> list[str]:
 
 
 def _granted(entry: AgentEntry) -> str:
-    from runner.cli.text import seconds
+    from runner.cli.text import plural, seconds
     from runner.printable import clean
 
     scopes = ", ".join(sorted(clean(scope) for scope in entry.scopes)) or "none"
+    unknown = ", of unknown outcomes too" if entry.unsafe_retry_unknown and not entry.idempotent else ""
     repeated = "idempotent" if entry.idempotent else "not idempotent"
     return (
         f"{entry.backend}, scopes {scopes}, timeout {seconds(entry.timeout_seconds)}, "
-        f"at most {entry.parallel:,} at once, effects {entry.effects}, {repeated}"
+        f"at most {entry.parallel:,} at once, effects {entry.effects}, {repeated}, "
+        f"at most {plural(entry.max_retries, 'further attempt')}{unknown}"
     )
 
 

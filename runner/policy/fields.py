@@ -16,9 +16,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from runner.guest.wire import MAX_FRAME_BYTES, MAX_SCOPES
+from runner.guest.wire import MAX_FALLBACKS, MAX_FRAME_BYTES, MAX_RETRIES, MAX_SCOPES
 from runner.models import MIB, Json
-from runner.policy.model import Reference
+from runner.policy.model import DEFAULT_RETRIES, Reference
 from runner.policy.references import VARIABLE, parse_reference
 from runner.policy.units import DURATION_HELP, SIZE_HELP, bytes_of, seconds_of
 
@@ -192,6 +192,10 @@ class AgentFields(_Fields):
     """What a call changes outside."""
     idempotent: bool | None = None
     """Whether a second call changes nothing more; true for effects none and read unless written."""
+    retries: Annotated[int, Field(ge=0, le=MAX_RETRIES)] = DEFAULT_RETRIES
+    """Further attempts that a spawn may ask for."""
+    unsafe_retry_unknown: bool = False
+    """A spawn may ask to try again, or elsewhere, what may have happened already. For agents not idempotent."""
 
 
 class LimitsFields(_Fields):
@@ -207,6 +211,10 @@ class LimitsFields(_Fields):
     """How many spawns a script may ask for."""
     parallel: Annotated[int, Field(ge=1, le=MAX_PARALLEL)] | None = None
     """Attempts at once, of all agents."""
+    fallbacks: Annotated[int, Field(ge=0, le=MAX_FALLBACKS)] | None = None
+    """How many other agents a spawn may name for when the first fails."""
+    backoff: Duration | None = None
+    """The longest wait between two attempts that a spawn may ask for."""
     bytes_in: Size | None = None
     """Bytes from the script to the host."""
     bytes_out: Size | None = None

@@ -15,6 +15,9 @@ from runner.models import Json, Limits
 
 # A minute: long enough for a model's answer, short enough that a hang is noticed within a run.
 DEFAULT_TIMEOUT_SECONDS = 60.0
+# Each doubles the wait before it: the fifth further attempt comes half a minute after the first, if a second was the
+# first wait. What is down for longer will not be mended within a run.
+DEFAULT_RETRIES = 5
 
 
 class Effects(StrEnum):
@@ -62,6 +65,11 @@ class AgentEntry:
     parallel: int = 100
     effects: Effects = Effects.IRREVERSIBLE
     idempotent: bool = False
+    """False: an attempt that timed out or was lost is `outcome_unknown`."""
+    max_retries: int = DEFAULT_RETRIES
+    """Further attempts that a spawn may ask for; one that asks for more is denied."""
+    unsafe_retry_unknown: bool = False
+    """A spawn may ask for another attempt after an outcome that is unknown."""
     line: int = 0
     """Where in the policy file it begins."""
 

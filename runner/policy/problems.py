@@ -86,6 +86,8 @@ _EXAMPLES = {
     "memory": "memory: 256MB",
     "spawns": "spawns: 1000",
     "parallel": "parallel: 20",
+    "fallbacks": "fallbacks: 4",
+    "backoff": "backoff: 60s",
     "bytes_in": "bytes_in: 256MB",
     "bytes_out": "bytes_out: 1GB",
     "logged": "logged: 1MB",
@@ -107,6 +109,8 @@ _EXAMPLES = {
     "timeout": "timeout: 60s",
     "max_timeout": "max_timeout: 5m",
     "idempotent": "idempotent: true",
+    "retries": "retries: 5",
+    "unsafe_retry_unknown": "unsafe_retry_unknown: true",
 }
 
 # pydantic's error type → what is allowed there.

@@ -34,8 +34,8 @@ _MANDATORY = {
 # A key of `limits` → the field of Limits.
 _LIMITS = {
     "wall": "wall_seconds", "cpu": "cpu_seconds", "memory": "memory_bytes", "spawns": "spawns",
-    "parallel": "parallel_spawns", "bytes_in": "bytes_in", "bytes_out": "bytes_out", "logged": "log_bytes",
-    "frame": "frame_bytes",
+    "parallel": "parallel_spawns", "fallbacks": "fallbacks", "backoff": "backoff_seconds", "bytes_in": "bytes_in",
+    "bytes_out": "bytes_out", "logged": "log_bytes", "frame": "frame_bytes",
 }  # fmt: skip
 
 
@@ -56,7 +56,7 @@ def resolve(source: Source, *, folder: FolderPath, name: str, read_file: ReadFil
     resolved = canonical(_resolved_form(fields, agents, limits, sandbox, imports))
     return Policy(
         name=name, agents=agents, limits=limits, sandbox=sandbox, imports=imports, folder=folder, resolved=resolved,
-        digest=digest_of(resolved), warnings=tuple(_warnings(fields, source)),
+        digest=digest_of(resolved), warnings=tuple(_warnings(fields, agents, source)),
     )  # fmt: skip
 
 
@@ -89,6 +89,11 @@ def _contradictions(fields: PolicyFields, limits: Limits, source: Source) -> Ite
             path: Path = ("limits", "frame") if fields.limits.frame is not None else ("limits", key)
             message = f"limits: frame allows {limits.frame_bytes:,} bytes, and {key} only {most:,} for the whole run"
             yield Problem(message, source.place(path), f"lower frame to {most:,}, or raise {key}")
+    backoff = fields.limits.backoff
+    if backoff is not None and backoff > limits.wall_seconds:
+        wall = show_seconds(limits.wall_seconds)
+        message = f"limits: backoff allows a wait of {show_seconds(backoff)}; the whole run may take {wall} (wall)"
+        yield Problem(message, source.place(("limits", "backoff")), f"lower backoff to {wall}, or raise wall")
     if fields.sandbox.runtime and fields.sandbox.demand != "docker":
         place = source.place(("sandbox", "runtime"))
         yield Problem('sandbox: runtime is docker\'s, and demand is "process"', place, "write `demand: docker`")
@@ -150,6 +155,8 @@ class _Entry:
             parallel=fields.parallel or self._limits.parallel_spawns,
             effects=effects,
             idempotent=harmless if fields.idempotent is None else fields.idempotent,
+            max_retries=fields.retries,
+            unsafe_retry_unknown=fields.unsafe_retry_unknown,
             line=self._source.place(("agents", self._name)).line,
         )
 
@@ -250,6 +257,8 @@ def _entry_form(entry: AgentEntry) -> Json:
         "parallel": entry.parallel,
         "effects": str(entry.effects),
         "idempotent": entry.idempotent,
+        "max_retries": entry.max_retries,
+        "unsafe_retry_unknown": entry.unsafe_retry_unknown,
     }
 
 
@@ -268,7 +277,7 @@ def _variable_form(value: str | Reference) -> Json:
     return _option_form(value)
 
 
-def _warnings(fields: PolicyFields, source: Source) -> Iterator[str]:
+def _warnings(fields: PolicyFields, agents: dict[str, AgentEntry], source: Source) -> Iterator[str]:
     for path, value in _texts(source.value, ()):
         # Randomness alone says little outside of a command and its environment: schemas hold patterns and digests.
         close_look = path[:1] == ("agents",) and path[2:3] in (("env",), ("command",))
@@ -282,6 +291,12 @@ def _warnings(fields: PolicyFields, source: Source) -> Iterator[str]:
         if agent.unsafe_any_output:
             message = f'agent "{name}": unsafe_any_output lets everything that it returns into the script'
             yield _told(source, ("agents", name, "unsafe_any_output"), message)
+        if agent.unsafe_retry_unknown:
+            does = "lets scripts try again what may have happened already"
+            if agents[name].idempotent:
+                does = "does nothing here: the agent is idempotent, so no outcome of it is unknown"
+            message = f'agent "{name}": unsafe_retry_unknown {does}'
+            yield _told(source, ("agents", name, "unsafe_retry_unknown"), message)
 
 
 def _told(source: Source, path: Path, message: str) -> str:

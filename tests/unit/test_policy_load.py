@@ -47,7 +47,7 @@ def test_what_is_not_written_gets_the_careful_default():
         input_schema={"type": "object", "properties": {"vendor": {"type": "string"}}, "additionalProperties": False},
         output_schema={"type": "object", "properties": {"summary": {"type": "string"}}},
         scopes=frozenset(), default_scopes=(), timeout_seconds=60.0, max_timeout_seconds=60.0, parallel=100,
-        effects=Effects.IRREVERSIBLE, idempotent=False, line=4,
+        effects=Effects.IRREVERSIBLE, idempotent=False, max_retries=5, unsafe_retry_unknown=False, line=4,
     )  # fmt: skip
 
 
@@ -55,7 +55,9 @@ def test_everything_that_is_written_is_taken():
     found = policy("""
 version: 1
 description: All keys.
-limits: {wall: 5m, cpu: 1500ms, memory: 512MB, spawns: 10, parallel: 5, bytes_in: 8MB, bytes_out: 16 MiB, logged: 64kb, frame: 65536}
+limits:
+  {wall: 5m, cpu: 1500ms, memory: 512MB, spawns: 10, parallel: 5, fallbacks: 2, backoff: 90s, bytes_in: 8MB,
+  bytes_out: 16 MiB, logged: 64kb, frame: 65536}
 sandbox: {demand: docker, runtime: runsc, unsafe_unverified_lock: true}
 imports: [json, re]
 agents:
@@ -71,10 +73,12 @@ agents:
     max_timeout: 1m
     parallel: 2
     effects: write
-    idempotent: true
+    idempotent: false
+    retries: 3
+    unsafe_retry_unknown: true
 """)
 
-    assert found.limits == Limits(300.0, 1.5, 512 * MIB, 10, 5, 8 * MIB, 16 * MIB, 64 * 1024, 65536)
+    assert found.limits == Limits(300.0, 1.5, 512 * MIB, 10, 5, 2, 90.0, 8 * MIB, 16 * MIB, 64 * 1024, 65536)
     assert found.sandbox == SandboxRule("docker", True, "runsc")
     assert found.imports == frozenset({"json", "re"})
     assert found.agents["lookup"] == AgentEntry(
@@ -87,12 +91,34 @@ agents:
             },
         },
         input_schema=True, output_schema=None, scopes=frozenset({"crm:read", "crm:write"}), default_scopes=("crm:read",),
-        timeout_seconds=10.0, max_timeout_seconds=60.0, parallel=2, effects=Effects.WRITE, idempotent=True, line=8,
+        timeout_seconds=10.0, max_timeout_seconds=60.0, parallel=2, effects=Effects.WRITE, idempotent=False,
+        max_retries=3, unsafe_retry_unknown=True, line=10,
     )  # fmt: skip
     assert found.warnings == (
-        "runner.yaml:5: sandbox: unsafe_unverified_lock runs scripts in guests whose lock nobody has seen",
-        'runner.yaml:13: agent "lookup": unsafe_any_output lets everything that it returns into the script',
+        "runner.yaml:7: sandbox: unsafe_unverified_lock runs scripts in guests whose lock nobody has seen",
+        'runner.yaml:15: agent "lookup": unsafe_any_output lets everything that it returns into the script',
+        'runner.yaml:24: agent "lookup": unsafe_retry_unknown lets scripts try again what may have happened already',
     )
+
+
+@pytest.mark.parametrize("repeatable", ["effects: read", "effects: write\n    idempotent: true"])
+def test_leave_to_retry_the_unknown_says_nothing_of_an_agent_whose_outcome_is_never_unknown(repeatable):
+    found = policy(SMALL + f"    {repeatable}\n    unsafe_retry_unknown: true\n")
+
+    (warning,) = found.warnings
+    assert warning.endswith(
+        'agent "research": unsafe_retry_unknown does nothing here: the agent is idempotent, so no outcome of it is unknown'
+    )
+
+
+@pytest.mark.parametrize("written", ["limits: {fallbacks: 3}", "limits: {backoff: 59s}", "limits: {fallbacks: 0}"])
+def test_what_a_spawn_may_ask_for_again_is_part_of_what_identifies_a_policy(written):
+    assert policy(SMALL + written).digest != policy().digest
+
+
+@pytest.mark.parametrize("written", ["retries: 4", "unsafe_retry_unknown: true"])
+def test_how_often_an_agent_may_be_asked_again_is_part_of_what_identifies_a_policy(written):
+    assert policy(SMALL + f"    {written}\n").digest != policy().digest
 
 
 @pytest.mark.parametrize(
@@ -154,7 +180,10 @@ agents:
 
 
 def test_the_digest_is_of_the_resolved_form_and_not_of_how_it_is_written():
-    spelled = SMALL.replace("{vendor: {type: string}}", '{"vendor": {"type": "string"}}') + "limits: {wall: 300}\n# a comment\n"
+    spelled = (
+        SMALL.replace("{vendor: {type: string}}", '{"vendor": {"type": "string"}}')
+        + "limits: {wall: 300}\n# a comment\n"
+    )
     found, other = policy(), policy(spelled, Path("/elsewhere"))
 
     assert found.digest == digest_of(found.resolved) == other.digest
@@ -196,7 +225,9 @@ KEYS = {
 
 @pytest.mark.parametrize("key", KEYS.values(), ids=KEYS.keys())
 def test_a_literal_that_looks_like_a_key_is_a_warning_with_its_line_and_is_archived_by_digest_alone(key):
-    text = SMALL.replace("python: agents:research", "command: [x]") + f"    env:\n      A: plain\n      TOKEN: '{key}'\n"
+    text = (
+        SMALL.replace("python: agents:research", "command: [x]") + f"    env:\n      A: plain\n      TOKEN: '{key}'\n"
+    )
     found = policy(text)
 
     assert found.warnings == (
@@ -213,7 +244,9 @@ def test_a_literal_that_looks_like_a_key_is_a_warning_with_its_line_and_is_archi
      "us-east-1", "the quick brown fox jumps", "com.example.research.AgentFactoryProvider2", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"],
 )  # fmt: skip
 def test_an_ordinary_value_is_no_warning(value):
-    assert policy(SMALL.replace("python: agents:research", "command: [x]") + f"    env: {{A: '{value}'}}\n").warnings == ()
+    assert (
+        policy(SMALL.replace("python: agents:research", "command: [x]") + f"    env: {{A: '{value}'}}\n").warnings == ()
+    )
 
 
 # --- files ---------------------------------------------------------------------------------------
