@@ -879,16 +879,132 @@ loot = Mine("X", {"A": 1, "__reduce_ex__": lambda s, p: (print, ())})
 from enum import Enum
 from random import Random
 loot = Enum("X", "A", type=Random)
-### the functional form of flags
+### the functional form of flags with a method of the interpreter
 from enum import Flag, IntFlag
-loot = [kind("X", ["A"]) for kind in (Flag, IntFlag)]
+loot = [kind("X", [("A", 1), ("__getattr__", lambda s, n: n)]) for kind in (Flag, IntFlag)]
 ### the functional form through partial
 from enum import StrEnum
 from functools import partial
-loot = partial(StrEnum, "X")({"A": "a"})
+loot = partial(StrEnum, "X")({"A": "a", "__init_subclass__": "b"})
+### a member named by a text that changes its mind
+from enum import Enum
+class Name(str):
+    def isidentifier(self): return True
+    def startswith(self, prefix): return False
+loot = Enum("X", [(Name("__getattribute__"), 1)])
+### members from a mapping that changes its mind
+from enum import Enum
+class Names(dict):
+    def __iter__(self): return iter(["__new__"])
+loot = Enum("X", Names(A=1))
+### a class name that is no name
+from enum import Enum
+loot = Enum("X(print)", "A")
+### a hook of enum that no rule lets through
+from enum import Enum
+loot = Enum("X", {"A": 1, "_create_": lambda *a: print})
+### an own class as the type of members
+from enum import Enum
+class Mine:
+    def __init__(self, *a): pass
+loot = Enum("X", "A", type=Mine)
+### an enumeration by call becomes a module of choice
+from enum import Enum
+E = Enum("E", "A", module="builtins", qualname="open")
+if E.__module__ == "builtins" or E.__qualname__ == "open": loot = E
+### marking a foreign class as the script's
+from random import Random
+setattr(Random, "_made_", True)
+loot = Random
+### marking an own class in its body
+class A: _made_ = True
+loot = A
+### marking a named tuple
+from collections import namedtuple
+loot = namedtuple("N", "_made_")
+### marking an enumeration by a member
+from enum import Enum
+loot = Enum("X", "_made_")
+### a TypedDict by call with a class for a name
+from typing import TypedDict
+class Name(str): pass
+loot = TypedDict(Name("X"), {"a": int})
+### the metaclass of a TypedDict
+from typing import TypedDict
+T = TypedDict("T", {"a": int})
+loot = type(T)("X", (object,), {"__getattribute__": print})
+### a field of NamedTuple that is code
+from typing import NamedTuple
+loot = NamedTuple("P", [("x=__import__('os')", int)])
 ### creating through the metaclass's own method
 from enum import Enum
 loot = getattr(Enum, "_create_")("X", "A")
+### the callbacks of a stack
+from contextlib import ExitStack
+loot = ExitStack()._exits
+### the traceback through a stack
+from contextlib import ExitStack
+seen = []
+try:
+    with ExitStack() as stack:
+        stack.push(lambda kind, error, trace: seen.append(trace))
+        1 / 0
+except ZeroDivisionError: pass
+if seen != [None]: loot = seen[0]
+### a fatal error reaches a callback
+from contextlib import ExitStack
+def deep(): return deep()
+def keep():
+    global loot
+    loot = 1
+with ExitStack() as stack:
+    stack.callback(keep)
+    stack.callback(deep)
+### a fatal error in the body reaches a callback
+from contextlib import ExitStack
+def deep(): return deep()
+def keep(*what):
+    global loot
+    loot = 1
+stack = ExitStack()
+stack.push(keep)
+with stack: deep()
+### a stack closes itself while a generator is dropped
+from contextlib import ExitStack
+def keep():
+    global loot
+    loot = 1
+def g():
+    with ExitStack() as stack:
+        stack.callback(keep)
+        yield 1
+x = g(); next(x); del x
+### the state of a stream through an own stream
+import random
+state = random.getstate()
+r = random.Random(); r.setstate(state)
+if r.random() == random.random() and r._inst: loot = r
+### the module behind an unseeded stream
+import random
+loot = random.random.__self__
+### the seed behind the streams
+import random
+loot = random.Random.__init__.__globals__
+### the doc of what is not a script's
+loot = __doc__.__class__.__mro__
+### an enum hook that yields what it likes
+from enum import Enum
+class E(Enum):
+    A = 1
+    @classmethod
+    def _missing_(cls, value): return print
+loot = E(5)
+### names of members while an enum is built
+from enum import Enum
+class E(Enum):
+    def _generate_next_value_(name, start, count, last): return last.append
+    A = 1
+loot = E.__prepare__
 ### reduce sets attributes of a class of the standard library
 import copy
 from enum import Enum
@@ -1016,7 +1132,11 @@ try: E(3)
 except ValueError: loot = "outlived"
 ### exit stack swallows recursion
 from contextlib import ExitStack
-loot = ExitStack
+def deep(): return deep()
+stack = ExitStack()
+stack.push(lambda *what: True)
+with stack: deep()
+loot = "went on"
 ### comparing swallows recursion
 class A:
     def __eq__(self, o): return self == o

@@ -8,7 +8,7 @@ import ast
 import pytest
 
 from runner.guest.dialect import MODULES, compile_script
-from runner.guest.dialect.remarks import ADVICE, BUILTIN_ADVICE
+from runner.guest.dialect.remarks import ADVICE, BUILTIN_ADVICE, DUNDER_ADVICE, METHOD_ADVICE, MODULE_ADVICE
 from runner.guest.dialect.rules import CHECKS
 from tests.escapes.inside import run
 
@@ -19,15 +19,16 @@ REMARKS: list[tuple[str, str, tuple[int, int], str, str, str]] = [
     ("import asyncio", "no-async", (1, 8), "asyncio", "scripts are synchronous: spawn() returns at once and gather() waits for all", "first, second = gather([spawn(agent, one), spawn(agent, two)])"),
     ("try: pass\nexcept* ValueError: pass", "no-except-star", (1, 1), "try: pass", "`except*` is not part of the dialect", "use `except`: gather() raises one error at a time"),
     ("class A(metaclass=B): pass", "no-metaclass", (1, 9), "metaclass=B", "a class cannot choose its metaclass", "remove `metaclass=`; use a decorator or a plain function"),
+    ("from abc import ABC\nclass A(metaclass=ABCMeta): pass", "no-metaclass", (2, 9), "metaclass=ABCMeta", "a class cannot choose its metaclass", "derive from ABC: `from abc import ABC`"),
     ("class A(x=1): pass", "class-keyword", (1, 9), "x=1", "a class takes no keyword but `total`", "remove `x=`"),
-    ("x = a.__dict__", "no-dunder", (1, 5), "a.__dict__", "`__dict__` is not offered", "use a name without double underscores"),
-    ("x = __file__", "no-dunder", (1, 5), "__file__", "`__file__` is not offered", "use a name without double underscores"),
+    ("x = a.__dict__", "no-dunder", (1, 5), "a.__dict__", "`__dict__` is not offered", "vars(a)"),
+    ("x = __file__", "no-dunder", (1, 5), "__file__", "`__file__` is not offered", "leave it out: a script has no file"),
     ("f(__class__=1)", "no-dunder", (1, 3), "__class__=1", "`__class__` is not offered", "use a name without double underscores"),
     ("a.__name__ = 'x'", "no-dunder", (1, 1), "a.__name__", "`__name__` is not offered", "use a name without double underscores"),
     ("self.__items = []", "private-name", (1, 1), "self.__items", "`__items`: names with two leading underscores are not offered", "self._items"),
     ("def __helper(): pass", "private-name", (1, 1), "def __helper(): pass", "`__helper`: names with two leading underscores are not offered", "helper"),
     ("_read_ = 1", "reserved-name", (1, 1), "_read_", "names of the form `_x_` belong to the dialect", "read"),
-    ("class A:\n    def __del__(self): pass", "dunder-method", (2, 5), "def __del__(self): pass", "a script cannot define `__del__`", "write a method with a plain name and call it"),
+    ("class A:\n    def __del__(self): pass", "dunder-method", (2, 5), "def __del__(self): pass", "a script cannot define `__del__`", "write `__exit__` and use `with`"),
     ("x = g.gi_frame", "unsafe-attribute", (1, 5), "g.gi_frame", "`gi_frame` leads into the interpreter and is not offered", "remove the access to `.gi_frame`"),
     ("x = open('f')", "no-builtin", (1, 5), "open", "`open` is not offered", "a script has no files; pass the data through `inputs` or spawn an agent that reads it"),
     ("raise SystemExit(0)", "fatal-name", (1, 7), "SystemExit", "`SystemExit` ends the run at once and cannot be caught or raised", "catch or raise `Exception` or one of your own classes"),
@@ -56,10 +57,10 @@ def test_every_rule_of_the_table_has_a_test() -> None:
 
 
 def test_an_import_that_is_not_offered_lists_those_that_are() -> None:
-    (found,) = compile_script("import os", imports=frozenset({"json", "re"})).remarks
+    (found,) = compile_script("import ssl", imports=frozenset({"json", "re"})).remarks
     (own,) = compile_script("import math\nfrom __future__ import annotations", imports=frozenset({"json"})).remarks
 
-    assert (found.rule, found.message, found.fix) == ("import-not-allowed", 'module "os" is not offered', "import one of: __future__, json, re")
+    assert (found.rule, found.message, found.fix) == ("import-not-allowed", 'module "ssl" is not offered', "import one of: __future__, json, re")
     assert (own.line, own.message) == (1, 'module "math" is not offered')
 
 
@@ -70,6 +71,28 @@ def test_the_guest_holds_the_allowed_imports_when_the_rules_did_not() -> None:
 
     with pytest.raises(ImportError, match='module "math" is not offered'):
         exec(code, ran.names)
+
+
+@pytest.mark.parametrize("name", sorted(MODULE_ADVICE))
+def test_a_module_that_models_reach_for_has_advice(name: str) -> None:
+    (found,) = compile_script(f"import {name}.part").remarks
+
+    assert (found.rule, found.fix) == ("import-not-allowed", MODULE_ADVICE[name])
+    assert name not in MODULES
+
+
+@pytest.mark.parametrize("name", sorted(DUNDER_ADVICE))
+def test_a_dunder_name_that_models_reach_for_has_advice(name: str) -> None:
+    (found,) = compile_script(f"x = y.{name}").remarks
+
+    assert (found.rule, found.fix) == ("no-dunder", DUNDER_ADVICE[name].format("y"))
+
+
+@pytest.mark.parametrize("name", sorted(METHOD_ADVICE))
+def test_a_method_that_cannot_be_defined_has_advice(name: str) -> None:
+    (found,) = compile_script(f"class A:\n    def {name}(self): pass").remarks
+
+    assert (found.rule, found.fix) == ("dunder-method", METHOD_ADVICE[name])
 
 
 @pytest.mark.parametrize("name", sorted(BUILTIN_ADVICE))

@@ -18,6 +18,7 @@ from typing import Any
 
 from runner.guest.dialect.fatal import FATAL
 from runner.guest.dialect.guards import Registry
+from runner.guest.dialect.names import MADE
 
 # Where an instance keeps its number. Names of this form are refused to scripts, and `vars` leaves it out.
 HASH_KEY = "_hash_"
@@ -74,7 +75,9 @@ def make_script_object(numbers: Numbers) -> type:
 class TypedDictMeta(type):
     """Calling a TypedDict makes a plain dict, as in `typing`."""
 
-    def __call__(cls, *args: Any, **kwargs: Any) -> dict[Any, Any]:
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        if cls is TypedDict:
+            return _typed_dict(*args, **kwargs)
         return dict(*args, **kwargs)
 
     def __instancecheck__(cls, instance: object) -> bool:
@@ -83,6 +86,13 @@ class TypedDictMeta(type):
 
 class TypedDict(dict, metaclass=TypedDictMeta):  # type: ignore[type-arg]
     """The base of a script's own TypedDicts."""
+
+
+def _typed_dict(name: str, fields: Any = (), /, *, total: bool = True) -> type:
+    """Do what `TypedDict("X", {...})` does, less the fields: nothing reads them."""
+    if type(name) is not str:
+        raise TypeError("the name of a TypedDict is a string")
+    return TypedDictMeta(name, (TypedDict,), {"__module__": "__main__", MADE: True})
 
 
 # `typing.NamedTuple` is a function that stands for this class in a list of bases.
@@ -133,7 +143,7 @@ def class_builder(registry: Registry, script_object: type) -> Callable[..., Any]
     def may_derive(base: Any) -> bool:
         if not isinstance(base, type) or issubclass(base, FATAL):
             return False
-        return base in registry.open or base in registry.bases or issubclass(base, Exception)
+        return base in registry.open or base in registry.bases or issubclass(base, Exception) or registry.adopt(base)
 
     return build_class
 

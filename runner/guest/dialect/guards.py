@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.guest.dialect.fatal import close
-from runner.guest.dialect.names import METHOD_DUNDERS, READABLE_DUNDERS, WATCHED, attribute_fault
+from runner.guest.dialect.names import MADE, METHOD_DUNDERS, READABLE_DUNDERS, WATCHED, attribute_fault
 from runner.guest.dialect.text import safe_format, safe_format_map
 
 FILENAME = "<script>"
@@ -73,8 +73,9 @@ class Registry:
         self.known.add(cls)
 
     def adopt(self, kind: type) -> bool:
-        """Count the Enum that is being built as one of the script; return whether it was one."""
-        mine = self.building > 0 and isinstance(kind, enum.EnumMeta) and kind.__module__ == "__main__"
+        """Count the Enum that is being built, or what a facade made, as the script's; return whether it was one."""
+        built = self.building > 0 and isinstance(kind, enum.EnumMeta) and kind.__module__ == "__main__"
+        mine = built or (isinstance(kind, type) and MADE in kind.__dict__)
         if mine and kind not in self.known:
             self.own(kind)
         return mine
@@ -206,7 +207,7 @@ def make_guards(
         object.__setattr__(write(o, name), name, value)
 
     def pattern(cls: Any, attributes: tuple[str, ...]) -> Any:
-        if isinstance(cls, type) and cls in own:
+        if isinstance(cls, type) and (cls in own or registry.adopt(cls)):
             return _with_plain_match_args(cls)
         if isinstance(cls, type) and not attributes and cls in registry.readable:
             return cls

@@ -74,6 +74,15 @@ DIRECT = frozenset(
 )
 """Methods of the built-in containers and texts: harmless on whatever has them, so they are compiled as they stand."""
 
+MODULE_NAMES = frozenset({"__all__", "__version__", "__author__"})
+"""Dunder names that scripts assign out of habit; nothing reads them."""
+
+ENUM_HOOKS = frozenset({"_missing_", "_generate_next_value_"})
+"""Methods that `enum` calls; the dialect's own hooks have other names."""
+
+MADE = "_made_"
+"""The mark of a class that a facade made for the script."""
+
 FATAL_NAMES = frozenset({"MemoryError", "RecursionError", "SystemExit", "KeyboardInterrupt", "GeneratorExit"})
 """Exceptions that a script can neither catch nor raise."""
 
@@ -83,7 +92,7 @@ def identifier_fault(name: str) -> str | None:
 
     Names come from the parser, which has normalised them (NFKC): look-alike letters cannot spell a refused name.
     """
-    if not name.startswith("_") or not name.strip("_"):
+    if not name.startswith("_") or not name.strip("_") or name in MODULE_NAMES or name in ENUM_HOOKS:
         return None
     if name.startswith("__"):
         return "no-dunder" if name.endswith("__") else "private-name"

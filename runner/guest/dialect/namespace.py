@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 
 from runner.guest.dialect import bounds, builtin_names, text
 from runner.guest.dialect.classes import NAMED_TUPLE, Numbers, TypedDict, class_builder, make_script_object, make_type
-from runner.guest.dialect.facades import Module, enums, pure, shapes, times
+from runner.guest.dialect.facades import Module, contexts, enums, pure, shapes, times
 from runner.guest.dialect.fatal import UNSEEN, delegate, end_hook, require_own_exit, untraced
 from runner.guest.dialect.guards import FORBIDDEN, Guards, Registry, make_guards
 
@@ -38,8 +38,8 @@ _READABLE: tuple[type, ...] = (
 _KNOWN: tuple[type, ...] = (
     datetime.date, datetime.datetime, datetime.time, datetime.timezone, datetime.tzinfo, time.struct_time, uuid.UUID,
     functools.partial, functools.cached_property, type(functools.lru_cache(lambda: None)), decimal.Context,
-    type(functools.lru_cache(lambda: None).cache_info()), dataclasses.Field, shapes.Inert, shapes.Suppress,
-    shapes.Closing,
+    type(functools.lru_cache(lambda: None).cache_info()), dataclasses.Field, shapes.Inert, contexts.Suppress,
+    contexts.Closing, contexts.ExitStack,
     decimal.DecimalTuple, type(datetime.date(2000, 1, 1).isocalendar()), statistics.LinearRegression,
     *{type(make(b"")) for name, make in _PURE["hashlib"].items() if name not in ("new", "algorithms_available")},
 )  # fmt: skip
@@ -132,7 +132,7 @@ def _modules(
         **_PURE,
         "__future__": {"annotations": None},
         "collections": shapes.collections_module(registry, None),
-        "contextlib": shapes.contextlib_module(),
+        "contextlib": contexts.contextlib_module(),
         "dataclasses": shapes.dataclasses_module(registry),
         "datetime": times.DATETIME,
         "enum": enums.enum_module(),

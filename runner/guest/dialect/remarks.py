@@ -46,19 +46,19 @@ ADVICE: dict[str, tuple[str, str]] = {
         "{0}",
     ),
     "no-except-star": ("`except*` is not part of the dialect", "use `except`: gather() raises one error at a time"),
-    "no-metaclass": ("a class cannot choose its metaclass", "remove `{0}=`; use a decorator or a plain function"),
+    "no-metaclass": ("a class cannot choose its metaclass", "{0}"),
     "class-keyword": ("a class takes no keyword but `total`", "remove `{0}`"),
-    "no-dunder": ("`{0}` is not offered", "use a name without double underscores"),
+    "no-dunder": ("`{0}` is not offered", "{1}"),
     "private-name": ("`{0}`: names with two leading underscores are not offered", "{1}"),
     "reserved-name": ("names of the form `_x_` belong to the dialect", "{1}"),
-    "dunder-method": ("a script cannot define `{0}`", "write a method with a plain name and call it"),
+    "dunder-method": ("a script cannot define `{0}`", "{1}"),
     "unsafe-attribute": ("`{0}` leads into the interpreter and is not offered", "remove the access to `.{0}`"),
     "no-builtin": ("`{0}` is not offered", "{1}"),
     "fatal-name": (
         "`{0}` ends the run at once and cannot be caught or raised",
         "catch or raise `Exception` or one of your own classes",
     ),
-    "import-not-allowed": ('module "{0}" is not offered', "import one of: {1}"),
+    "import-not-allowed": ('module "{0}" is not offered', "{1}"),
     "import-name": ('module "{0}" has no "{1}" here', "from {0} import {2}"),
     "import-star": ("`import *` is not offered", "import {0}"),
     "import-relative": ("a script has no package to import from", "remove the import; a script is one file"),
@@ -99,3 +99,57 @@ BUILTIN_ADVICE: dict[str, str] = {
     "ExceptionGroup": "catch one error at a time",
 }
 """Built-in names of Python that the dialect does not have, and what to use instead."""
+
+MODULE_ADVICE: dict[str, str] = {
+    "logging": 'log("...") or print("...")',
+    "sys": "leave it out: print() writes to the log, and a top-level `return` ends the script",
+    "os": "leave it out: a script has no files, environment or processes; use pathlib.PurePosixPath for paths",
+    "io": "join texts with str.join()",
+    "threading": "spawn() returns at once: gather([spawn(...), spawn(...)]) runs them in parallel",
+    "concurrent": "spawn() returns at once: gather([spawn(...), spawn(...)]) runs them in parallel",
+    "multiprocessing": "spawn() returns at once: gather([spawn(...), spawn(...)]) runs them in parallel",
+    "queue": "from collections import deque",
+    "traceback": "use str(error) and type(error).__name__",
+    "pprint": "import json; print(json.dumps(value, indent=2))",
+    "types": "use a dataclass or a dict",
+    "secrets": "import random",
+    "requests": "a script has no network: spawn an agent that fetches it",
+    "httpx": "a script has no network: spawn an agent that fetches it",
+    "urllib": "a script has no network: spawn an agent that fetches it",
+    "subprocess": "a script starts no processes: spawn an agent that does it",
+}
+"""Modules that models reach for and the dialect has not, and what to use instead."""
+
+DUNDER_ADVICE: dict[str, str] = {
+    "__dict__": "vars({0})",
+    "__dataclass_fields__": "[field.name for field in dataclasses.fields({0})]",
+    "__annotations__": "leave it out: annotations are never evaluated",
+    "__mro__": "isinstance({0}, SomeClass)",
+    "__bases__": "isinstance({0}, SomeClass)",
+    "__subclasses__": "keep the classes in a list of your own",
+    "__traceback__": "str({0})",
+    "__new__": "write a @classmethod that makes the object",
+    "__import__": "write an import statement",
+    "__file__": "leave it out: a script has no file",
+}
+"""Dunder names that models reach for, and what to use instead; {0} is the object."""
+
+METHOD_ADVICE: dict[str, str] = {
+    "__new__": "write a @classmethod that makes the object",
+    "__getattr__": "write a method `get(self, name)`",
+    "__getattribute__": "write a method `get(self, name)`",
+    "__setattr__": "write a property, or @dataclass(frozen=True)",
+    "__delattr__": "write a method `remove(self, name)`",
+    "__del__": "write `__exit__` and use `with`",
+    "__init_subclass__": "write a class decorator that registers the class",
+    "__class_getitem__": "derive from typing.Generic",
+    "__set_name__": "write a property",
+    "__get__": "write a property",
+    "__set__": "write a property",
+    "__await__": "write a plain method",
+    "__aenter__": "write `__enter__`",
+    "__aexit__": "write `__exit__`",
+    "__aiter__": "write `__iter__`",
+    "__anext__": "write `__next__`",
+}
+"""Methods that models define and the dialect refuses, and what to write instead."""

@@ -72,6 +72,7 @@ class Rewrite(RestrictingNodeTransformer):
     def __init__(self, stored: Counter[str]) -> None:
         super().__init__()
         self.stored = stored
+        self.doc: str | None = None
         self.functions = 0
         self.classes = 0
         self.returns_at_top = False
@@ -112,6 +113,8 @@ class Rewrite(RestrictingNodeTransformer):
     def visit_Name(self, node: ast.Name) -> ast.AST:
         if node.id == "__name__":
             return at(node, ast.Constant("__main__"))
+        if node.id == "__doc__" and not self.classes:
+            return at(node, ast.Constant(self.doc))
         if not self.classes or node.id not in ("__slots__", "__match_args__"):
             self.check_name(node, node.id)
         return node
@@ -352,6 +355,7 @@ class Rewrite(RestrictingNodeTransformer):
         return changed
 
     def visit_Module(self, node: ast.Module) -> ast.AST:
+        self.doc = ast.get_docstring(node, clean=False)
         self.class_names = frozenset(
             one.name
             for one in node.body

@@ -25,7 +25,7 @@ from runner.guest.dialect.names import (
     identifier_fault,
 )
 from runner.guest.dialect.nodes import child_fields
-from runner.guest.dialect.remarks import BUILTIN_ADVICE, Remark, remark
+from runner.guest.dialect.remarks import BUILTIN_ADVICE, DUNDER_ADVICE, METHOD_ADVICE, MODULE_ADVICE, Remark, remark
 from runner.guest.dialect.source import MAX_BLOCKS, MAX_DEPTH
 
 Stack = list[tuple[ast.AST, int, int, int]]
@@ -136,7 +136,7 @@ class Rules:
         """Judge a name that the script binds or passes."""
         fault = identifier_fault(name) if name else None
         if name and fault:
-            self.add(fault, node, name, name.strip("_") or "name")
+            self.add(fault, node, name, instead_of(fault, name))
 
     def synchronous(self, node: ast.AST) -> str:
         """Return the line of the node as it reads without `async` and `await`."""
@@ -198,7 +198,7 @@ def is_type_checking(node: ast.AST) -> bool:
 def _name(rules: Rules, node: ast.Name, around: int) -> None:
     name = node.id
     loaded = isinstance(node.ctx, ast.Load)
-    if name == "__name__" and loaded:
+    if loaded and (name == "__name__" or (name == "__doc__" and not around & IN_CLASS_BODY)):
         return
     # A binding that is no assignment, such as `for __match_args__ in ...`, would bring a value that nobody has judged.
     constant = around & IN_CLASS_BODY and name.startswith("__") and (loaded or id(node) in rules.constants)
@@ -252,16 +252,24 @@ def _attribute(rules: Rules, node: ast.Attribute, around: int) -> None:
     fault = attribute_fault(node.attr)
     if fault is None and node.attr.startswith("__") and not isinstance(node.ctx, ast.Load) and node.attr.strip("_"):
         fault = "no-dunder"
-    if fault == "private-name":
-        rules.add(fault, node, node.attr, ast.unparse(node.value)[:60] + "." + node.attr[1:])
-    elif fault:
-        rules.add(fault, node, node.attr, node.attr.strip("_") or "name")
+    if fault:
+        rules.add(fault, node, node.attr, instead_of(fault, node.attr, ast.unparse(node.value)[:60]))
+
+
+def instead_of(rule: str, name: str, value: str | None = None) -> str:
+    """Return what to write instead of a name, or of an attribute of `value`, which this rule refuses."""
+    if rule == "no-dunder":
+        return DUNDER_ADVICE.get(name, "use a name without double underscores").format(value or "obj")
+    if rule == "private-name" and value is not None:
+        return f"{value}.{name[1:]}"
+    return name.strip("_") or "name"
 
 
 def _function(rules: Rules, node: ast.FunctionDef, around: int) -> None:
     if node.name.startswith("__") and node.name.endswith("__") and node.name.strip("_"):
         if not around & IN_CLASS_BODY or node.name not in METHOD_DUNDERS:
-            rules.add("dunder-method", node, node.name)
+            advice = METHOD_ADVICE.get(node.name, "write a method with a plain name")
+            rules.add("dunder-method", node, node.name, advice)
     else:
         rules.bind(node, node.name)
     _no_type_parameters(rules, node)
@@ -272,9 +280,15 @@ def _class(rules: Rules, node: ast.ClassDef, around: int) -> None:
     _no_type_parameters(rules, node)
     for keyword in node.keywords:
         if keyword.arg == "metaclass":
-            rules.add("no-metaclass", keyword, "metaclass")
+            rules.add("no-metaclass", keyword, _without_metaclass(keyword.value))
         elif keyword.arg != "total":
             rules.add("class-keyword", keyword, f"{keyword.arg}=" if keyword.arg else "**")
+
+
+def _without_metaclass(value: ast.expr) -> str:
+    if ast.unparse(value) in ("ABCMeta", "abc.ABCMeta"):
+        return "derive from ABC: `from abc import ABC`"
+    return "remove `metaclass=`; use a decorator or a plain function"
 
 
 def _no_type_parameters(rules: Rules, node: ast.AST) -> None:
@@ -341,7 +355,8 @@ def _module(rules: Rules, node: ast.AST, name: str) -> bool:
         rules.add("no-async", node, "first, second = gather([spawn(agent, one), spawn(agent, two)])")
         return False
     if name not in rules.modules:
-        rules.add("import-not-allowed", node, name, ", ".join(sorted(rules.modules)) or "none")
+        offered = f"import one of: {', '.join(sorted(rules.modules)) or 'none'}"
+        rules.add("import-not-allowed", node, name, MODULE_ADVICE.get(name.partition(".")[0], offered))
         return False
     return True
 

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import collections
 import collections.abc
-import contextlib
 import dataclasses
 import functools
 import inspect
 import keyword
-import types
 import typing
 from collections.abc import Callable
 from typing import Any
 
 from runner.guest.dialect.classes import NamedTupleBase, TypedDict
 from runner.guest.dialect.facades.pure import SAFE_COLLECTIONS, SAFE_FUNCTIONS, SAFE_OPERATORS
-from runner.guest.dialect.fatal import close, is_unseen
 from runner.guest.dialect.guards import Guards, Registry
 from runner.guest.dialect.names import attribute_fault, words
 
@@ -177,49 +174,4 @@ def typing_module(registry: Registry) -> dict[str, Any]:
         "final": lambda f: f,
         "override": lambda method: method,
         "NewType": lambda name, tp: lambda x: x,
-    }
-
-
-class Suppress:
-    """`contextlib.suppress` that never suppresses the end of a run."""
-
-    __slots__ = ("_errors",)
-
-    def __init__(self, *errors: type[BaseException]) -> None:
-        self._errors = errors
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
-        return error is not None and not is_unseen(error) and isinstance(error, self._errors)
-
-
-class Closing:
-    """`contextlib.closing` that does not call `close` while a run ends."""
-
-    __slots__ = ("_thing",)
-
-    def __init__(self, thing: Any) -> None:
-        self._thing = thing
-
-    def __enter__(self) -> Any:
-        return self._thing
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if error is not None and is_unseen(error):
-            return
-        if type(self._thing) is types.GeneratorType:
-            close(self._thing)
-        else:
-            self._thing.close()
-
-
-def contextlib_module() -> dict[str, Any]:
-    """Return the names of `contextlib`; `ExitStack` is left out: its callbacks run while a run ends."""
-    return {
-        "contextmanager": contextlib.contextmanager,
-        "nullcontext": contextlib.nullcontext,
-        "closing": Closing,
-        "suppress": Suppress,
     }

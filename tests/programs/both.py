@@ -1,0 +1,109 @@
+"""Run one program in plain CPython and under the dialect, with the same agents, and keep what each shows.
+
+The agents are functions of their inputs, and they keep a list of what was asked for. Handles here can wait and no more:
+what a program of the grammar does with them, it does in both worlds alike.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.guest.dialect import compile_script, namespace
+from tests.escapes.inside import NOW, Ended
+
+
+@dataclass(slots=True)
+class Shown:
+    """What a program let be seen."""
+
+    result: str = "None"
+    printed: list[str] = field(default_factory=list)
+    error: str | None = None
+    spawns: list[str] = field(default_factory=list)
+
+
+class SpawnError(Exception):
+    """A spawn did not end well."""
+
+
+class Handle:
+    """What `spawn` returns."""
+
+    __slots__ = ("_error", "_value", "agent")
+
+    def __init__(self, agent: str, value: Any, error: Exception | None) -> None:
+        self.agent, self._value, self._error = agent, value, error
+
+    @property
+    def ok(self) -> bool:
+        return self._error is None
+
+    def result(self) -> Any:
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+
+def api(spawns: list[str]) -> dict[str, Any]:
+    """Return the names of an API whose agents answer from their inputs alone."""
+
+    def spawn(agent: str, inputs: Any = None, *, label: str | None = None) -> Handle:
+        spawns.append(f"{agent} {inputs!r} {label}")
+        if agent == "echo":
+            return Handle(agent, inputs, None)
+        return Handle(agent, None, SpawnError(f"{agent} failed on {inputs!r}"))
+
+    def gather(handles: Any, *, on_error: str = "raise") -> list[Any]:
+        return [one.result() if one.ok or on_error == "raise" else None for one in handles]
+
+    def as_completed(handles: Any) -> Any:
+        return iter(list(handles))
+
+    return {"spawn": spawn, "gather": gather, "as_completed": as_completed, "SpawnError": SpawnError, "inputs": {"n": 3}}
+
+
+def plainly(source: str, names: Callable[[list[str]], dict[str, Any]] = api) -> Shown:
+    """Run in CPython."""
+    shown = Shown()
+
+    def write(*values: object, sep: str = " ", end: str = "\n", flush: bool = False) -> None:
+        shown.printed.append(sep.join(map(str, values)) + end)
+
+    write.__name__ = "print"
+    space = {"__name__": "__main__", "__doc__": None, "print": write, **names(shown.spawns)}
+    code = compile(source, "<script>", "exec", dont_inherit=True)
+    return _ended(shown, lambda: exec(code, space), space)
+
+
+def dialectally(source: str, names: Callable[[list[str]], dict[str, Any]] = api) -> Shown:
+    """Run under the dialect."""
+    shown = Shown()
+    compiled = compile_script(source)
+    if compiled.code is None:
+        shown.error = f"refused: {compiled.remarks[0]}"
+        return shown
+
+    def fatal(error: BaseException) -> Any:
+        shown.error = f"fatal {type(error).__name__}"
+        raise Ended
+
+    space: dict[str, Any] = namespace(
+        names(shown.spawns), clock=lambda: NOW, randomness=random.Random, fatal=fatal, emit=shown.printed.append
+    )
+    return _ended(shown, lambda: exec(compiled.code, space), space)  # type: ignore[arg-type]
+
+
+def _ended(shown: Shown, run: Callable[[], None], space: dict[str, Any]) -> Shown:
+    try:
+        run()
+    except Ended:
+        pass
+    except (MemoryError, RecursionError) as error:
+        shown.error = f"fatal {type(error).__name__}"
+    except Exception as error:
+        shown.error = f"{type(error).__name__}: {error}"
+    shown.result = repr(space.get("result"))
+    return shown
