@@ -31,6 +31,8 @@ class Verb:
 VERBS: Mapping[str, Verb] = {
     "run": Verb("Check a script, run it in a sandbox under a policy, and print its result.", "run:run"),
     "check": Verb("Check a script against the dialect and a policy, without running it.", "check:check"),
+    "prompt": Verb("Print what a model needs to write scripts under a policy.", "author:prompt"),
+    "stubs": Verb("Print Python stubs of a policy's agents, for type checkers and editors.", "author:stubs"),
     "init": Verb("Write a policy, one python agent and a script that run at once.", "policy:init"),
     "runs": Verb("List the newest runs.", "runs:runs"),
     "show": Verb("Tell the story of a run: what was asked, what happened, how it ended.", "runs:show"),

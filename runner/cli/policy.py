@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from runner.policy.model import AgentEntry, Policy
 
 
-def chosen_policy(policy: Path | None, script: str) -> Path:
+def chosen_policy(policy: Path | None, script: str = "") -> Path:
     """Return the policy's file: as told, else RUNNER_POLICY, else runner.yaml upwards from the script.
+
+    Without a script, and for "-", upwards from the working folder.
 
     Raises UsageError naming `runner init` where there is none.
     """
@@ -26,10 +28,11 @@ def chosen_policy(policy: Path | None, script: str) -> Path:
 
     if policy is not None:
         return policy
-    found = find_policy(None if script == "-" else Path(script))
+    found = find_policy(None if script in ("", "-") else Path(script))
     if found is None:
+        where = "above the script" if script else "here or above"
         raise UsageError(
-            "no policy: neither --policy nor RUNNER_POLICY is given, and no runner.yaml stands above the script",
+            f"no policy: neither --policy nor RUNNER_POLICY is given, and no runner.yaml stands {where}",
             hint="`runner init` writes one, with an agent and a script that run at once",
         )
     return found

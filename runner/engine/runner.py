@@ -214,6 +214,18 @@ class Runner:
         chosen = script if isinstance(script, Script) else read_script(script)
         return check(chosen, policy if isinstance(policy, Policy) else load_policy(policy))
 
+    def prompt(self, policy: Policy | str | Path) -> str:
+        """Return what a model needs to write scripts under this policy."""
+        from runner.check.prompt import prompt
+
+        return prompt(policy if isinstance(policy, Policy) else load_policy(policy))
+
+    def stubs(self, policy: Policy | str | Path) -> str:
+        """Return Python stubs of the API with this policy's agents typed, for type checkers and editors."""
+        from runner.check.stubs import stubs
+
+        return stubs(policy if isinstance(policy, Policy) else load_policy(policy))
+
     def runs(self, *, limit: int = 50) -> list[RunRow]:
         """Return the newest runs first."""
         return self.store.runs(limit=limit)
