@@ -25,7 +25,7 @@ POLICY = policy_of()
 SCRIPT_WORDS = [
     "spawn(", "gather(", "'echo'", "{}", ")", "]", "[", "(", "result", " = ", "\n", "    ", "for x in ", "lambda", ":",
     "def f(", "class A", "match x", "case ", "__class__", "._x", "f'{", "}'", "try:", "except*", "except", "async ",
-    "await ", "yield ", "import os", "*", "**", ":=", "1e999", "'''", "\\", "\t", "\x0c", "#", "@", "global x", "é", "\u202e",
+    "await ", "import asyncio\n", "asyncio.", "run(", "sleep(", "wait_for(", "yield ", "import os", "*", "**", ":=", "1e999", "'''", "\\", "\t", "\x0c", "#", "@", "global x", "é", "\u202e",
     "\x00", "del ", "with ", "return ", "None", "...", "0x", "9" * 50, "-", "~", "if ", "else", "raise ", "from ", ".", ",", ";",
 ]  # fmt: skip
 POLICY_WORDS = [

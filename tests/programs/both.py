@@ -7,7 +7,7 @@ what a program of the grammar does with them, it does in both worlds alike.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,8 +29,12 @@ class SpawnError(Exception):
     """A spawn did not end well."""
 
 
+class SpawnTimedOut(SpawnError):
+    """It took too long; here nothing does."""
+
+
 class Handle:
-    """What `spawn` returns."""
+    """What `spawn` returns; its agent has answered already."""
 
     __slots__ = ("_error", "_value", "agent")
 
@@ -40,6 +44,10 @@ class Handle:
     @property
     def ok(self) -> bool:
         return self._error is None
+
+    @property
+    def error(self) -> Exception | None:
+        return self._error
 
     def result(self) -> Any:
         if self._error is not None:
@@ -51,18 +59,44 @@ def api(spawns: list[str]) -> dict[str, Any]:
     """Return the names of an API whose agents answer from their inputs alone."""
 
     def spawn(agent: str, inputs: Any = None, *, label: str | None = None) -> Handle:
+        inputs = filled(inputs)
         spawns.append(f"{agent} {inputs!r} {label}")
         if agent == "echo":
             return Handle(agent, inputs, None)
         return Handle(agent, None, SpawnError(f"{agent} failed on {inputs!r}"))
 
-    def gather(handles: Any, *, on_error: str = "raise") -> list[Any]:
-        return [one.result() if one.ok or on_error == "raise" else None for one in handles]
+    def gather(*things: Any, on_error: str = "raise", return_exceptions: bool = False, timeout: Any = None) -> Any:
+        shape = things[0] if len(things) == 1 and type(things[0]) is not Handle else list(things)
+        return filled(shape, "return" if return_exceptions else on_error)
 
     def as_completed(handles: Any) -> Any:
         return iter(list(handles))
 
-    return {"spawn": spawn, "gather": gather, "as_completed": as_completed, "SpawnError": SpawnError, "inputs": {"n": 3}}
+    return {
+        "spawn": spawn,
+        "gather": gather,
+        "as_completed": as_completed,
+        "sleep": lambda seconds: None,
+        "Handle": Handle,
+        "SpawnError": SpawnError,
+        "SpawnTimedOut": SpawnTimedOut,
+        "inputs": {"n": 3},
+    }
+
+
+def filled(shape: Any, on_error: str = "raise") -> Any:
+    """Return the structure with what each handle stands for."""
+    if type(shape) is Handle:
+        return shape.result() if shape.ok or on_error == "raise" else None if on_error == "none" else shape.error
+    if isinstance(shape, dict):
+        return {key: filled(value, on_error) for key, value in shape.items()}
+    if isinstance(shape, tuple):
+        return tuple(filled(one, on_error) for one in shape)
+    if shape is None or isinstance(shape, (str, int, float)):
+        return shape
+    if isinstance(shape, Iterable):
+        return [filled(one, on_error) for one in shape]
+    raise TypeError(f"a {type(shape).__name__} is no JSON")
 
 
 def plainly(source: str, names: Callable[[list[str]], dict[str, Any]] = api) -> Shown:

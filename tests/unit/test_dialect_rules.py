@@ -15,8 +15,8 @@ from tests.escapes.inside import run
 REMARKS: list[tuple[str, str, tuple[int, int], str, str, str]] = [
     # source, rule, place, text, message, fix
     ("x = 1\nasync def f(a):\n    pass", "no-async", (2, 1), "async def f(a):", "scripts are synchronous: spawn() returns at once and gather() waits for all", "def f(a):"),
-    ("x = await f(1)", "no-async", (1, 5), "await f(1)", "scripts are synchronous: spawn() returns at once and gather() waits for all", "x = f(1)"),
-    ("import asyncio", "no-async", (1, 8), "asyncio", "scripts are synchronous: spawn() returns at once and gather() waits for all", "first, second = gather([spawn(agent, one), spawn(agent, two)])"),
+    ("x = await f(1)", "no-async", (1, 1), "x = await f(1)", "scripts are synchronous: spawn() returns at once and gather() waits for all", "x = f(1)"),
+    ("x = 1\nimport asyncio", "no-async", (2, 1), "import asyncio", "scripts are synchronous: spawn() returns at once and gather() waits for all", "# asyncio is not needed: spawn() returns at once and gather() waits"),
     ("try: pass\nexcept* ValueError: pass", "no-except-star", (1, 1), "try: pass", "`except*` is not part of the dialect", "use `except`: gather() raises one error at a time"),
     ("class A(metaclass=B): pass", "no-metaclass", (1, 9), "metaclass=B", "a class cannot choose its metaclass", "remove `metaclass=`; use a decorator or a plain function"),
     ("from abc import ABC\nclass A(metaclass=ABCMeta): pass", "no-metaclass", (2, 9), "metaclass=ABCMeta", "a class cannot choose its metaclass", "derive from ABC: `from abc import ABC`"),
@@ -121,7 +121,7 @@ def test_columns_count_characters_not_bytes() -> None:
 
 @pytest.mark.parametrize("fix", [fix for _, rule, *_, fix in REMARKS if rule in ("no-async", "private-name", "import-name", "import-star")])
 def test_a_fix_that_is_code_is_accepted_as_printed(fix: str) -> None:
-    source = fix + (" pass" if fix.endswith(":") else "")
+    source = fix + (" pass" if fix.endswith(":") else "\nx = 1")
 
     assert compile_script(source).remarks == ()
 

@@ -27,6 +27,7 @@ from runner.guest.dialect.names import (
 from runner.guest.dialect.nodes import child_fields
 from runner.guest.dialect.remarks import BUILTIN_ADVICE, DUNDER_ADVICE, METHOD_ADVICE, MODULE_ADVICE, Remark, remark
 from runner.guest.dialect.source import MAX_BLOCKS, MAX_DEPTH
+from runner.guest.dialect.synchronous import replacements
 
 Stack = list[tuple[ast.AST, int, int, int]]
 """Nodes to be judged, each with the bits of what surrounds it, its depth, and the blocks around it."""
@@ -80,6 +81,8 @@ class Rules:
         self.arguments: set[str] = set()
         self.missing: list[ast.Name] = []
         """Uses of names that Python has and the dialect has not: sound where the script binds the name itself."""
+        self.asynchronous = False
+        """Whether the script has `async`, `await` or asyncio in it."""
         self.constants: set[int] = set()
         """The `id` of each name that is the whole target of an assignment in a class body: judged with its value."""
 
@@ -97,6 +100,9 @@ class Rules:
             if not around & IN_ANNOTATION:
                 self.judge_node(node, around)
             push_children(stack, node, around, depth + 1, blocks)
+        if self.asynchronous:
+            for line, column, text, fix in replacements(tree, self.lines):
+                self.remarks.append(remark("no-async", line, column, text, fix))
         for use in self.missing:
             if use.id not in self.stored and use.id not in self.arguments:
                 self.no_builtin(use)
@@ -107,7 +113,7 @@ class Rules:
         if check is not None:
             check(self, node, around)
         elif kind in _ASYNC:
-            self.add("no-async", node, self.synchronous(node))
+            self.asynchronous = True
         elif kind not in _KNOWN:
             self.add("not-in-dialect", node, f"`{kind.__name__}`")
 
@@ -138,12 +144,6 @@ class Rules:
         if name and fault:
             self.add(fault, node, name, instead_of(fault, name))
 
-    def synchronous(self, node: ast.AST) -> str:
-        """Return the line of the node as it reads without `async` and `await`."""
-        line = self.lines[node.lineno - 1].strip()  # type: ignore[attr-defined]
-        for word in ("async ", "await ", "asyncio."):
-            line = line.replace(word, "")
-        return line
 
 
 def push_children(stack: Stack, node: ast.AST, around: int, depth: int, blocks: int) -> None:
@@ -341,7 +341,7 @@ def _yield(rules: Rules, node: ast.Yield | ast.YieldFrom, around: int) -> None:
 
 def _comprehension(rules: Rules, node: ast.comprehension, around: int) -> None:
     if node.is_async:
-        rules.add("no-async", node.target, rules.synchronous(node.target))
+        rules.asynchronous = True
 
 
 def _import(rules: Rules, node: ast.Import, around: int) -> None:
@@ -352,7 +352,7 @@ def _import(rules: Rules, node: ast.Import, around: int) -> None:
 
 def _module(rules: Rules, node: ast.AST, name: str) -> bool:
     if name == "asyncio":
-        rules.add("no-async", node, "first, second = gather([spawn(agent, one), spawn(agent, two)])")
+        rules.asynchronous = True
         return False
     if name not in rules.modules:
         offered = f"import one of: {', '.join(sorted(rules.modules)) or 'none'}"
