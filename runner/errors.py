@@ -126,13 +126,15 @@ class AgentFault(RunnerError):
     """An attempt failed. Raised by backends, answered by the broker, seen by the script as an outcome.
 
     `kind` is one of `models.OutcomeKind`. `message` reaches the script: it holds no path, no
-    traceback, no environment and no dropped value. `detail` stays in the journal.
+    traceback, no environment and no dropped value. `detail` stays in the journal. `lost` says that it
+    broke off in the middle: the agent may have done what it was asked, and nobody can tell.
     """
 
-    def __init__(self, kind: str, message: str, *, detail: str = "") -> None:
+    def __init__(self, kind: str, message: str, *, detail: str = "", lost: bool = False) -> None:
         super().__init__(message)
         self.kind = kind
         self.detail = detail
+        self.lost = lost
 
 
 class Defect(RunnerError):

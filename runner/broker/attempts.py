@@ -3,24 +3,29 @@
 Durable before the effect (DESIGN rule 13): an attempt is started in the journal before the agent is called. The
 journal makes events durable in order, so one callback at the last of a batch serves the whole batch.
 
-Not here: whether a spawn may be (permit), what waits for it (broker), how an agent is reached (agents).
+Not here: whether a spawn may be (permit), which attempt follows which (chain), what waits for a spawn (broker),
+how an agent is reached (agents).
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
+from runner.broker.chain import Failed, may_follow, pursue
 from runner.broker.live import Attempt, LiveSpawn
-from runner.broker.reached import Passed, Reached
+from runner.broker.permit import Refusal
+from runner.broker.reached import Passed, Reached, storable
 from runner.broker.slots import Slots
 from runner.clock import Clock
 from runner.errors import AgentFault, StoreError
 from runner.events import EventKind
+from runner.guest.wire import canonical
 from runner.models import Json, OutcomeKind
 from runner.policy.model import AgentEntry, Policy
 from runner.seams import Agent, Call, RunJournal
@@ -30,6 +35,8 @@ from runner.seams import Agent, Call, RunJournal
 LINGER_SECONDS = 1.0
 # Room for the rest of an answer frame beside one output.
 FRAME_MARGIN = 1024
+
+_quote = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Settles(Protocol):
@@ -68,6 +75,7 @@ class Attempts:
         )
         self._starting: list[Attempt] = []
         self._lingering: set[Attempt] = set()
+        self._pursuits: set[asyncio.Task[None]] = set()
         self._span = secrets.randbits(64)
         self._output_bytes_cap = policy.limits.frame_bytes - FRAME_MARGIN
         self.count = 0
@@ -83,27 +91,33 @@ class Attempts:
         """Return the W3C span id of an attempt; of the spawn itself for attempt 0."""
         return f"{(self._span + spawn * 4096 + attempt) & 0xFFFF_FFFF_FFFF_FFFF:016x}"
 
+    def refuse_inputs(self, live: LiveSpawn) -> Refusal | None:
+        """Return what one of the agents of its chain has against the inputs of a spawn; None where all take them."""
+        for permitted in live.chain:
+            refusal = self._reach(permitted.entry).input.check(live.inputs)
+            if refusal is not None:
+                message = f'agent "{permitted.entry.name}" refuses its inputs: {refusal}'
+                return Refusal("inputs-break-schema", message, OutcomeKind.INVALID_INPUT)
+        return None
+
     def begin(self, live: LiveSpawn) -> None:
-        """Call the agents that a spawn was permitted, as soon as there is a slot. Its inputs are complete and valid."""
+        """Have its chain tried, as soon as there is a slot. It is permitted; its inputs are complete and valid."""
+        if live.rule is not None or len(live.chain) > 1:
+            live.inputs_text = canonical(live.inputs)
         if self._slots.take(live):
             self._start(live)
 
     def over(self, live: LiveSpawn) -> float:
         """Close the account of a spawn that settles. Return the seconds of its last attempt, 0.0 where none ran."""
-        attempt = live.attempt
-        if attempt is None or attempt.over:
+        if live.attempt is None:
             return 0.0
-        attempt.over = True
-        call = attempt.call
-        if call is None:
-            return 0.0
-        seconds = self._clock.monotonic() - attempt.started
-        self.sequential_seconds += seconds if call.seconds_alone is None else call.seconds_alone
-        attempt.call = None
-        return seconds
+        live.attempt.over = True
+        return self._count(live.attempt)
 
     def stop(self, live: LiveSpawn) -> None:
-        """Stop what a settled spawn has running, once that is durable."""
+        """Make no attempt of a settled spawn any more, and stop the one that runs once that is durable."""
+        if live.pursuit is not None:
+            live.pursuit.cancel()
         if live.attempt is not None:
             self._stop(live.attempt)
 
@@ -112,11 +126,15 @@ class Attempts:
         # If the store failed, the run is ending for that very reason: agents must be killed all the same.
         with suppress(StoreError):
             await self._journal.durable()
+        for pursuit in self._pursuits:
+            pursuit.cancel()
         tasks = [one.task for one in self._lingering if one.task is not None and not one.task.done()]
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=LINGER_SECONDS)
+        if self._pursuits:
+            await asyncio.wait(self._pursuits)
         for attempt in sorted(self._lingering, key=lambda one: (one.live.n, one.number)):
             self._name_lingering(attempt)
 
@@ -124,15 +142,15 @@ class Attempts:
 
     def _start(self, live: LiveSpawn) -> None:
         """Journal the attempt; call the agent once that is durable."""
-        assert live.permit is not None
+        permitted = live.permit
         live.attempts += 1
         self.count += 1
-        attempt = live.attempt = Attempt(live, live.attempts, live.permit)
-        live.called = live.permit.entry.name
+        attempt = live.attempt = Attempt(live, live.attempts, permitted)
+        live.called = permitted.entry.name
         self._journal.append(
             EventKind.ATTEMPT_STARTED,
             {
-                "spawn": live.n, "attempt": attempt.number, "agent": live.called, "timeout": live.permit.timeout,
+                "spawn": live.n, "attempt": attempt.number, "agent": live.called, "timeout": permitted.timeout,
                 "inputs_digest": live.inputs_digest, "span": self.span(live.n, attempt.number),
             },
         )  # fmt: skip
@@ -165,12 +183,12 @@ class Attempts:
         try:
             output = await self._agent_of(entry).run(call)
         except AgentFault as fault:
-            self._failed(attempt, OutcomeKind(fault.kind), fault.message, fault.detail)
+            self._faulted(attempt, fault)
         except asyncio.CancelledError:
-            self._failed(attempt, OutcomeKind.CANCELLED, f'agent "{entry.name}" was cancelled')
+            self._failed(attempt, Failed(OutcomeKind.CANCELLED, f'agent "{entry.name}" was cancelled'))
         except Exception as error:
             message = f'agent "{entry.name}" raised {type(error).__name__}'
-            self._failed(attempt, OutcomeKind.FAILED, message, f"{type(error).__name__}: {error}")
+            self._failed(attempt, Failed(OutcomeKind.FAILED, message, f"{type(error).__name__}: {error}"))
         else:
             if not attempt.over:
                 self._returned(attempt, output)
@@ -182,7 +200,7 @@ class Attempts:
             spawn=live.n,
             attempt=attempt.number,
             agent=attempt.permit.entry.name,
-            inputs=live.inputs,
+            inputs=live.inputs if attempt.number == 1 else json.loads(live.inputs_text),
             timeout=attempt.permit.timeout,
             output_bytes=self._output_bytes_cap,
             idempotency_key=f"{self._journal.run}:{live.n}:{attempt.number}",
@@ -193,22 +211,105 @@ class Attempts:
         try:
             passed = self._reach(attempt.permit.entry).passed(output, self._output_bytes_cap)
         except AgentFault as fault:
-            self._failed(attempt, OutcomeKind(fault.kind), fault.message, fault.detail)
+            self._faulted(attempt, fault)
             return
         self.output_bytes += passed.size
         self.dropped_bytes += passed.dropped_bytes
-        self._settles.succeeded(attempt.live, passed)
+        live = attempt.live
+        self._settles.succeeded(live, passed)
+        if live.outcome is not None:
+            live.outcome.set_result(None)
 
     def _timed_out(self, attempt: Attempt) -> None:
         attempt.timer = None
         if not attempt.over:
             name, seconds = attempt.permit.entry.name, attempt.permit.timeout
-            self._failed(attempt, OutcomeKind.TIMED_OUT, f'agent "{name}" took longer than {seconds:g} s')
+            self._failed(attempt, Failed(OutcomeKind.TIMED_OUT, f'agent "{name}" took longer than {seconds:g} s'))
             self._stop(attempt)
 
-    def _failed(self, attempt: Attempt, kind: OutcomeKind, message: str, detail: str = "") -> None:
-        if not attempt.over:
-            self._settles.failed(attempt.live, kind, message, detail=detail)
+    def _faulted(self, attempt: Attempt, fault: AgentFault) -> None:
+        kind = OutcomeKind(fault.kind)
+        if fault.lost and not attempt.permit.entry.idempotent:
+            kind = OutcomeKind.OUTCOME_UNKNOWN
+        self._failed(attempt, Failed(kind, fault.message, fault.detail))
+
+    def _failed(self, attempt: Attempt, failed: Failed) -> None:
+        """Take note of an attempt that came to nothing: the spawn settles so, or its pursuit goes on."""
+        if attempt.over:
+            return
+        attempt.over = True
+        live = attempt.live
+        if failed.kind is OutcomeKind.TIMED_OUT and not attempt.permit.entry.idempotent:
+            failed.kind = OutcomeKind.OUTCOME_UNKNOWN
+        if failed.kind is OutcomeKind.OUTCOME_UNKNOWN:
+            live.unknown = attempt.number
+            failed.message += "; it may or may not have done what it was asked"
+        if live.outcome is not None:
+            live.outcome.set_exception(failed)
+        elif may_follow(live, failed):
+            live.pursuit = asyncio.get_running_loop().create_task(self._pursue(live, failed))
+            self._pursuits.add(live.pursuit)
+            live.pursuit.add_done_callback(partial(self._pursued, live))
+        else:
+            self._give_up(live, failed)
+
+    def _give_up(self, live: LiveSpawn, failed: Failed) -> None:
+        """Settle a spawn as its last attempt ended. The message names the agent of that one."""
+        message = failed.message
+        if live.called != live.agent and f'"{live.called}"' not in message:
+            message = f'agent "{live.called}": {message}'
+        if 0 < live.unknown < live.attempts and failed.kind is not OutcomeKind.OUTCOME_UNKNOWN:
+            message += f"; attempt {live.unknown} may or may not have done what it was asked"
+        self._settles.failed(live, failed.kind, message, detail=failed.detail)
+
+    # --- further attempts ------------------------------------------------------------------
+
+    async def _pursue(self, live: LiveSpawn, failed: Failed) -> None:
+        """Try the rest of a spawn's chain."""
+        last = await pursue(live, failed, partial(self._again, live), partial(self._note, live), self._pause)
+        if last is not None:
+            self._give_up(live, last)
+
+    async def _again(self, live: LiveSpawn) -> None:
+        """Make one more attempt, once the last one has stopped and there is a slot. Raises Failed."""
+        last = live.attempt
+        loop = asyncio.get_running_loop()
+        if last is not None and last.task is not None:
+            last.stopped = loop.create_future()
+            await last.stopped
+        live.outcome = loop.create_future()
+        # A pursuit that is cancelled just then does not look at it.
+        live.outcome.add_done_callback(lambda outcome: outcome.cancelled() or outcome.exception())
+        if self._slots.take(live):
+            self._start(live)
+        await live.outcome
+
+    async def _pause(self, seconds: float) -> None:
+        if seconds > 0:
+            await self._clock.sleep(seconds)
+
+    def _note(self, live: LiveSpawn, failed: Failed, following: str, seconds: float) -> None:
+        attempt = live.attempt
+        assert attempt is not None
+        value = f'{{"message":{_quote(failed.message)}}}'
+        if failed.detail:
+            value = f'{{"detail":{_quote(storable(failed.detail))},"message":{_quote(failed.message)}}}'
+        self._journal.append(
+            EventKind.ATTEMPT_FAILED,
+            {
+                "spawn": live.n, "attempt": attempt.number, "agent": live.called, "outcome": str(failed.kind),
+                "seconds": round(self._count(attempt), 6), "next": following, "backoff": seconds,
+            },
+            value,
+        )  # fmt: skip
+
+    def _pursued(self, live: LiveSpawn, pursuit: asyncio.Task[None]) -> None:
+        self._pursuits.discard(pursuit)
+        live.pursuit = None
+        error = None if pursuit.cancelled() else pursuit.exception()
+        if error is not None and not live.settled:
+            message = f'agent "{live.called}" could not be tried again'
+            self._settles.failed(live, OutcomeKind.FAILED, message, detail=f"{type(error).__name__}: {error}")
 
     # --- its end ---------------------------------------------------------------------------
 
@@ -218,8 +319,8 @@ class Attempts:
         if error is not None:
             # What is no Exception passes every answer in the attempt; nobody else would ever settle its spawn.
             with suppress(StoreError):
-                name = attempt.permit.entry.name
-                self._failed(attempt, OutcomeKind.FAILED, f'agent "{name}" raised {type(error).__name__}')
+                message = f'agent "{attempt.permit.entry.name}" raised {type(error).__name__}'
+                self._failed(attempt, Failed(OutcomeKind.FAILED, message))
         if attempt.timer is not None:
             attempt.timer.cancel()
             attempt.timer = None
@@ -229,9 +330,21 @@ class Attempts:
             self._free(attempt)
 
     def _free(self, attempt: Attempt) -> None:
+        if attempt.stopped is not None and not attempt.stopped.done():
+            attempt.stopped.set_result(None)
         self._slots.give_back(attempt.permit.entry.name)
         while (queued := self._slots.next()) is not None:
             self._start(queued)
+
+    def _count(self, attempt: Attempt) -> float:
+        """Add up what an attempt took, once. Return its seconds; 0.0 where it never ran, or was counted."""
+        call = attempt.call
+        if call is None:
+            return 0.0
+        attempt.call = None
+        seconds = self._clock.monotonic() - attempt.started
+        self.sequential_seconds += seconds if call.seconds_alone is None else call.seconds_alone
+        return seconds
 
     def _stop(self, attempt: Attempt) -> None:
         """Cancel an attempt that is over. Its slot is free once it has stopped, or is named as lingering."""

@@ -76,11 +76,10 @@ class Broker:
         if isinstance(answer, Refusal):
             self._refuse(live, answer)
             return
-        live.permit = answer
-        refusal = self._reach(answer.entry).input.check(spawn.inputs)
+        live.chain = answer
+        refusal = self.attempts.refuse_inputs(live)
         if refusal is not None:
-            message = f'agent "{spawn.agent}" refuses its inputs: {refusal}'
-            self._refuse(live, Refusal("inputs-break-schema", message, OutcomeKind.INVALID_INPUT))
+            self._refuse(live, refusal)
         else:
             self.attempts.begin(live)
 

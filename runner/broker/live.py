@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from runner.broker.permit import Permit
+from runner.broker.permit import Chain, Permit
 from runner.clock import Timer
-from runner.guest.wire import OK, Wait
+from runner.guest.wire import OK, RetryRule, Wait
 from runner.models import Json, Spawn
 from runner.seams import Call, Reply
 
@@ -15,7 +15,7 @@ from runner.seams import Call, Reply
 class Attempt:
     """One call of an agent for a spawn, from its event to the end of its task."""
 
-    __slots__ = ("call", "live", "number", "over", "permit", "started", "task", "timer")
+    __slots__ = ("call", "live", "number", "over", "permit", "started", "stopped", "task", "timer")
 
     def __init__(self, live: LiveSpawn, number: int, permit: Permit) -> None:
         self.live = live
@@ -27,17 +27,20 @@ class Attempt:
         self.call: Call | None = None
         self.task: asyncio.Task[None] | None = None
         self.timer: Timer | None = None
+        self.stopped: asyncio.Future[None] | None = None
+        """Done once it has stopped, or is named as lingering; None where nobody waits for that."""
 
 
 class LiveSpawn:
     """One spawn of this run, from the request to its outcome. Slotted: ten thousand may be open."""
 
     __slots__ = (
-        "agent", "attempt", "attempts", "called", "delivered", "inputs", "inputs_digest", "kind", "n", "order",
-        "permit", "spawn", "text",
+        "agent", "attempt", "attempts", "called", "chain", "delivered", "inputs", "inputs_digest", "inputs_text",
+        "kind", "n", "order", "outcome", "pursuit", "rule", "spawn", "text", "turn", "unknown",
     )  # fmt: skip
 
     def __init__(self, spawn: Spawn, inputs_digest: str) -> None:
+        """Its chain is to be set before it is begun."""
         self.spawn: Spawn | None = spawn
         self.n = spawn.n
         self.agent = spawn.agent
@@ -45,17 +48,34 @@ class LiveSpawn:
         self.called = spawn.agent
         """The agent of the last attempt."""
         self.inputs: Json = spawn.inputs
-        """What agents are called with."""
+        """What the first attempt is called with; its agent may change them."""
         self.inputs_digest = inputs_digest
-        self.permit: Permit | None = None
+        self.inputs_text = ""
+        """The inputs as JSON, for the attempts after the first; "" where none can follow."""
+        self.chain: Chain = ()
+        """Its agents in order."""
+        self.turn = 0
+        """Whose turn it is in the chain."""
+        self.rule: RetryRule | None = spawn.retry
         self.attempt: Attempt | None = None
         """The last one that was started."""
         self.attempts = 0
+        self.unknown = 0
+        """The last attempt whose outcome is unknown; 0 for none."""
+        self.pursuit: asyncio.Task[None] | None = None
+        """What makes the attempts after the first."""
+        self.outcome: asyncio.Future[None] | None = None
+        """Of the attempt that the pursuit waits for."""
         self.kind = ""
         self.text = ""
         self.order = 0
         """Which spawn of the run this was to settle, from 1; 0 while it has not."""
         self.delivered = False
+
+    @property
+    def permit(self) -> Permit:
+        """What it may have of the agent whose turn it is."""
+        return self.chain[self.turn]
 
     @property
     def settled(self) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,7 +17,8 @@ class _Lane:
 
     limit: int
     running: int
-    queue: deque[LiveSpawn]
+    queue: list[tuple[int, LiveSpawn]]
+    """A heap: a spawn that comes to its second attempt, or had to wait for others, has kept its place."""
 
 
 class Slots:
@@ -25,16 +26,16 @@ class Slots:
 
     def __init__(self, run_limit: int, agent_limits: Mapping[str, int]) -> None:
         self._limit = run_limit
-        self._lanes = {name: _Lane(limit, 0, deque()) for name, limit in agent_limits.items()}
+        self._lanes = {name: _Lane(limit, 0, []) for name, limit in agent_limits.items()}
         self._queued = 0
         self.running = 0
         self.peak = 0
 
     def take(self, live: LiveSpawn) -> bool:
-        """Take a slot for this spawn now, or put it in the queue and return False."""
-        lane = self._lanes[live.agent]
+        """Take a slot of the agent whose turn it is for this spawn now, or put it in the queue and return False."""
+        lane = self._lanes[live.permit.entry.name]
         if lane.queue or lane.running >= lane.limit or self.running >= self._limit:
-            lane.queue.append(live)
+            heappush(lane.queue, (live.n, live))
             self._queued += 1
             return False
         self._count(lane)
@@ -54,18 +55,18 @@ class Slots:
             return None
         best: _Lane | None = None
         for lane in self._lanes.values():
-            while lane.queue and lane.queue[0].settled:
-                lane.queue.popleft()
+            while lane.queue and lane.queue[0][1].settled:
+                heappop(lane.queue)
                 self._queued -= 1
             if not lane.queue or lane.running >= lane.limit:
                 continue
-            if best is None or lane.queue[0].n < best.queue[0].n:
+            if best is None or lane.queue[0][0] < best.queue[0][0]:
                 best = lane
         if best is None:
             return None
         self._queued -= 1
         self._count(best)
-        return best.queue.popleft()
+        return heappop(best.queue)[1]
 
     def _count(self, lane: _Lane) -> None:
         lane.running += 1

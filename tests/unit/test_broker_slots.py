@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from runner.broker.live import LiveSpawn
+from runner.broker.permit import Permit
 from runner.broker.slots import Slots
 from runner.models import Spawn
+from runner.policy.model import AgentEntry
 
 
 def live(n: int, agent: str) -> LiveSpawn:
-    return LiveSpawn(Spawn(n, agent, {}), "")
+    made = LiveSpawn(Spawn(n, agent, {}), "")
+    made.chain = (Permit(AgentEntry(agent, "", "python", {}, {}, {}), (), 1.0),)
+    return made
 
 
 def test_the_run_and_each_agent_hold_their_bounds():
