@@ -31,14 +31,16 @@ def inputs_break_schema(subject: Subject) -> Iterator[Finding]:
     for spawn in subject.spawns:
         if spawn.inputs is None and (spawn.open or spawn.agent is None):
             continue
-        # Left out, they are null.
-        written = literal(spawn.inputs if spawn.inputs is not None else ast.Constant(None))
+        # Left out, they are {}.
+        inputs = spawn.inputs if spawn.inputs is not None else ast.Dict([], [])
+        written = literal(inputs, subject.reading, spawn.given)
         if () in written.holes and not written.not_json:
             continue
         for node, what in written.not_json:
             fix = "write a list" if what == "a set" else "write a text, a number, a list or a dict"
             yield subject.finding("inputs-not-json", node, f"inputs are JSON, and {what} is not", fix)
-        for entry in subject.entries(spawn):
+        chain = [spawn.names, *(fallback.names for fallback in subject.fallbacks(spawn))]
+        for entry in (entry for names in chain for entry in subject.listed(names)):
             yield from _broken(subject, spawn, entry, written, compiled)
 
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 from runner.check.literals import times
 from runner.check.reading import COMPREHENSIONS, Reading
-from runner.check.rules import literal_scopes
 from runner.check.subject import Subject
 from runner.models import Reach
 
@@ -65,14 +64,14 @@ def reach_of(subject: Subject) -> Reach:
     """Return the reach of a script under a policy."""
     agents: dict[str, None] = {}
     scopes: dict[str, dict[str, None]] = {}
-    passed_on = any(_used_as_value(parent, node) for node, parent in subject.reading.uses.get("spawn", ()))
+    passed_on = any(use.call is None for use in subject.reading.uses.get("spawn", ()))
     dynamic = passed_on
     for spawn in subject.spawns:
         agents.update(dict.fromkeys(spawn.names or ()))
-        written = list(literal_scopes(spawn))
+        written = subject.scopes(spawn)
         for name in spawn.names or ():
-            scopes.setdefault(name, {}).update(dict.fromkeys(scope for _, scope in written))
-        dynamic = dynamic or spawn.names is None or spawn.open or _computed_scopes(spawn.options.get("scopes"), written)
+            scopes.setdefault(name, {}).update(dict.fromkeys(scope for _, scope in written.written))
+        dynamic = dynamic or spawn.names is None or spawn.open or written.computed
     bound = Counter(subject.reading).script()
     most = None if passed_on else bound.most
     limit = subject.policy.limits.spawns
@@ -124,7 +123,7 @@ class Counter:
 
     def _only_called(self, function: ast.FunctionDef) -> bool:
         uses = self._reading.uses.get(function.name, ())
-        plain = all(not _used_as_value(parent, node) for node, parent in uses)
+        plain = all(use.call is not None for use in uses)
         return plain and not function.decorator_list and function not in self._reading.generators
 
     def _hidden(self) -> bool:
@@ -136,7 +135,7 @@ class Counter:
         """Yield the lines of what is counted: spawns, and calls of functions that are followed."""
         yield from (call.node.lineno for call in self._reading.calls if call.name == "spawn")
         for name in self._functions:
-            yield from (node.lineno for node, _ in self._reading.uses.get(name, ()))
+            yield from (use.node.lineno for use in self._reading.uses.get(name, ()))
 
     def _quiet(self, node: ast.stmt | ast.expr) -> bool:
         """Say whether nothing that is counted stands on the lines of a node."""

@@ -71,10 +71,14 @@ API_NAMES = frozenset({*_FUNCTIONS, *_CLASSES, *_VALUES})
 HIDING = ("spawn", "gather", "as_completed", "first_ok")
 """A parameter or local of such a name would hide what the check reads."""
 
-OF_HANDLES = {
-    name: _shape(node, method=True) for name, node in _methods("Handle").items() if not name.startswith("__")
-}
+OF_HANDLES = {name: _shape(node, method=True) for name, node in _methods("Handle").items() if not name.startswith("__")}
 """The methods of a handle."""
+
+HANDLE_MEMBERS = frozenset(
+    one.target.id if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name) else getattr(one, "name", "")
+    for one in _CLASSES["Handle"].body
+)
+"""What can be read of a handle."""
 
 SHAPES = {name: _shape(node) for name, node in _FUNCTIONS.items()} | {
     name: _shape(_methods(name)["__init__"], method=True) for name in ("Retry", "Fallback")

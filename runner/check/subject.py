@@ -1,19 +1,53 @@
-"""What a rule looks at: one script's facts and one policy; and the spawns, with their parts named."""
+"""What a rule looks at: one script's facts and one policy; and the spawns, with their parts named.
+
+A spawn inside of a function that takes its agent, inputs or options as parameters is seen once for each call of that
+function, with what stands there in their place.
+
+Not here: which function a call reaches (following), what an expression is (literals, handles).
+"""
 
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TypeVar
 
-from runner.check.literals import texts
+from runner.check.following import Following, Function, Site, defaults
+from runner.check.handles import Handles
+from runner.check.literals import NOTHING_GIVEN, Given, dict_of, items, looped_items, texts
 from runner.check.reading import ApiCall, Around, Reading
 from runner.models import Finding, Severity
 from runner.policy.model import AgentEntry, Policy
 
+T = TypeVar("T")
+
 # As many characters of the script as a finding repeats.
 MAX_TEXT = 120
 MAX_MESSAGE = 600
+# Functions that call functions that spawn, and spawns seen through them: more than any script has.
+MAX_LEVELS = 4
+MAX_SEEN = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Scopes:
+    """The scopes that an expression asks for. `left_out`: it asks for the agent's default."""
+
+    written: tuple[tuple[ast.expr, str], ...] = ()
+    computed: bool = False
+    left_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackCall:
+    """One agent of `fallback=`. `names` are None when it is computed."""
+
+    node: ast.expr
+    names: tuple[str, ...] | None
+    scopes: Scopes | None
+    """None: those of the spawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +65,8 @@ class SpawnCall:
     """Some arguments come through `*` or `**`."""
     names: tuple[str, ...] | None
     """Every agent that this can be, or None when that is computed."""
+    given: Given = field(default_factory=lambda: NOTHING_GIVEN)
+    """What stands for the parameters of the function around, at the call through which this is seen."""
 
 
 class Subject:
@@ -39,15 +75,53 @@ class Subject:
     def __init__(self, reading: Reading, policy: Policy) -> None:
         self.reading = reading
         self.policy = policy
+        self.following = Following(reading)
+        self.handles = Handles(reading, self.following)
+
+    @cached_property
+    def written(self) -> list[SpawnCall]:
+        """Each `spawn(...)` of the text, once."""
+        return [self._spawn(call) for call in self.reading.calls if call.name == "spawn"]
 
     @cached_property
     def spawns(self) -> list[SpawnCall]:
-        return [self._spawn(call) for call in self.reading.calls if call.name == "spawn"]
+        """Each spawn as it is seen through the functions that make it."""
+        found: list[SpawnCall] = []
+        for spawn in self.written:
+            found.extend(self._seen(spawn, spawn.around.function, MAX_LEVELS) if len(found) < MAX_SEEN else [spawn])
+        return found
+
+    def once(self, what: str, node: ast.AST | None, look: Callable[[], T]) -> T:
+        """Return what `look` finds about a node, and look only once."""
+        key = what, node
+        if key not in self.reading.memo:
+            self.reading.memo[key] = look()
+        found: T = self.reading.memo[key]
+        return found
 
     def entries(self, spawn: SpawnCall) -> list[AgentEntry]:
         """Return the policy's entries of the agents that this spawn can be of."""
-        agents = self.policy.agents
-        return [agents[name] for name in spawn.names or () if name in agents]
+        return self.listed(spawn.names)
+
+    def listed(self, names: tuple[str, ...] | None) -> list[AgentEntry]:
+        return [self.policy.agents[name] for name in names or () if name in self.policy.agents]
+
+    def scopes(self, spawn: SpawnCall) -> Scopes:
+        """Return the scopes that a spawn asks for."""
+        node = spawn.options.get("scopes")
+        if node is None:
+            return Scopes(computed=spawn.open, left_out=not spawn.open)
+        return self._scopes(node)
+
+    def fallbacks(self, spawn: SpawnCall) -> list[FallbackCall]:
+        """Return the agents of `fallback=`, in order."""
+        node = spawn.options.get("fallback")
+        if node is None or (isinstance(node, ast.Constant) and node.value is None):
+            return []
+        meant = self._meant(node)
+        if isinstance(meant, (ast.List, ast.Tuple)):
+            return [self._fallback(one) for one in meant.elts]
+        return [self._fallback(meant)]
 
     def finding(
         self, rule: str, node: ast.AST, message: str, fix: str, *, warning: bool = False, name: str = ""
@@ -60,15 +134,153 @@ class Subject:
         # A name may hold an escaped lone surrogate, which no journal can carry.
         return Finding(rule, severity, line, column, text[:MAX_TEXT], _encodable(message), _encodable(fix))
 
+    # One spawn
+
     def _spawn(self, call: ApiCall) -> SpawnCall:
         node = call.node
         open_ = any(isinstance(argument, ast.Starred) for argument in node.args)
         positional = [] if open_ else node.args
         options = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg is not None}
+        for keyword in node.keywords:
+            if keyword.arg is None:
+                known = self._spread(keyword.value)
+                options.update(known or {})
+                open_ = open_ or known is None
         agent = positional[0] if positional else options.pop("agent", None)
         inputs = positional[1] if len(positional) > 1 else options.pop("inputs", None)
-        open_ = open_ or any(keyword.arg is None for keyword in node.keywords)
         return SpawnCall(node, call.around, call.parent, agent, inputs, options, open_, texts(agent, self.reading))
+
+    def _spread(self, node: ast.expr) -> dict[str, ast.expr] | None:
+        """Return the keywords of `**node`, where they stand in the text."""
+        table = dict_of(node, self.reading)
+        if table is None or not all(isinstance(key, ast.Constant) and isinstance(key.value, str) for key in table.keys):
+            return None
+        return {key.value: value for key, value in zip(table.keys, table.values, strict=True)}  # type: ignore[union-attr]
+
+    def _meant(self, node: ast.expr) -> ast.expr:
+        if isinstance(node, ast.Name):
+            value = self.reading.value(node.id)
+            if isinstance(value, (ast.Constant, ast.Call, ast.List, ast.Tuple)):
+                return value if not isinstance(value, ast.List) or items(node, self.reading) is not None else node
+        return node
+
+    def _fallback(self, node: ast.expr) -> FallbackCall:
+        meant = self._meant(node)
+        if isinstance(meant, ast.Call) and isinstance(meant.func, ast.Name) and meant.func.id == "Fallback":
+            named = {keyword.arg: keyword.value for keyword in meant.keywords}
+            agent = meant.args[0] if meant.args else named.get("agent", meant)
+            scopes = self._scopes(named["scopes"]) if "scopes" in named else None
+            plain = scopes is not None and scopes.left_out
+            return FallbackCall(agent, texts(agent, self.reading), None if plain else scopes)
+        return FallbackCall(node, texts(node, self.reading), None)
+
+    def _scopes(self, node: ast.expr) -> Scopes:
+        if isinstance(node, ast.Constant) and node.value is None:
+            return Scopes(left_out=True)
+        if isinstance(node, ast.IfExp):
+            either, other = self._scopes(node.body), self._scopes(node.orelse)
+            return Scopes(either.written + other.written, either.computed or other.computed)
+        elements = items(node, self.reading)
+        if elements is None and isinstance(node, ast.Name):
+            return self._looped_scopes(node.id)
+        if elements is None:
+            written = node.elts if isinstance(node, (ast.List, ast.Tuple, ast.Set)) else []
+            return Scopes(tuple(self._scope_texts(written)), computed=True)
+        found = tuple(self._scope_texts(elements))
+        return Scopes(found, computed=len({id(one) for one, _ in found}) != len(elements))
+
+    def _looped_scopes(self, name: str) -> Scopes:
+        rounds = looped_items(name, self.reading)
+        if rounds is None:
+            return Scopes(computed=True)
+        found = [self._scopes(one) for one in rounds]
+        return Scopes(tuple(pair for one in found for pair in one.written), any(one.computed for one in found))
+
+    def _scope_texts(self, elements: list[ast.expr]) -> Iterator[tuple[ast.expr, str]]:
+        for element in elements:
+            for text in texts(element, self.reading) or ():
+                yield element, text
+
+    # One spawn, seen through the calls of the function around it
+
+    def _seen(self, spawn: SpawnCall, function: ast.AST | None, levels: int) -> list[SpawnCall]:
+        if not isinstance(function, (ast.FunctionDef, ast.Lambda)) or levels == 0:
+            return [spawn]
+        parameters = _parameters(function) - self._stored(function)
+        if not _names_in(spawn) & parameters:
+            return [spawn]
+        sites = self.following.sites(function)
+        if not sites:
+            return [spawn]
+        found: list[SpawnCall] = []
+        for site in sites:
+            there = self._substituted(spawn, function, site, parameters, first=levels == MAX_LEVELS)
+            found.extend(self._seen(there, site.use.around.function, levels - 1))
+            if len(found) > MAX_SEEN:
+                return [spawn]
+        return found
+
+    def _substituted(
+        self, spawn: SpawnCall, function: Function, site: Site, parameters: set[str], *, first: bool
+    ) -> SpawnCall:
+        given = {name: value for name, value in site.given.items() if name in parameters}
+        if not site.open:
+            given = {name: value for name, value in defaults(function).items() if name in parameters} | given
+
+        def put(node: ast.expr | None) -> ast.expr | None:
+            return given.get(node.id, node) if isinstance(node, ast.Name) else node
+
+        options = {name: put(value) or value for name, value in spawn.options.items()}
+        inner: Given = given if first else {name: put(value) or value for name, value in spawn.given.items()}
+        open_ = spawn.open
+        if open_ and self._only_spreads(spawn.node, function) and not site.open:
+            options.update(site.extra)
+            open_ = False
+        agent = put(spawn.agent) or options.pop("agent", None)
+        inputs = put(spawn.inputs) or options.pop("inputs", None)
+        names = texts(agent, self.reading) if agent is not spawn.agent else spawn.names
+        if inputs is not spawn.inputs:
+            inner = NOTHING_GIVEN
+        return replace(spawn, agent=agent, inputs=inputs, options=options, open=open_, names=names, given=inner)
+
+    def _only_spreads(self, node: ast.Call, function: Function) -> bool:
+        """Say whether all that comes through `*` or `**` is the `**options` of the function around."""
+        own = function.args.kwarg.arg if function.args.kwarg else ""
+        spread = [keyword.value for keyword in node.keywords if keyword.arg is None]
+        plain = all(isinstance(one, ast.Name) and one.id == own for one in spread)
+        return (
+            plain and not any(isinstance(one, ast.Starred) for one in node.args) and own not in self._changed(function)
+        )
+
+    def _stored(self, function: Function) -> set[str]:
+        names = (node for node in ast.walk(function) if isinstance(node, ast.Name))
+        return self.once("stored", function, lambda: {one.id for one in names if not isinstance(one.ctx, ast.Load)})
+
+    def _changed(self, function: Function) -> set[str]:
+        """Return the names of dicts that a function may change: those it does more with than spread them."""
+
+        def look() -> set[str]:
+            nodes = list(ast.walk(function))
+            spread = {keyword.value for node in nodes if isinstance(node, ast.Call) for keyword in node.keywords}
+            return {node.id for node in nodes if isinstance(node, ast.Name) and node not in spread}
+
+        return self.once("changed", function, look)
+
+
+def _parameters(function: Function) -> set[str]:
+    told = function.args
+    found = {one.arg for one in (*told.posonlyargs, *told.args, *told.kwonlyargs)}
+    return found | ({told.kwarg.arg} if told.kwarg else set())
+
+
+def _names_in(spawn: SpawnCall) -> set[str]:
+    """Return the names that stand in a spawn where a parameter would be looked through."""
+    parts = [spawn.agent, spawn.inputs, *spawn.options.values()]
+    spread = [keyword.value for keyword in spawn.node.keywords if keyword.arg is None] if spawn.open else []
+    found = {part.id for part in (*parts, *spread) if isinstance(part, ast.Name)}
+    if isinstance(spawn.inputs, ast.Dict) and not spawn.given:
+        found |= {value.id for value in spawn.inputs.values if isinstance(value, ast.Name)}
+    return found
 
 
 def _encodable(text: str) -> str:
