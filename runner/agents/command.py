@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from runner.agents import faults
-from runner.agents.launch import Launcher, NotStarted, Program
+from runner.agents.launch import Launcher, NotStarted, Program, WardenLost
 from runner.errors import AgentFault, PolicyError
 from runner.guest.wire import WireError, loads
 from runner.models import Json, OutcomeKind
@@ -76,6 +76,8 @@ class CommandAgent:
             finally:
                 attempt.program.terminate()
                 attempt.program.abandon()
+        except WardenLost as error:
+            raise faults.lost(self._name, "was lost", str(error)) from None
         except NotStarted as error:
             raise self._not_started(str(error)) from None
 
@@ -130,6 +132,9 @@ class _Attempt:
         end = await asyncio.shield(self.program.ended)
         if self._too_large:
             raise faults.too_large(self._name, self._limit)
+        if end.status is None or end.status < 0:
+            # By a signal that was not ours: what it had begun is not known.
+            raise faults.lost(self._name, str(end), self._errors())
         if end.status != 0:
             raise AgentFault(OutcomeKind.FAILED, f'agent "{self._name}" {end}', detail=self._errors())
         return self._parse()

@@ -69,6 +69,11 @@ def not_started(agent: str, why: str) -> AgentFault:
     return AgentFault(OutcomeKind.FAILED, f'agent "{agent}" could not be started', detail=detail(why))
 
 
+def lost(agent: str, how: str, why: str) -> AgentFault:
+    """Return the fault of an agent that was called and broke off: nobody can tell how far it came."""
+    return AgentFault(OutcomeKind.FAILED, f'agent "{agent}" {how}', detail=detail(why), lost=True)
+
+
 def no_json(agent: str, why: str) -> AgentFault:
     """Return the fault of an agent whose output is no exact JSON. `why` goes into the detail."""
     return AgentFault(OutcomeKind.INVALID_OUTPUT, f'agent "{agent}" returned what is no JSON', detail=detail(why))

@@ -42,6 +42,10 @@ class NotStarted(Exception):
     """A program could not be executed. `str` says why; it may hold paths."""
 
 
+class WardenLost(NotStarted):
+    """Its warden ended before it told whether the program was executed."""
+
+
 @dataclass(frozen=True, slots=True)
 class End:
     """How a program ended. When this is known all that descended from it is dead."""
@@ -217,7 +221,7 @@ class Program:
         self._loop.remove_reader(self._control.fileno())
         self._control.close()
         if not self.started.done():
-            self.started.set_exception(NotStarted("its warden was lost"))
+            self.started.set_exception(WardenLost("its warden was lost"))
         if not self.ended.done():
             self.drain()
             self.ended.set_result(End(None))

@@ -24,7 +24,7 @@ from runner.agents.launch import End, Launcher, NotStarted
 from runner.clock import Clock, Timer
 from runner.errors import AgentFault
 from runner.guest.wire import WireError, loads
-from runner.models import Json, OutcomeKind
+from runner.models import Json
 from runner.seams import Call
 
 # A pause between two waves of a script is seconds; a worker holds some 10 MB.
@@ -216,6 +216,7 @@ class _Worker:
         self._name = name
         self._buffer = bytearray()
         self._limit = 0
+        self._asked = b""
         self._reply: asyncio.Future[tuple[bytes, bytes]] | None = None
         self.idle_since = 0.0
         self.end: End | None = None
@@ -236,6 +237,7 @@ class _Worker:
     def ask(self, kind: bytes, question: dict[str, Json], limit: int) -> asyncio.Future[tuple[bytes, bytes]]:
         """Send a frame; the future is its reply's kind and payload. Raises, in it, AgentFault."""
         self._limit = limit
+        self._asked = kind
         self._reply = asyncio.get_running_loop().create_future()
         if self.end is not None:
             self._fail(self._lost())
@@ -277,12 +279,10 @@ class _Worker:
             self._reply.set_exception(fault)
 
     def _lost(self) -> AgentFault:
-        errors = self._program.errors.decode("utf-8", "replace")
-        return AgentFault(
-            OutcomeKind.FAILED,
-            f'agent "{self._name}" ended without an answer',
-            detail=faults.detail(f"its worker {self.end}\n{errors}"),
-        )
+        why = f"its worker {self.end}\n{self._program.errors.decode('utf-8', 'replace')}"
+        if self._asked == worker.CALL:
+            return faults.lost(self._name, "ended without an answer", why)
+        return faults.not_started(self._name, why)
 
 
 def facts_of(call: Call, clock: Clock) -> CallFacts:

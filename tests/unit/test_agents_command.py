@@ -93,6 +93,23 @@ async def test_a_script_hears_how_a_program_failed_and_nothing_that_it_wrote(
     assert (await fault_of(tmp_path, script)).message == message
 
 
+@pytest.mark.parametrize(
+    ("script", "how", "lost"),
+    [
+        ("exit 143", "exited with status 143", False),
+        ("kill -TERM $$", "was killed by signal 15", True),
+        ("kill -KILL $$", "was killed by signal 9", True),
+        ("kill -KILL $PPID; while :; do :; done", "was lost", True),
+    ],
+)
+async def test_a_program_that_says_how_it_ended_failed_and_one_that_was_killed_is_lost(
+    tmp_path: Path, script: str, how: str, lost: bool
+) -> None:
+    fault = await fault_of(tmp_path, script)
+
+    assert (fault.kind, fault.message, fault.lost) == ("failed", f'agent "a" {how}', lost)
+
+
 async def test_a_program_that_is_not_there_fails_with_the_fix_for_the_operator(tmp_path: Path) -> None:
     agent = command_agent(tmp_path, "/no/such/program")
     with pytest.raises(AgentFault) as raised:
@@ -102,6 +119,7 @@ async def test_a_program_that_is_not_there_fails_with_the_fix_for_the_operator(t
     assert raised.value.detail == (
         'argv[0] is "/no/such/program": No such file or directory\nhint: install it, or correct "argv" of the agent'
     )
+    assert not raised.value.lost
     await agent.close()
 
 

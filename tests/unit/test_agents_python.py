@@ -190,9 +190,24 @@ async def test_a_worker_that_dies_fails_its_call_with_its_last_words_in_the_jour
         await agent.run(call("die"))
 
     assert (raised.value.kind, raised.value.message) == ("failed", 'agent "a" ended without an answer')
+    assert raised.value.lost
     assert raised.value.detail == "its worker exited with status 7\nlast words"
     assert await agent.run(call()) == 1
     await agent.close()
+
+
+async def test_a_worker_that_dies_before_its_call_has_done_nothing(tmp_path: Path) -> None:
+    fault = await fault_of(
+        tmp_path, f"import os\nif os.getpid() != {os.getpid()}: os._exit(7)\ndef f(inputs): return 1"
+    )
+
+    assert (fault.message, fault.lost) == ('agent "a" could not be started', False)
+    assert fault.detail == "its worker exited with status 7"
+
+
+@BOTH
+async def test_a_function_that_raises_has_failed_and_is_not_lost(tmp_path: Path, define: str) -> None:
+    assert not (await fault_of(tmp_path, f"{define} f(inputs): raise SystemExit(1)")).lost
 
 
 async def test_a_worker_that_died_between_two_calls_is_replaced(tmp_path: Path) -> None:
