@@ -55,22 +55,22 @@ LEFT_OUT = (
 EXAMPLES = (
     '''\
 # Handles go into other spawns without waiting: each brief starts when its own notes are there.
-notes = {v: spawn("research", {"vendor": v}, retry=2, fallback="archive") for v in inputs["vendors"]}
-briefs = {v: spawn("brief", {"title": f"{v}: {n['topic']}", "text": n["text"]}) for v, n in notes.items()}
+notes = {c: spawn("look", {"city": c}, retry=2, fallback="look_old") for c in inputs["cities"]}
+briefs = {c: spawn("brief", {"title": f"{c}: {n['topic']}", "text": n["text"]}) for c, n in notes.items()}
 first = gather(briefs, on_error="none")  # the same dict; None where one failed
-unsure = [v for v, b in first.items() if b is None or b["confidence"] < 0.6]
-second = gather({v: spawn("dig", {"vendor": v}) for v in unsure}, on_error="none")
+unsure = [c for c, b in first.items() if b is None or b["score"] < 0.6]
+second = gather({c: spawn("dig", {"city": c}) for c in unsure}, on_error="none")
 result = {**first, **second}
 ''',
     '''\
-pages, titles = [spawn("crawl", {"url": u}) for u in inputs["urls"]], []
-for h in as_completed(pages):
+parts, names = [spawn("split", {"part": p}) for p in inputs["parts"]], []
+for h in as_completed(parts):
     if h.ok:
-        titles.append(h.result()["title"])
-        pages += [spawn("crawl", {"url": u}) for u in h.result()["links"]]
+        names.append(h.result()["name"])
+        parts += [spawn("split", {"part": p}) for p in h.result()["parts"]]
     else:
         log("left out", why=str(h.error))
-result = titles
+result = names
 ''',
 )
 """Two whole scripts, with agents of another policy."""

@@ -1,0 +1,1 @@
+"""How often does a script that a model wrote from `runner prompt` alone run the first time? See README.md."""

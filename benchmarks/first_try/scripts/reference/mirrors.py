@@ -1,0 +1,1 @@
+result = first_ok([spawn("read_page", {"url": url}) for url in inputs["mirrors"]])["text"]

@@ -1,0 +1,6 @@
+handles = {vendor: spawn("research", {"vendor": vendor}) for vendor in inputs["vendors"]}
+outputs = gather(handles, on_error="none")
+result = {
+    "found": {vendor: one["confidence"] for vendor, one in outputs.items() if one is not None},
+    "failed": [vendor for vendor, one in outputs.items() if one is None],
+}
