@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import builtins
 import datetime
+import functools
 import heapq
 import json
 import math
@@ -24,9 +25,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import agents
 import jsonschema_rs
 import yaml
+
+from tests.scripts import agents
 
 NOW = 1_750_000_000.0
 SEED = 7
@@ -96,7 +98,7 @@ class Handle(str):
 
     def __format__(self, spec: str) -> str:
         assert not spec
-        return self[:] if False else str.__str__(self)
+        return str.__str__(self)
 
     def __repr__(self) -> str:
         return f"<Handle {self.base.n} {self.base.agent}>"
@@ -289,7 +291,7 @@ class World:
                 self.settle(state, "dependency_failed", self.error("dependency_failed", message, state, cause=cause))
                 return
             for name in plan:
-                if problem := _breaks(self.policy[name]["input"], given, closed=True):
+                if problem := _breaks(self.policy[name]["valid"]["input"], given):
                     self.settle(state, "invalid_input", self.error("invalid_input", problem, state))
                     return
             self.attempt(state, plan, given, 1, 0, rule, timeout, accept)
@@ -310,7 +312,9 @@ class World:
             takes, kind, output = most, "timed_out" if idempotent else "outcome_unknown", f'agent "{name}" was too slow'
         elif isinstance(output, agents.Trouble):
             kind, output = "failed", str(output)
-        elif problem := _breaks(entry["output"], output) or (accept is not None and _breaks(accept, output)):
+        elif problem := _breaks(entry["valid"]["output"], output) or (
+            accept is not None and _breaks(jsonschema_rs.validator_for(accept), output)
+        ):
             kind, output = "invalid_output", problem
         else:
             kind = "ok"
@@ -512,10 +516,8 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
-def _breaks(schema: Any, value: Any, *, closed: bool = False) -> str:
-    if closed and "additionalProperties" not in schema:
-        schema = {**schema, "additionalProperties": False}
-    error = next(iter(jsonschema_rs.validator_for(schema).iter_errors(value)), None)
+def _breaks(validator: Any, value: Any) -> str:
+    error = next(iter(validator.iter_errors(value)), None)
     return error.message if error else ""
 
 
@@ -588,20 +590,23 @@ def _modules(world: World) -> dict[str, Any]:
     return {"time": clock, "random": chance, "uuid": ids, "datetime": dates}
 
 
+@functools.cache
+def _policy() -> dict[str, Any]:
+    policy: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "policy.yaml").read_text())
+    for entry in policy["agents"].values():
+        closed = {"additionalProperties": False, **entry["input"]}
+        entry["valid"] = {"input": jsonschema_rs.validator_for(closed), "output": jsonschema_rs.validator_for(entry["output"])}
+    return policy
+
+
 def run(source: str, inputs: Any, *, limits: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return {"result": ...} or {"error": type}, and "counts" of the outcomes of all spawns."""
-    policy = yaml.safe_load((Path(__file__).parent / "policy.yaml").read_text())
-    for entry in policy["agents"].values():  # PyYAML reads `yes` and `no` as booleans
-        for part in entry["output"]["properties"].values():
-            if True in part.get("enum", ()):
-                part["enum"] = ["yes", "no", "unsure"]
-    world = World(policy, limits or {})
+    world = World(_policy(), limits or {})
     modules = _modules(world)
 
     def import_(name: str, *more: Any) -> Any:
         return modules.get(name) or builtins.__import__(name, *more)
 
-    known = types.SimpleNamespace()
     known = type("Limits", (), {
         "spawns_left": property(lambda self: world.limit - world.spawns),
         "seconds_left": property(lambda self: world.wall - (world.now - NOW)),
@@ -614,7 +619,6 @@ def run(source: str, inputs: Any, *, limits: dict[str, Any] | None = None) -> di
     }  # fmt: skip
     tree = ast.fix_missing_locations(_Returns().visit(ast.parse(source)))
     told: dict[str, Any] = {}
-    module = types.ModuleType("__main__")
     try:
         exec(compile(tree, "<script>", "exec"), names)
     except Ended:
@@ -622,7 +626,6 @@ def run(source: str, inputs: Any, *, limits: dict[str, Any] | None = None) -> di
     except Exception as error:
         told["error"] = type(error).__name__
         told["message"] = str(error)
-    del module
     if "error" not in told:
         told["result"] = json.loads(json.dumps(names.get("result")))
     counts: dict[str, int] = {}

@@ -1,0 +1,43 @@
+"""The scripts of the corpus, each with what stands in the file beside it.
+
+    inputs     what the script is given
+    limits     of the run, where the script needs others than the policy's
+    result     what the script assigns, or
+    error      the kind with which the run ends
+    counts     outcome → how many spawns ended so
+    warnings   rules of the check that warn of this script, one for each place
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+HERE = Path(__file__).parent
+ACCEPTED = HERE / "accepted"
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    source: str
+    inputs: Any
+    counts: dict[str, int]
+    result: Any = None
+    error: str = ""
+    limits: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def inputs_copy(self) -> Any:
+        return copy.deepcopy(self.inputs)
+
+
+def _read(path: Path) -> Case:
+    return Case(path.stem, path.read_text(), **yaml.safe_load(path.with_suffix(".yaml").read_text()))
+
+
+CASES = [_read(path) for path in sorted(ACCEPTED.glob("*.py"))]
