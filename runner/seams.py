@@ -5,7 +5,7 @@ Each has a contract suite in `tests/contract/` that every implementation passes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -88,9 +88,13 @@ class Sandbox(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The host's answer to a wait: (handle, "ok" or kind, JSON text) in order of delivery."""
+    """The host's answer to a wait.
 
-    outcomes: list[tuple[int, str, str]]
+    Outcomes are (handle, "ok" or kind, JSON text) in order of delivery. They may be read from the journal one by one
+    while the answer is sent: all outputs at once may be more than memory holds.
+    """
+
+    outcomes: Iterable[tuple[int, str, str]]
     ended: str
     now: float
 
@@ -112,9 +116,20 @@ class Responder(Protocol):
         """The guest settles a handle that it made. Raises GuestMisbehaved for one that it may not settle."""
         ...
 
-    def cancelled(self, handle: int) -> None: ...
+    def cancelled(self, handle: int) -> None:
+        """The guest cancels a handle. It counts as delivered: no answer tells it any more."""
+        ...
 
     def printed(self, output: Output) -> None: ...
+
+    @property
+    def busy(self) -> bool:
+        """Whether what was said last still has consequences to be worked out."""
+        ...
+
+    async def idle(self) -> None:
+        """Return once it is not busy. The guest's next message is told only then."""
+        ...
 
     async def wait(self, wait: Wait) -> Reply:
         """Return once the wait is over and its answer is durable. Raises StoreError."""

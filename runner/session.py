@@ -192,6 +192,8 @@ class Session:
         while True:
             messages = await self._messages()
             for place, message in enumerate(messages, 1):
+                if self._responder.busy:
+                    await self._responder.idle()
                 match message:
                     case wire.Spawn():
                         self._check_spawn(message)

@@ -1,36 +1,45 @@
-"""Answer the spawns of a live run.
+"""Answer the spawns, thens and waits of a live run.
 
-For each spawn: permit, check the inputs, have it attempted, settle. For each wait: say once, durably,
-which spawns have settled.
+For each spawn: permit, check the inputs, wait for what it needs, have it attempted, settle. What a spawn needs is
+filled in here: big values never enter the sandbox. A spawn that waits holds no slot.
 
-Durable before the effect (DESIGN rule 13): a spawn is requested in the journal before it is attempted;
-a cancel before the kill; an answer before it is sent.
+Durable before the effect (DESIGN rule 13): a spawn is requested in the journal before it is attempted; what it needs
+has settled before; a cancel before the kill; an answer before it is sent.
 
 The script's requests are untrusted; anything not granted is refused, and the refusal is an event.
 
-Not here: slots, calls and deadlines (attempts), how an agent is reached (agents), what a frame looks
-like (guest.wire), tokens (credentials).
+Not here: slots, calls and deadlines (attempts), who waits for whom (dataflow), when a wait is over (waits), what a
+guest makes itself (thens), how an agent is reached (agents), what a frame looks like (guest.wire).
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import Callable
-from functools import partial
+from array import array
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from runner.broker.attempts import Attempts
-from runner.broker.live import LiveSpawn, OpenWait, undelivered
+from runner.broker.attempts import FRAME_MARGIN, Attempts
+from runner.broker.dataflow import Dataflow
+from runner.broker.fills import Filler, Unfit
+from runner.broker.handle import LiveHandle, Needs, needed_message, quote
+from runner.broker.live import LiveSpawn
+from runner.broker.outputs import OutputGone, Outputs
 from runner.broker.permit import Refusal, permit
 from runner.broker.reached import Passed, Reached, storable
+from runner.broker.thens import LiveThen, Thens, missing_cause
+from runner.broker.waits import Waits
 from runner.clock import Clock
+from runner.errors import GuestMisbehaved
 from runner.events import EventKind
-from runner.guest.wire import OK, Output, Wait, canonical
-from runner.models import OutcomeKind, Spawn, digest_of
+from runner.guest.filling import Missing, handles_of
+from runner.guest.wire import OK, Output, Settled, Then, Wait, canonical, fills_json
+from runner.models import MIB, OutcomeKind, Spawn, digest_of
 from runner.policy.model import AgentEntry, Policy
 from runner.seams import Agent, Reply, RunJournal
 
-_quote = json.JSONEncoder(ensure_ascii=False).encode
+# Inputs that the host filled, of spawns that have not settled: beyond this the others wait. A hundred attempts at
+# once may have more than a megabyte each.
+MOST_FILLED_BYTES = 128 * MIB
 
 
 class Broker:
@@ -51,69 +60,106 @@ class Broker:
         """
         self._policy = policy
         self._journal = journal
-        self._clock = clock
-        self._reach = reach
         self.attempts = Attempts(policy, journal, self, clock=clock, trace=trace, agent_of=agent_of, reach=reach)
-        self._lives: dict[int, LiveSpawn] = {}
-        self._wait: OpenWait | None = None
+        self._lives: dict[int, LiveHandle] = {}
         self._settled = 0
+        self._filled_bytes = 0
         self.counts: dict[str, int] = {}
+        self._outputs = Outputs(journal)
+        self._filler = Filler(self._outputs, self._lives.__getitem__, policy.limits.frame_bytes - FRAME_MARGIN)
+        self._dataflow = Dataflow(self)
+        self._waits = Waits(journal, self._outputs, self._dataflow, clock, self._stop_rest)
+        self._thens = Thens(
+            self._lives, journal, outputs=self._outputs, filler=self._filler, dataflow=self._dataflow,
+            waits=self._waits, settled=self._follow, most_bytes=policy.limits.bytes_in,
+        )  # fmt: skip
 
     # --- what the guest says ---------------------------------------------------------------
 
     def spawned(self, spawn: Spawn) -> None:
         inputs = canonical(spawn.inputs)
-        self._journal.append(
-            EventKind.SPAWN_REQUESTED,
-            {
-                "spawn": spawn.n, "agent": spawn.agent, "scopes": spawn.scopes, "timeout": spawn.timeout,
-                "line": spawn.line, "span": self.attempts.span(spawn.n, 0),
-            },
-            f'{{"inputs":{inputs},"label":{"null" if spawn.label is None else _quote(spawn.label)}}}',
-        )  # fmt: skip
-        live = self._lives[spawn.n] = LiveSpawn(spawn, digest_of(inputs))
+        self._request(spawn, inputs)
+        live = LiveSpawn(spawn, "" if spawn.fills else digest_of(inputs))
+        self._lives[spawn.n] = live
         answer = permit(self._policy, spawn)
         if isinstance(answer, Refusal):
             self._refuse(live, answer)
             return
         live.chain = answer
+        if spawn.fills:
+            self._wait_for_fills(live, spawn, inputs)
+            return
         refusal = self.attempts.refuse_inputs(live)
         if refusal is not None:
             self._refuse(live, refusal)
         else:
             self.attempts.begin(live)
 
-    def cancelled(self, spawn: int) -> None:
-        live = self._lives[spawn]
-        if not live.delivered and live.kind != OutcomeKind.CANCELLED:
-            self._cancel([live], "script")
+    def _request(self, spawn: Spawn, inputs: str) -> None:
+        label = "null" if spawn.label is None else quote(spawn.label)
+        value = f'"inputs":{inputs},"label":{label}}}'
+        if spawn.fills:
+            value = f'"fills":{canonical(fills_json(spawn.fills))},{value}'
+        if spawn.accept is not None:
+            value = f'"accept":{canonical(spawn.accept)},{value}'
+        self._journal.append(
+            EventKind.SPAWN_REQUESTED,
+            {
+                "spawn": spawn.n, "agent": spawn.agent, "scopes": spawn.scopes, "timeout": spawn.timeout,
+                "retry": _retry_body(spawn), "fallback": [[other.agent, other.scopes] for other in spawn.fallback],
+                "line": spawn.line, "span": self.attempts.span(spawn.n, 0),
+            },
+            "{" + value,
+        )  # fmt: skip
+
+    def _wait_for_fills(self, live: LiveSpawn, spawn: Spawn, inputs: str) -> None:
+        handles = handles_of(spawn.fills)
+        live.needs = Needs(array("i", handles), inputs, spawn.fills)
+        # Ten thousand of them may wait: one copy is enough.
+        live.inputs = spawn.inputs = None
+        spawn.fills = ()
+        self._thens.waits_for(live)
+        self._dataflow.wait_for(live, [self._lives[n] for n in handles])
+
+    def derived(self, then: Then) -> None:
+        # Its sources may have failed: what follows finds it by its number.
+        self._lives[then.n] = self._thens.derived(then)
+
+    def settled(self, settled: Settled) -> None:
+        self._thens.returned(settled)
+
+    def cancelled(self, handle: int) -> None:
+        """Settle a handle as cancelled unless an answer told it. The guest knows: no answer tells it any more."""
+        live = self._lives[handle]
+        if live.delivered:
+            return
+        self._waits.told(live)
+        self._cancel([live], "script")
 
     def printed(self, output: Output) -> None:
         text = canonical({"fields": output.fields, "text": output.text})
         self._journal.append(EventKind.OUTPUT_WRITTEN, {"line": output.line, "bytes": len(output.text.encode())}, text)
 
+    @property
+    def busy(self) -> bool:
+        return self._dataflow.busy
+
+    async def idle(self) -> None:
+        await self._dataflow.idle()
+
     async def wait(self, wait: Wait) -> Reply:
-        self._journal.append(
-            EventKind.WAIT_OPENED,
-            {
-                "wait": wait.n, "handles": wait.handles, "need": wait.need, "fail_fast": wait.fail_fast,
-                "until": wait.until, "rest": wait.rest, "line": wait.line,
-            },
-        )  # fmt: skip
-        lives = [self._lives[n] for n in wait.handles]
-        opened = OpenWait(wait, lives, asyncio.get_running_loop().create_future())
-        self._wait = opened
-        if wait.until is not None:
-            due = self._clock.monotonic() + max(0.0, wait.until - self._clock.now())
-            opened.timer = self._clock.call_at(due, partial(self._end_wait, opened, "timeout"))
-        self._look_at_wait()
-        return await opened.future
+        added = [self._lives[n] for n in wait.handles]
+        for live in added:
+            if live.delivered:
+                raise GuestMisbehaved(f"the guest waits for handle {live.n}, whose outcome it has")
+        return await self._waits.answer(wait, added)
 
     async def finished(self) -> None:
         """Cancel what is open, and wait a moment for agents to stop."""
-        if self._wait is not None:
-            self._close_wait(self._wait)
+        self._waits.close()
+        await self._dataflow.close()
         self._cancel([live for live in self._lives.values() if not live.settled], "end")
+        await self._dataflow.close()
         await self.attempts.let_go()
 
     # --- settling --------------------------------------------------------------------------
@@ -122,90 +168,128 @@ class Broker:
         self._journal.append(
             EventKind.SPAWN_DENIED,
             {"spawn": live.n, "agent": live.agent, "rule": refusal.rule},
-            f'{{"message":{_quote(refusal.message)}}}',
+            f'{{"message":{quote(refusal.message)}}}',
         )
         self.failed(live, refusal.kind, refusal.message)
 
     def succeeded(self, live: LiveSpawn, passed: Passed) -> None:
         """Its agent returned what may pass."""
-        self._settle(live, OK, passed.text, passed.value, passed.size)
+        live.kind, live.size = OK, passed.size
+        self._note(live, passed.value)
+        live.output_at = len(passed.value) - 1 - len(passed.text)
+        self._outputs.keep(live, passed.text)
+        self._follow(live)
 
     def failed(self, live: LiveSpawn, kind: OutcomeKind, message: str, *, detail: str = "") -> None:
         """It was refused or came to nothing. `message` is fit for a model, `detail` stays in the journal."""
-        text = f'{{"attempts":{live.attempts},"message":{_quote(message)}}}'
-        value = f'{{"message":{_quote(message)}}}'
-        if detail:
-            value = f'{{"detail":{_quote(storable(detail))},"message":{_quote(message)}}}'
-        self._settle(live, str(kind), text, value, 0)
+        live.kind, live.message = str(kind), message
+        self._note(live, live.failure_value(storable(detail)))
+        self._follow(live)
 
-    def _settle(self, live: LiveSpawn, kind: str, text: str, value: str, size: int) -> None:
+    def _note(self, live: LiveSpawn, value: str) -> None:
         seconds = self.attempts.over(live)
-        self._journal.append(
+        live.seq = self._journal.append(
             EventKind.SPAWN_SETTLED,
             {
-                "spawn": live.n, "agent": live.called, "outcome": kind, "attempts": live.attempts,
-                "seconds": round(seconds, 6), "bytes": size,
+                "spawn": live.n, "agent": live.called, "outcome": live.kind, "attempts": live.attempts,
+                "seconds": round(seconds, 6), "bytes": live.size,
             },
             value,
         )  # fmt: skip
-        self._settled += 1
-        live.kind, live.text, live.order = kind, text, self._settled
+        self.counts[live.kind] = self.counts.get(live.kind, 0) + 1
         # Its inputs are in the journal; ten thousand of them need not stay in memory.
-        live.spawn = live.inputs = None
-        self.counts[kind] = self.counts.get(kind, 0) + 1
-        if self._wait is not None:
-            self._wait.settled(live)
-            self._look_at_wait()
+        live.spawn = live.inputs = live.needs = None
+        live.inputs_text = ""
+        if live.filled:
+            self._filled_bytes -= live.filled
+            self._dataflow.work()
 
-    def _cancel(self, lives: list[LiveSpawn], by: str, kind: OutcomeKind = OutcomeKind.CANCELLED) -> None:
+    def _follow(self, live: LiveHandle) -> None:
+        """Take note of an outcome that is journalled: who waits for it hears of it."""
+        self._settled += 1
+        live.order = self._settled
+        self._waits.settled(live)
+        self._dataflow.settled(live)
+
+    def _cancel(self, lives: list[LiveHandle], by: str, kind: OutcomeKind = OutcomeKind.CANCELLED) -> None:
         """Settle these as cancelled (or as `kind`); then, once that is durable, kill what runs."""
         for live in lives:
             self._journal.append(EventKind.SPAWN_CANCELLED, {"spawn": live.n, "by": by})
             if live.settled:  # Its output is in the journal and is charged; the script never sees it.
-                live.kind, live.text = str(kind), f'{{"attempts":{live.attempts},"message":"cancelled"}}'
+                live.kind, live.message, live.cause = str(kind), "cancelled", None
+                self._dataflow.settled(live)
             else:
-                self.failed(live, kind, _cancel_message(live, by, kind))
-            self.attempts.stop(live)
+                self._fail(live, kind, _cancel_message(live, by, kind))
+            if isinstance(live, LiveSpawn):
+                self.attempts.stop(live)
 
-    # --- the wait --------------------------------------------------------------------------
+    def _stop_rest(self, lives: list[LiveHandle], kind: OutcomeKind) -> None:
+        self._cancel(lives, "wait", kind)
 
-    def _look_at_wait(self) -> None:
-        """End the wait in a moment if it is over: what settles in this turn of the loop goes with it."""
-        opened = self._wait
-        if opened is not None and (ended := opened.over):
-            self._wait = None
-            asyncio.get_running_loop().call_soon(self._end_wait, opened, ended)
+    def _fail(self, live: LiveHandle, kind: OutcomeKind, message: str) -> None:
+        if isinstance(live, LiveSpawn):
+            self.failed(live, kind, message)
+        elif isinstance(live, LiveThen):
+            self._thens.fail(live, kind, message)
 
-    def _end_wait(self, opened: OpenWait, ended: str) -> None:
-        if opened.future.done():
+    # --- what follows from outcomes --------------------------------------------------------
+
+    def fails(self, live: LiveHandle, source: LiveHandle) -> None:
+        """Something that it needs has failed."""
+        live.cause = cause = source.root()
+        message = needed_message(live.named, cause, self._lives[cause[0]].named)
+        self._fail(live, OutcomeKind.DEPENDENCY_FAILED, message)
+
+    def completes(self, live: LiveHandle) -> Iterator[int]:
+        """All that it needs is there. Yields about how many bytes of work it has done."""
+        if isinstance(live, LiveThen):
+            return self._thens.complete(live)
+        assert isinstance(live, LiveSpawn)
+        return self._complete(live)
+
+    def has_room(self) -> bool:
+        """Whether another spawn's inputs may be filled now."""
+        return self._filled_bytes < MOST_FILLED_BYTES
+
+    def _complete(self, live: LiveSpawn) -> Iterator[int]:
+        assert live.needs is not None
+        try:
+            text, inputs = yield from self._filler.fill(live.needs.value, live.needs.fills)
+        except (Unfit, Missing, OutputGone) as unfilled:
+            if not live.settled:
+                self._unfilled(live, unfilled)
             return
-        self._close_wait(opened)
-        if opened.wait.rest == "stop":
-            kind = OutcomeKind.TIMED_OUT if ended == "timeout" else OutcomeKind.CANCELLED
-            self._cancel(opened.left(), "wait", kind)
-        delivered = undelivered(opened.lives)
-        outcomes = [(live.n, live.kind, live.text) for live in delivered]
-        for live in delivered:
-            live.delivered, live.text = True, ""
-        now = self._clock.now()
-        handles = [live.n for live in delivered]
-        self._journal.append(
-            EventKind.ANSWERED, {"wait": opened.wait.n, "handles": handles, "ended": ended, "now": now}
-        )
-        self._journal.when_durable(partial(_resolve, opened.future, Reply(outcomes, ended, now)))
+        if live.settled:  # Cancelled meanwhile.
+            return
+        live.inputs, live.inputs_digest, live.needs = inputs, digest_of(text), None
+        refusal = self.attempts.refuse_inputs(live)
+        if refusal is not None:
+            self._refuse(live, refusal)
+            return
+        live.filled = len(text)
+        self._filled_bytes += live.filled
+        self.attempts.begin(live)
 
-    def _close_wait(self, opened: OpenWait) -> None:
-        self._wait = None
-        if opened.timer is not None:
-            opened.timer.cancel()
-
-
-def _resolve(future: asyncio.Future[Reply], reply: Reply) -> None:
-    if not future.done():
-        future.set_result(reply)
+    def _unfilled(self, live: LiveSpawn, unfilled: Unfit | Missing | OutputGone) -> None:
+        if isinstance(unfilled, Unfit):
+            message = f"the inputs of {live.named} cannot be: {unfilled}"
+            self._refuse(live, Refusal("inputs-too-large", message, OutcomeKind.INVALID_INPUT))
+        elif isinstance(unfilled, Missing):
+            source = self._lives[unfilled.handle]
+            live.cause = cause = missing_cause(source, unfilled)
+            self.failed(live, OutcomeKind.DEPENDENCY_FAILED, needed_message(live.named, cause, source.named))
+        else:
+            self.failed(live, OutcomeKind.DEPENDENCY_FAILED, str(unfilled))
 
 
-def _cancel_message(live: LiveSpawn, by: str, kind: OutcomeKind) -> str:
+def _retry_body(spawn: Spawn) -> dict[str, Any] | None:
+    rule = spawn.retry
+    if rule is None:
+        return None
+    return {"attempts": rule.attempts, "backoff": rule.backoff, "max_backoff": rule.max_backoff, "on": rule.on}
+
+
+def _cancel_message(live: LiveHandle, by: str, kind: OutcomeKind) -> str:
     if kind is OutcomeKind.TIMED_OUT:
-        return f'agent "{live.agent}" had not answered when gather\'s timeout was over'
-    return f'agent "{live.agent}" was cancelled by the {"end of the run" if by == "end" else by}'
+        return f"{live.named} had not answered when gather's timeout was over"
+    return f"{live.named} was cancelled by the {'end of the run' if by == 'end' else by}"

@@ -1,15 +1,15 @@
-"""The broker's own book on each spawn, and on the one wait that is open. Mutable, never leaves the room."""
+"""The broker's own book on each spawn and its attempts. Mutable, never leaves the room."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 
+from runner.broker.handle import LiveHandle, shortened
 from runner.broker.permit import Chain, Permit
 from runner.clock import Timer
-from runner.guest.wire import OK, RetryRule, Wait
+from runner.guest.wire import RetryRule
 from runner.models import Json, Spawn
-from runner.seams import Call, Reply
+from runner.seams import Call
 
 
 class Attempt:
@@ -31,18 +31,19 @@ class Attempt:
         """Done once it has stopped, or is named as lingering; None where nobody waits for that."""
 
 
-class LiveSpawn:
+class LiveSpawn(LiveHandle):
     """One spawn of this run, from the request to its outcome. Slotted: ten thousand may be open."""
 
     __slots__ = (
-        "agent", "attempt", "attempts", "called", "chain", "delivered", "inputs", "inputs_digest", "inputs_text",
-        "kind", "n", "order", "outcome", "pursuit", "rule", "spawn", "text", "turn", "unknown",
+        "agent", "attempt", "called", "chain", "filled", "inputs", "inputs_digest", "inputs_text", "label",
+        "outcome", "pursuit", "rule", "spawn", "turn", "unknown",
     )  # fmt: skip
 
     def __init__(self, spawn: Spawn, inputs_digest: str) -> None:
         """Its chain is to be set before it is begun."""
+        super().__init__(spawn.n)
         self.spawn: Spawn | None = spawn
-        self.n = spawn.n
+        self.label = spawn.label
         self.agent = spawn.agent
         """The agent that the script asked for."""
         self.called = spawn.agent
@@ -59,18 +60,14 @@ class LiveSpawn:
         self.rule: RetryRule | None = spawn.retry
         self.attempt: Attempt | None = None
         """The last one that was started."""
-        self.attempts = 0
         self.unknown = 0
         """The last attempt whose outcome is unknown; 0 for none."""
         self.pursuit: asyncio.Task[None] | None = None
         """What makes the attempts after the first."""
         self.outcome: asyncio.Future[None] | None = None
         """Of the attempt that the pursuit waits for."""
-        self.kind = ""
-        self.text = ""
-        self.order = 0
-        """Which spawn of the run this was to settle, from 1; 0 while it has not."""
-        self.delivered = False
+        self.filled = 0
+        """Bytes of its inputs as the host filled them; 0 where it filled nothing."""
 
     @property
     def permit(self) -> Permit:
@@ -78,46 +75,6 @@ class LiveSpawn:
         return self.chain[self.turn]
 
     @property
-    def settled(self) -> bool:
-        return self.order > 0
-
-
-class OpenWait:
-    """The wait that is open: counts what settles, and knows when it is over."""
-
-    __slots__ = ("_failed", "_left", "future", "lives", "timer", "wait")
-
-    def __init__(self, wait: Wait, lives: list[LiveSpawn], future: asyncio.Future[Reply]) -> None:
-        self.wait = wait
-        self.lives = lives
-        self.future = future
-        self.timer: Timer | None = None
-        self._left = {live.n for live in lives if not live.settled}
-        self._failed = any(live.settled and live.kind != OK for live in lives)
-
-    def settled(self, live: LiveSpawn) -> None:
-        """Take note of a spawn that has just settled, whether this wait is for it or not."""
-        if live.n in self._left:
-            self._left.discard(live.n)
-            self._failed = self._failed or live.kind != OK
-
-    @property
-    def over(self) -> str:
-        """Why the wait is over ("failed", "ready"), or "" while it is not."""
-        if self.wait.fail_fast and self._failed:
-            return "failed"
-        # A sleep names no handle and needs none: only its time ends it.
-        if len(self.lives) - len(self._left) >= self.wait.need and (self.lives or self.wait.until is None):
-            return "ready"
-        return ""
-
-    def left(self) -> list[LiveSpawn]:
-        """The handles of this wait that have not settled, in order of their spawns."""
-        return [live for live in self.lives if not live.settled]
-
-
-def undelivered(lives: Iterable[LiveSpawn]) -> list[LiveSpawn]:
-    """Return those that have settled and were in no answer, in the order in which they settled."""
-    found = [live for live in lives if live.order and not live.delivered]
-    found.sort(key=lambda live: live.order)
-    return found
+    def named(self) -> str:
+        label = f" ({shortened(self.label, 60)})" if self.label else ""
+        return f'agent "{self.agent}"{label}'

@@ -30,30 +30,45 @@ class Missing(Exception):
 
 
 def part_of(part: Part, output: Json) -> Json:
-    """Return what stands at the end of the part's path. Raises Missing."""
-    value = output
+    """Return what stands at the end of the part's path. Raises Missing.
+
+    Slices of slices copy once, at the end: a path of sixty of them costs what the last one holds.
+    """
+    value, taken = output, None
     for place, step in enumerate(part.path):
-        reason = _cannot(value, step)
+        reason = _cannot(value, step) if taken is None else _cannot(taken, step, type(value))
         if reason:
             raise Missing(part.handle, f"the output{subscripts(part.path[: place + 1])} is not there: {reason}")
-        value = value[slice(*step) if type(step) is tuple else step]
-    return value
+        if isinstance(step, tuple):
+            taken = (range(len(value)) if taken is None else taken)[slice(*step)]
+        elif taken is None:
+            value = value[step]
+        else:
+            assert isinstance(step, int)  # A list or a text takes nothing else.
+            value, taken = value[taken[step]], None
+    return value if taken is None else value[_slice_of(taken)]
 
 
-def _cannot(value: Json, step: Step) -> str:
-    """Say why a step leads nowhere, or ""."""
-    if type(value) is dict:
+def _slice_of(taken: range) -> slice:
+    """Return the slice that takes these indexes."""
+    return slice(taken.start, taken.stop if taken.stop >= 0 else None, taken.step) if taken else slice(0, 0)
+
+
+def _cannot(value: Json, step: Step, kind: type | None = None) -> str:
+    """Say why a step leads nowhere, or "". A slice that was not taken yet is a range, of the kind that is sliced."""
+    kind = kind or type(value)
+    if kind is dict:
         if type(step) is not str:
             return "it is an object, and takes a key"
         return "" if step in value else f"it has {_names(value)}"
-    if type(value) is list or type(value) is str:
-        what = "a list" if type(value) is list else "a text"
+    if kind is list or kind is str:
+        what = "a list" if kind is list else "a text"
         if type(step) is str:
             return f"it is {what}, and takes an index"
         if type(step) is int and not -len(value) <= step < len(value):
             return f"it is {what} of {len(value)}"
         return ""
-    return f"it is {'null' if value is None else 'a boolean' if type(value) is bool else 'a number'}"
+    return f"it is {'null' if value is None else 'a boolean' if kind is bool else 'a number'}"
 
 
 def _names(value: dict[str, Json]) -> str:
@@ -118,7 +133,7 @@ def filled(value: Json, fills: Iterable[Fill], outputs: Outputs) -> Json:
     Raises Missing.
     """
     for fill in fills:
-        value = _placed(value, fill.at, referred(fill.ref, outputs))
+        value = placed(value, fill.at, referred(fill.ref, outputs))
     return value
 
 
@@ -131,8 +146,8 @@ def referred(ref: Part | Text, outputs: Outputs) -> Json:
     )
 
 
-def _placed(value: Json, at: tuple[str | int, ...], found: Json) -> Json:
-    """Put something at a place; the containers on the way are the caller's own."""
+def placed(value: Json, at: tuple[str | int, ...], found: Json) -> Json:
+    """Put something at a place and return the value; the containers on the way are the caller's own."""
     if not at:
         return found
     inner = value

@@ -11,6 +11,7 @@ Not here: the commit (writer), the digest's text (chain), what a body says (even
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Any
@@ -45,6 +46,7 @@ class SqliteRunJournal:
         on_failure: Callable[[Exception], object],
         on_event: Callable[[Event], object] | None,
         on_close: Callable[[str], object],
+        stored: Callable[[str, int], str | None],
     ) -> None:
         self._run = run
         self._host = host
@@ -53,12 +55,15 @@ class SqliteRunJournal:
         self._on_failure = on_failure
         self._on_event = on_event
         self._on_close = on_close
+        self._stored = stored
         self._seq = 0
         self._digest = FIRST
         self._at_us = 0
         self._spawns = 0
         self._last: Batch | None = None
         """The batch with the last event: once it is durable, all are."""
+        self._values: deque[tuple[Batch, dict[int, str]]] = deque()
+        """Values by seq of the batches that are not durable yet; the store has the others."""
         self._ended = ""
         """Why nothing can be appended, in words; "" while it can."""
         self._failure: StoreError | None = None
@@ -91,11 +96,16 @@ class SqliteRunJournal:
         self._seq, self._at_us, self._digest = seq, at_us, digest
         if self._failure is not None:
             return seq
-        self._last = batch = self._desk.batch()
+        batch = self._desk.batch()
+        if batch is not self._last:
+            self._last = batch
+            self._begin_values(batch)
         kept = value
-        if encoded is not None and value is not None and len(encoded) > INLINE_BYTES:
-            batch.blobs.append((value_digest, value))
-            kept = None
+        if encoded is not None and value is not None:
+            self._values[-1][1][seq] = value
+            if len(encoded) > INLINE_BYTES:
+                batch.blobs.append((value_digest, value))
+                kept = None
         batch.cells += (self._run, seq, name, at_us, text, kept, value_digest, digest)
         if kind in _CAUSING:
             self._cause(batch, kind, body)
@@ -103,6 +113,26 @@ class SqliteRunJournal:
             event = Event(self._run, seq, kind, at_us, dict(body), value, value_digest, digest)
             batch.seen.append((self._on_event, event))
         return seq
+
+    def _begin_values(self, batch: Batch) -> None:
+        while self._values and self._values[0][0].done:
+            self._values.popleft()
+        self._values.append((batch, {}))
+
+    def value(self, seq: int) -> str | None:
+        """Return the value of an event that was appended here, durable or not; None for one without, or erased.
+
+        One that is not durable is still in memory; any other is read from the store, which takes some 20 us.
+
+        Raises:
+            StoreError: It cannot be read; after a failure of the store, all that it never got.
+        """
+        for _, values in reversed(self._values):
+            if seq in values:
+                return values[seq]
+        if self._failure is not None:
+            raise StoreError(self._failure.message, hint=self._failure.hint) from self._failure
+        return self._stored(self._run, seq)
 
     def _check_turn(self, kind: EventKind) -> None:
         if self._ended:

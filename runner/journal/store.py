@@ -32,6 +32,13 @@ from runner.seams import RunRow
 
 _FIRST_EVENT = "SELECT 1 FROM event WHERE run = ? AND seq = 1"
 
+# A long value stands beside the events; one that was erased leaves neither.
+_VALUE = (
+    "SELECT coalesce(e.value, b.text) FROM event e"
+    " LEFT JOIN blob b ON e.value IS NULL AND NOT e.erased AND b.digest = e.value_digest"
+    " WHERE e.run = ? AND e.seq = ?"
+)
+
 _open_stores: weakref.WeakSet[SqliteJournal] = weakref.WeakSet()
 
 
@@ -104,7 +111,7 @@ class SqliteJournal:
             desk = self._desk()
         return SqliteRunJournal(
             run, host=self._lock.host, desk=desk, clock=self._clock, on_failure=on_failure, on_event=on_event,
-            on_close=self._runs.discard,
+            on_close=self._runs.discard, stored=self._value,
         )  # fmt: skip
 
     def _desk(self) -> Desk:
@@ -217,7 +224,12 @@ class SqliteJournal:
             raise
         return {run: by for run, by in found if run in self._runs}
 
-    def _ask(self, question: str, value: str, *, busy_seconds: float = 0.0) -> list[tuple[Any, ...]]:
+    def _value(self, run: str, seq: int) -> str | None:
+        """Return the value of a durable event; None for one without, or erased. Raises StoreError."""
+        found = self._ask(_VALUE, run, seq, busy_seconds=self._busy_seconds)
+        return None if not found else found[0][0]
+
+    def _ask(self, question: str, *values: str | int, busy_seconds: float = 0.0) -> list[tuple[Any, ...]]:
         """Answer a small question from the connection that is kept open for these. Raises StoreError.
 
         `busy_seconds` is how long it may wait while another process recovers the log, which takes milliseconds.
@@ -227,7 +239,7 @@ class SqliteJournal:
         def look() -> None:
             if self._questions is None:
                 self._questions = connect(self.path, busy_seconds=0)
-            found[:] = self._questions.execute(question, (value,)).fetchall()
+            found[:] = self._questions.execute(question, values).fetchall()
 
         with translated(self.path), self._asking:
             patiently(look, busy_seconds)

@@ -10,103 +10,17 @@ from typing import Any
 
 import pytest
 
-from runner.broker import Broker
-from runner.broker.reached import Reached
-from runner.clock import HeldClock
 from runner.errors import AgentFault
-from runner.events import Event, EventKind
-from runner.guest.wire import Wait
-from runner.journal import open_store
-from runner.models import Limits, Spawn
-from runner.policy.model import AgentEntry, Policy, SandboxRule
-from runner.seams import Call, Reply
-
-ANY = {"type": "object", "additionalProperties": True}
-
-
-class Scripted:
-    """An agent whose calls the test ends one by one. `calls` are those that were made, by spawn number."""
-
-    def __init__(self) -> None:
-        self.calls: dict[int, asyncio.Future[Any]] = {}
-        self.cancelled: list[int] = []
-        self.seen: list[Call] = []
-
-    async def run(self, call: Call) -> Any:
-        self.seen.append(call)
-        future = self.calls[call.spawn] = asyncio.get_running_loop().create_future()
-        try:
-            return await future
-        except asyncio.CancelledError:
-            self.cancelled.append(call.spawn)
-            raise
-
-    async def close(self) -> None:
-        pass
-
-
-class Stage:
-    """A broker with its journal, clock and scripted agent."""
-
-    def __init__(self, home: Path, *, parallel: int = 100, run_parallel: int = 100, output: Any = ANY) -> None:
-        self.store = open_store(home)
-        self.clock = HeldClock()
-        self.agent = Scripted()
-        entry = AgentEntry(
-            "a", "scripted", "python", {"call": "m:f"}, ANY, output, timeout_seconds=10.0, max_timeout_seconds=10.0,
-            parallel=parallel,
-        )  # fmt: skip
-        policy = Policy(
-            "p", {"a": entry}, Limits(parallel_spawns=run_parallel), SandboxRule(), None, home, "{}", "d"
-        )
-        self.journal = self.store.open_run("run", on_failure=lambda error: None)
-        self.journal.append(
-            EventKind.RUN_SUBMITTED,
-            {"script": "s", "script_digest": "d", "policy": "p", "policy_digest": "d", "inputs_digest": "d", "runner": "0",
-             "python": "3", "trace": "0" * 32, "span": "0" * 16, "sandbox": "process"},
-        )  # fmt: skip
-        reached = Reached(entry)
-        self.broker = Broker(
-            policy, self.journal, clock=self.clock, trace="0" * 32, agent_of=lambda entry: self.agent,
-            reach=lambda entry: reached,
-        )  # fmt: skip
-
-    async def spawn(self, *numbers: int, begun: bool = True) -> None:
-        for n in numbers:
-            self.broker.spawned(Spawn(n, "a", {"n": n}))
-        if begun:
-            await self.until(lambda: all(n in self.agent.calls for n in numbers))
-
-    async def until(self, true: Any) -> None:
-        for _ in range(2000):
-            if true():
-                return
-            await asyncio.sleep(0.001)
-        raise AssertionError("it did not come to that")
-
-    def wait(self, *handles: int, need: int | None = None, **options: Any) -> asyncio.Task[Reply]:
-        wait = Wait(1, handles, len(handles) if need is None else need, **options)
-        return asyncio.ensure_future(self.broker.wait(wait))
-
-    async def events(self) -> list[Event]:
-        await self.journal.durable()
-        return list(self.store.read("run"))
-
-    async def kinds(self, spawn: int) -> list[str]:
-        return [str(event.kind) for event in await self.events() if event.body.get("spawn") == spawn]
+from runner.events import EventKind
+from runner.seams import Call
+from tests.unit.broker_by_hand import Stage, short
 
 
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     made = Stage(tmp_path / "store")
     yield made
-    await made.broker.finished()
-    await made.journal.close()
-    made.store.close()
-
-
-def short(reply: Reply) -> list[tuple[int, str]]:
-    return [(n, kind) for n, kind, _ in reply.outcomes]
+    await made.close()
 
 
 async def test_outcomes_are_delivered_in_the_order_in_which_they_settled(stage):
@@ -181,8 +95,7 @@ async def test_the_timeout_of_a_queued_spawn_begins_with_its_attempt(tmp_path):
     stage.agent.calls[2].set_result({})
 
     assert short(await waiting) == [(1, "ok"), (2, "ok")]
-    await stage.broker.finished()
-    stage.store.close()
+    await stage.close()
 
 
 async def test_a_wait_ends_as_soon_as_enough_have_settled_and_stops_the_rest(stage):
@@ -217,12 +130,12 @@ async def test_a_wait_that_runs_out_of_time_can_leave_the_rest_alone(stage):
     again = stage.wait(1)
     stage.agent.calls[1].set_result({})
 
-    assert (first.ended, first.outcomes) == ("timeout", [])
+    assert (first.ended, short(first)) == ("timeout", [])
     assert short(await again) == [(1, "ok")]
 
 
 async def test_a_sleep_is_a_wait_without_handles_that_only_time_ends(stage):
-    waiting = stage.wait(until=stage.clock.now() + 5)
+    waiting = stage.wait(need=1, until=stage.clock.now() + 5)
     await asyncio.sleep(0.02)
     assert not waiting.done()
     stage.clock.advance(5)
@@ -230,9 +143,9 @@ async def test_a_sleep_is_a_wait_without_handles_that_only_time_ends(stage):
     assert (await waiting).now == stage.clock.now()
 
 
-async def test_a_wait_that_fails_fast_ends_at_the_first_failure(stage):
+async def test_a_wait_for_successes_ends_once_too_few_can_succeed(stage):
     await stage.spawn(1, 2)
-    waiting = stage.wait(1, 2, fail_fast=True, rest="stop")
+    waiting = stage.wait(1, 2, of="ok", rest="stop")
     stage.agent.calls[2].set_exception(AgentFault("failed", "no"))
     reply = await waiting
 
@@ -245,9 +158,8 @@ async def test_a_cancelled_spawn_stays_cancelled_although_its_output_came(stage)
     stage.agent.calls[1].set_result({})
     await asyncio.sleep(0.02)
     stage.broker.cancelled(1)
-    reply = await stage.wait(1)
 
-    assert short(reply) == [(1, "cancelled")]
+    assert await stage.told(need=0) == []
     assert await stage.kinds(1) == ["spawn_requested", "attempt_started", "spawn_settled", "spawn_cancelled"]
 
 
@@ -258,7 +170,7 @@ async def test_a_spawn_cancelled_before_its_attempt_is_durable_is_never_called(s
     await asyncio.sleep(0.02)
 
     assert stage.agent.calls == {}
-    assert short(await stage.wait(1)) == [(1, "cancelled")]
+    assert await stage.kinds(1) == ["spawn_requested", "attempt_started", "spawn_cancelled", "spawn_settled"]
 
 
 async def test_slots_are_given_back_whatever_became_of_the_attempt(tmp_path):
@@ -273,9 +185,8 @@ async def test_slots_are_given_back_whatever_became_of_the_attempt(tmp_path):
     await stage.until(lambda: 4 in stage.agent.calls)
     stage.agent.calls[4].set_result({})
 
-    assert short(await stage.wait(1, 2, 3, 4)) == [(1, "cancelled"), (2, "failed"), (3, "timed_out"), (4, "ok")]
-    await stage.broker.finished()
-    stage.store.close()
+    assert short(await stage.wait(2, 3, 4)) == [(2, "failed"), (3, "timed_out"), (4, "ok")]
+    await stage.close()
 
 
 async def test_what_an_agent_says_of_itself_stays_in_the_journal(stage):
@@ -284,7 +195,7 @@ async def test_what_an_agent_says_of_itself_stays_in_the_journal(stage):
     reply = await stage.wait(1)
     settled = [event for event in await stage.events() if event.kind is EventKind.SPAWN_SETTLED]
 
-    assert reply.outcomes == [(1, "failed", '{"attempts":1,"message":"agent \\"a\\" raised ValueError"}')]
+    assert list(reply.outcomes) == [(1, "failed", '{"attempts":1,"message":"agent \\"a\\" raised ValueError"}')]
     assert settled[0].content()["detail"] == "ValueError: /etc/passwd"
 
 
@@ -334,6 +245,4 @@ async def test_a_dropped_name_that_no_text_can_hold_is_told_as_far_as_it_can_be(
 
     assert (kind, text) == ("ok", '{"a":1}')
     assert settled[0].content()["dropped"] == [["/?", 1]]
-    await stage.broker.finished()
-    await stage.journal.close()
-    stage.store.close()
+    await stage.close()

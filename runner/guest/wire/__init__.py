@@ -36,6 +36,8 @@ fills     a list of [at, ref]: what the host puts in, and where; the value holds
           A handle in a spawn's fills was told before it; in a then's value it may be any told so far.
 then      of: handles. If one of them fails, the host settles n as `dependency_failed`, and the guest
           never says settled. While n is open, an answer comes as soon as one of them succeeds.
+cancel    Of a handle that is in an answer it says nothing. Any other counts as delivered, as `cancelled`: no
+          wait names it any more, and its group no longer counts it.
 settled   A plain value or a failure counts as delivered: no wait names n any more. With fills the host
           settles n when they are there. kind: one of GUEST_KINDS. cause: the handle whose output had no
           such part, or 0.

@@ -1,0 +1,150 @@
+"""Answer a guest's waits: when one is over, what becomes of the rest, what the answer tells.
+
+An answer is durable before it is sent, and tells only what is durable (DESIGN rule 13). What settles in the same turn
+of the loop, and what follows from that, goes with it.
+
+Not here: the groups' own counting (groups), what follows from an outcome (dataflow), the frame (guest.wire).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from runner.broker.dataflow import Dataflow
+from runner.broker.groups import Groups, OpenWait, note_delivered, note_settled
+from runner.broker.handle import LiveHandle
+from runner.broker.outputs import Outcomes, Outputs
+from runner.clock import Clock
+from runner.events import EventKind
+from runner.guest.wire import Wait
+from runner.models import OutcomeKind
+from runner.seams import Reply, RunJournal
+
+Stop = Callable[[list[LiveHandle], OutcomeKind], None]
+"""Settles handles that a wait leaves over."""
+
+
+class Waits:
+    """The waits of one run, of which one is open at a time."""
+
+    def __init__(self, journal: RunJournal, outputs: Outputs, dataflow: Dataflow, clock: Clock, stop: Stop) -> None:
+        self._journal = journal
+        self._outputs = outputs
+        self._dataflow = dataflow
+        self._clock = clock
+        self._stop = stop
+        self._groups = Groups()
+        self._waking: dict[int, LiveHandle] = {}
+        """Handles of open thens that have succeeded and are in no answer yet."""
+        self._open: OpenWait | None = None
+
+    async def answer(self, wait: Wait, added: list[LiveHandle]) -> Reply:
+        """Return once the wait is over and its answer is durable. `added` are in no answer yet."""
+        self._journal.append(
+            EventKind.WAIT_OPENED,
+            {
+                "wait": wait.n, "group": wait.group, "handles": wait.handles, "need": wait.need, "of": wait.of,
+                "until": wait.until, "rest": wait.rest, "line": wait.line,
+            },
+        )  # fmt: skip
+        group = self._groups.waited_for(wait.group)
+        group.add(added)
+        opened = self._open = OpenWait(wait, group, asyncio.get_running_loop().create_future())
+        if wait.until is not None:
+            due = self._clock.monotonic() + max(0.0, wait.until - self._clock.now())
+            opened.timer = self._clock.call_at(due, partial(self._over, opened, "timeout"))
+        self._look()
+        return await opened.future
+
+    def settled(self, live: LiveHandle) -> None:
+        """Take note of a handle that has settled."""
+        note_settled(live)
+        if live.open_thens and live.succeeded:
+            self._waking[live.n] = live
+        self._look()
+
+    def told(self, live: LiveHandle) -> None:
+        """Take note that the guest knows of a handle what no answer told it. Call before its kind changes."""
+        note_delivered(live)
+        self._waking.pop(live.n, None)
+        self._look()
+
+    def then_opened(self, sources: Iterable[LiveHandle]) -> None:
+        for live in sources:
+            live.open_thens += 1
+            if live.succeeded and not live.delivered:
+                self._waking[live.n] = live
+
+    def then_closed(self, sources: Iterable[LiveHandle]) -> None:
+        for live in sources:
+            live.open_thens -= 1
+            if not live.open_thens:
+                self._waking.pop(live.n, None)
+
+    def close(self) -> None:
+        """Let nothing of it be heard any more."""
+        if self._open is not None and self._open.timer is not None:
+            self._open.timer.cancel()
+        self._open = None
+
+    def _look(self) -> None:
+        """End the wait in a moment if it is over."""
+        opened = self._open
+        if opened is None or opened.ended:
+            return
+        ended = opened.group.over(opened.wait) or ("woken" if self._waking else "")
+        if ended:
+            self._over(opened, ended)
+
+    def _over(self, opened: OpenWait, ended: str) -> None:
+        if opened.ended:
+            return
+        opened.ended = ended
+        if opened.timer is not None:
+            opened.timer.cancel()
+        asyncio.get_running_loop().call_soon(self._end, opened)
+
+    def _end(self, opened: OpenWait) -> None:
+        """Settle the rest, then answer, each once all that follows from what has settled is worked out."""
+        if self._open is not opened:
+            return
+        if self._dataflow.busy:
+            asyncio.get_running_loop().call_soon(self._end, opened)
+            return
+        kind = _rest_kind(opened)
+        if kind is not None and opened.group.open:
+            self._stop([live for _, live in sorted(opened.group.open.items())], kind)
+            asyncio.get_running_loop().call_soon(self._end, opened)
+            return
+        self._answer(opened)
+
+    def _answer(self, opened: OpenWait) -> None:
+        self._open = None
+        # Equal where nothing else is waited for; else those of other groups come in between.
+        found = {**opened.group.settled, **self._waking}
+        delivered = sorted(found.values(), key=lambda live: live.order)
+        for live in delivered:
+            note_delivered(live)
+        self._waking.clear()
+        ended, now = opened.ended, self._clock.now()
+        self._journal.append(
+            EventKind.ANSWERED,
+            {"wait": opened.wait.n, "handles": [live.n for live in delivered], "ended": ended, "now": now},
+        )
+        reply = Reply(Outcomes(delivered, self._outputs), ended, now)
+        self._journal.when_durable(partial(_resolve, opened.future, reply))
+
+
+def _rest_kind(opened: OpenWait) -> OutcomeKind | None:
+    """Return as what the wait settles those that it leaves over; None where it leaves them alone."""
+    rest, ended = opened.wait.rest, opened.ended
+    if ended == "timeout" and rest != "keep":
+        return OutcomeKind.TIMED_OUT
+    return OutcomeKind.CANCELLED if rest == "stop" and ended != "woken" else None
+
+
+def _resolve(future: asyncio.Future[Reply], reply: Reply) -> None:
+    if not future.done():
+        future.set_result(reply)
