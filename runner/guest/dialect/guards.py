@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from runner.guest.dialect.composing import without_str_join
 from runner.guest.dialect.fatal import close
 from runner.guest.dialect.names import MADE, METHOD_DUNDERS, READABLE_DUNDERS, WATCHED, attribute_fault
 from runner.guest.dialect.text import safe_format, safe_format_map
@@ -146,6 +147,8 @@ def make_guards(
         value = getattr(o, name)
         if name in ("format", "format_map"):
             return _without_str_format(value, read)
+        if name == "join":
+            return without_str_join(value, types.BuiltinMethodType)
         if _is_of_metaclass(value, name):
             raise AttributeError(f'attribute "{name}" of a class is not offered to scripts')
         day = _day_behind(value)

@@ -62,7 +62,8 @@ HAZARDS = INSPECT_ATTRIBUTES | {
 """Attributes that lead into frames and code: refused on every object, in the text and at run time."""
 
 WATCHED = frozenset({
-    "format", "format_map", "obj", "mro", "register", "parser", "now", "utcnow", "today", "fromtimestamp", "strptime",
+    "format", "format_map", "join", "obj", "mro", "register", "parser", "now", "utcnow", "today", "fromtimestamp",
+    "strptime",
 })  # fmt: skip
 """Public attributes whose answer depends on the object: always read through the full guard, never directly."""
 

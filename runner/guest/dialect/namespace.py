@@ -22,7 +22,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from runner.guest.dialect import bounds, builtin_names, text
+from runner.guest.dialect import bounds, builtin_names, composing, text
 from runner.guest.dialect.classes import NAMED_TUPLE, Numbers, TypedDict, class_builder, make_script_object, make_type
 from runner.guest.dialect.facades import Module, contexts, enums, pure, shapes, times
 from runner.guest.dialect.fatal import UNSEEN, delegate, end_hook, require_own_exit, untraced
@@ -111,7 +111,10 @@ def _guard_hooks(registry: Registry, guards: Guards) -> dict[str, Any]:
         "_text_": text.text_of,
         "_str_": str,
         "_string_": text.string_of,
-        "_repr_": text.repr_of,
+        "_said_": text.said_of,
+        "_join_": composing.join,
+        **text.FSTRING_HOOKS,
+        "_repr_": text.repr_in_text,
         "_format_": text.format_of,
         "_power_": bounds.power,
         "_shift_": bounds.shift,

@@ -91,7 +91,7 @@ def operator_hook(op: ast.operator, left: ast.expr, right: ast.expr) -> str | No
     if isinstance(op, ast.LShift):
         return None if small else "_shift_"
     if isinstance(op, ast.Mod):
-        return "_percent_" if isinstance(left, ast.JoinedStr) or _is_text(left) else None
+        return "_percent_" if _is_fstring(left) or _is_text(left) else None
     if isinstance(op, ast.Mult):
         return "_repeat_" if is_sequence(left) != is_sequence(right) and not (small or is_small_int(left)) else None
     return None
@@ -101,9 +101,50 @@ def _is_text(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
+def _is_fstring(node: ast.expr) -> bool:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        return node.func.id == _MANY or node.func.id in _BY_COUNT.values()
+    return isinstance(node, ast.JoinedStr)
+
+
+_BY_COUNT = {1: "_text1_", 2: "_text2_", 3: "_text3_", 4: "_text4_"}
+_MANY = "_texts_"
+
+
+def fstring(node: ast.JoinedStr, values: list[ast.expr | None]) -> ast.expr:
+    """Return what an f-string becomes: a call with its literals and values in turn, so that handles can stand in it.
+
+    `values` says for each piece the value that goes in as it is, or None for a literal or a formatted value.
+    """
+    if not any(values):
+        return node
+    pieces: list[ast.expr] = []
+    for piece, value in zip(node.values, values, strict=True):
+        if isinstance(piece, ast.Constant):
+            pieces.append(piece)
+            continue
+        if len(pieces) % 2 == 0:
+            pieces.append(ast.Constant(""))
+        pieces.append(value or at(piece, ast.JoinedStr([piece])))
+    if len(pieces) % 2 == 0:
+        pieces.append(ast.Constant(""))
+    return at(node, call(_BY_COUNT.get(len(pieces) // 2, _MANY), *pieces))
+
+
+def is_join(node: ast.Call) -> bool:
+    """Whether this is `x.join(y)`."""
+    one = len(node.args) == 1 and not node.keywords and not isinstance(node.args[0], ast.Starred)
+    return one and isinstance(node.func, ast.Attribute) and node.func.attr == "join"
+
+
+def runs_code(node: ast.AST) -> bool:
+    """Whether evaluating this may change a value beside it: it calls something, or lets others run."""
+    return any(isinstance(one, (ast.Call, ast.Yield, ast.YieldFrom)) for one in ast.walk(node))
+
+
 def is_sequence(node: ast.expr) -> bool:
     text = isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes))
-    return text or isinstance(node, (ast.List, ast.Tuple, ast.JoinedStr))
+    return text or _is_fstring(node) or isinstance(node, (ast.List, ast.Tuple))
 
 
 def is_small_int(node: ast.expr) -> bool:

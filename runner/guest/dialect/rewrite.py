@@ -13,7 +13,9 @@ What is changed, and into what (hooks have names of the form `_x_`, which no scr
     import x.y as z          z = _import_("x.y", ...)
     case C(...), case M.X    before the statement the class goes through `_pattern_`, the attribute through the guard
     x: T = v                 x = v; in a class body the annotation becomes a text
-    f"{v!r:spec}"            v through `_text_`, `_repr_` or `_format_`
+    f"a{v}b"                 `_text1_("a", v, "b")`, so that a handle can stand in it; `_text2_` for two values, ...
+    f"{v!r:spec}"            v through `_repr_` or `_format_`
+    s.join(parts)            `_join_(s, parts)`, for the same reason
     a ** b, a << b, "-" * n  where the size is unknown: `_power_`, `_shift_`, `_repeat_`
     "..." % v                `_percent_`
     top-level return         the module becomes one function whose names are global; `return v` assigns `result`
@@ -42,11 +44,14 @@ from runner.guest.dialect.nodes import (
     child_fields,
     end,
     fatal_handler,
+    fstring,
     imported,
+    is_join,
     is_small_spec,
     is_text_hook,
     name_of,
     operator_hook,
+    runs_code,
     same,
     type_in,
 )
@@ -206,6 +211,9 @@ class Rewrite(RestrictingNodeTransformer):
         return node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
+        if is_join(node):
+            assert isinstance(node.func, ast.Attribute)
+            return at(node, call("_join_", self.visit(node.func.value), self.visit(node.args[0])))
         self.node_contents_visit(node)
         if isinstance(node.func, ast.Name) and node.func.id == "str" and len(node.args) == 1 and not node.keywords:
             node.func = at(node.func, ast.IfExp(same("str", "_str_"), name_of("_string_"), node.func))
@@ -217,10 +225,22 @@ class Rewrite(RestrictingNodeTransformer):
         return at(node, call(hook, node.left, node.right)) if hook else node
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
-        return self._contents(node)
+        values: list[ast.expr | None] = []
+        for index, piece in enumerate(node.values):
+            plain = isinstance(piece, ast.FormattedValue) and piece.format_spec is None
+            if not isinstance(piece, ast.FormattedValue) or not plain or piece.conversion not in (-1, ord("s")):
+                node.values[index] = self.visit(piece)
+                values.append(None)
+                continue
+            # A value is made a text before the next one is looked at, as far as that could make a difference.
+            hook = "_said_" if piece.conversion == ord("s") else "_text_"
+            at_once = hook == "_said_" or any(runs_code(later) for later in node.values[index + 1 :])
+            value = self.visit(piece.value)
+            values.append(at(piece, call(hook, value)) if at_once else value)
+        return fstring(node, values)
 
     def visit_FormattedValue(self, node: ast.FormattedValue) -> ast.AST:
-        """Put the value through the guard that its conversion and its format ask for."""
+        """Put a value with a conversion or a format through the guard that they ask for."""
         value = self.visit(node.value)
         spec = node.format_spec
         if node.conversion in (ord("r"), ord("a")):
