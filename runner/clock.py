@@ -90,8 +90,11 @@ class HeldClock:
             if not woken.done():
                 woken.set_result(None)
 
-        self.call_at(self.monotonic() + seconds, wake)
-        await woken
+        timer = self.call_at(self.monotonic() + seconds, wake)
+        try:
+            await woken
+        finally:
+            timer.cancel()
 
     def next_timer(self) -> float | None:
         """When the earliest timer is due (`monotonic` seconds), or None."""
@@ -103,9 +106,22 @@ class HeldClock:
         """Move on, and fire what falls due on the way, each at its own time."""
         end = self._now + seconds
         while (due := self.next_timer()) is not None and due <= end - self._start:
-            _, _, timer = heapq.heappop(self._timers)
             self._now = max(self._now, self._start + due)
-            callback, timer.callback = timer.callback, None
-            if callback is not None:
-                callback()
+            self._fire()
         self._now = end
+
+    def advance_to_next(self) -> bool:
+        """Move to the earliest timer, if there is one, and fire what is due then. False when there is none."""
+        due = self.next_timer()
+        if due is None:
+            return False
+        self._now = max(self._now, self._start + due)
+        while (next_due := self.next_timer()) is not None and next_due <= due:
+            self._fire()
+        return True
+
+    def _fire(self) -> None:
+        _, _, timer = heapq.heappop(self._timers)
+        callback, timer.callback = timer.callback, None
+        if callback is not None:
+            callback()

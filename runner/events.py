@@ -22,7 +22,8 @@ the guest made of its handles; then_settled follows where there were fills, or w
     attempt_failed      spawn, attempt, agent, outcome, seconds,                   message [, detail]
                         next ("retry", "fallback"), backoff
     agent_lingered      spawn, attempt, agent                                      -
-    spawn_cancelled     spawn, by ("script", "wait", "end")                        -
+    spawn_cancelled     spawn (of a then: its handle), by ("script", "wait",       -
+                        "end")
     spawn_settled       spawn, agent, outcome, attempts, seconds, bytes            output | message [, cause, detail,
                                                                                    dropped]
     then_requested      handle, of, line                                           -
@@ -232,6 +233,10 @@ class RunView:
         """The wait that is open, or None."""
         return self.waits.open_wait()
 
+    def interrupt(self) -> None:
+        """Take note that its host is gone: it waits for nothing any more."""
+        self.state, self.waits.opened = RunState.INTERRUPTED, None
+
     def counts(self) -> dict[str, int]:
         """Spawns by state: "queued", "running", "ok" and the outcome kinds that occur."""
         found: dict[str, int] = {}
@@ -275,6 +280,12 @@ def _attempt(view: RunView, event: Event) -> None:
 
 def _lingered(view: RunView, event: Event) -> None:
     view.spawns[event.body["spawn"]].lingered = True
+
+
+def _cancelled(view: RunView, event: Event) -> None:
+    # The script knows: no answer tells it any more.
+    if event.body["by"] == "script":
+        view.waits.delivered.add(event.body["spawn"])
 
 
 def _settled(view: RunView, event: Event) -> None:
@@ -344,7 +355,7 @@ _APPLY = {
     EventKind.ATTEMPT_STARTED: _attempt,
     EventKind.ATTEMPT_FAILED: _nothing,
     EventKind.AGENT_LINGERED: _lingered,
-    EventKind.SPAWN_CANCELLED: _nothing,
+    EventKind.SPAWN_CANCELLED: _cancelled,
     EventKind.SPAWN_SETTLED: _settled,
     EventKind.THEN_REQUESTED: _derived,
     EventKind.THEN_RETURNED: _returned,

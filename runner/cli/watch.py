@@ -65,7 +65,7 @@ def follow(runner: Runner, run: str, shown: View) -> RunView:
             view.apply(event)
             shown.see(event)
         if not alive and not view.ended:
-            view.state, view.waiting = RunState.INTERRUPTED, None
+            view.interrupt()
             return view
         shown.tick()
         if not view.ended:

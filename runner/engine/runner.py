@@ -19,12 +19,13 @@ from runner.engine.submission import Submission, exact, read_script
 from runner.errors import StoreError
 from runner.events import Event, RunView, fold
 from runner.journal import SqliteJournal, open_store
-from runner.models import Json, RunResult, RunState, Script, Verdict
+from runner.models import Json, RunResult, Script, Verdict
 from runner.policy import load_policy
 from runner.policy.model import Policy
 from runner.seams import RunRow
 
 if TYPE_CHECKING:
+    from runner.engine.backends import Backends
     from runner.engine.execution import Execution
 
 # `runner stop` from another terminal is a row in the store; four looks a second cost nothing.
@@ -140,11 +141,10 @@ class Runner:
 
     async def _execute_with(self, guest: GuestOnTheWay, submission: Submission) -> RunResult:
         from runner.check import check
-        from runner.engine.backends import Backends
         from runner.engine.execution import Execution
 
         verdict = check(submission.script, submission.policy)
-        backends = Backends(submission.policy, self._clock)
+        backends = self._backends(submission.policy)
         if verdict.accepted:
             backends.prepare(verdict.reach.agents)
         run = new_run_id()
@@ -162,6 +162,11 @@ class Runner:
             leaving = asyncio.ensure_future(execution.let_go())
             self._leaving.add(leaving)
             leaving.add_done_callback(self._left)
+
+    def _backends(self, policy: Policy) -> Backends:
+        from runner.engine.backends import Backends
+
+        return Backends(policy, self._clock)
 
     def _left(self, leaving: asyncio.Task[None]) -> None:
         self._leaving.discard(leaving)
@@ -244,7 +249,7 @@ class Runner:
         # Asked before the events are read: a run that ends in between is told as ended, not as dead.
         view = fold(self.events(run))
         if not view.ended and not alive:
-            view.state, view.waiting = RunState.INTERRUPTED, None
+            view.interrupt()
         return view
 
     def request_stop(self, run: str, *, by: str) -> bool:
