@@ -120,18 +120,27 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """The most a script could ask for, as far as the check can tell.
+    """The most a script could ask for, as far as the check can tell, of one run in which nothing raises.
 
-    `agents` are the names that stand literally in it. `dynamic` says that a name or scope is computed:
-    then the reach is the whole policy. `scopes` maps an agent to the scopes that stand literally.
-    `spawns_at_most` is None when no bound below the policy's limit could be shown.
+    `agents` are the names that stand in it, fallbacks included. `dynamic` says that a name or scope is computed: then
+    the reach is the whole policy. `scopes` maps an agent to the scopes that it is asked with, its default included.
     """
 
     agents: tuple[str, ...] = ()
     dynamic: bool = False
     scopes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     spawns_at_least: int = 0
+    """Whatever the inputs are."""
     spawns_at_most: int | None = None
+    """None when no number below the policy's limit could be shown; `spawns_upper` may still tell an expression."""
+    spawns_lower: str = "0"
+    """The lower bound as an expression that Python can evaluate over `inputs`, such as `len(inputs["vendors"])`."""
+    spawns_upper: str = "limits.spawns"
+    """The upper bound likewise; `limits.spawns` where only the policy's limit bounds it."""
+    attempts_at_most: int | None = None
+    """Calls of agents with all retries and fallbacks; None where the number of spawns is no number."""
+    longest_chain: int | None = None
+    """How many spawns wait for each other at most, through inputs or through waits; None when unbounded."""
 
 
 @dataclass(frozen=True, slots=True)

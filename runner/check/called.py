@@ -89,7 +89,7 @@ def _wrong_spawn_options(subject: Subject, spawn: SpawnCall) -> Iterator[Finding
         message = f"retry= takes how many further attempts, 0 to {MAX_RETRIES}, or a Retry(...)"
         yield subject.finding("wrong-option", retry, message, "write for example `2`")
     label = spawn.options.get("label")
-    if label is not None and not _may_be(label, lambda value: value is None or isinstance(value, str)):
+    if isinstance(label, ast.Constant) and not (label.value is None or isinstance(label.value, str)):
         yield subject.finding("wrong-option", label, "label= takes a text", "write a text, or leave label= out")
     for fallback in subject.fallbacks(spawn):
         if isinstance(fallback.node, ast.Constant) and not isinstance(fallback.node.value, str):

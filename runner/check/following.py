@@ -30,7 +30,7 @@ MAX_SITES = 200
 class Site:
     """One call of a function: what stands for its parameters there."""
 
-    use: Use
+    use: Use | None
     given: Given
     extra: dict[str, ast.expr] = field(default_factory=dict)
     """Keywords that the function takes through `**`."""
@@ -176,13 +176,17 @@ class Following:
         return None if None in found else [site for site in found if site is not None]
 
     def _site(self, function: Function, use: Use) -> Site | None:
+        return self.site(function, use.call, use) if use.call is not None else _mapped(self._takes(function), use)
+
+    def _takes(self, function: Function) -> list[str]:
+        """Return the names of the positional parameters that a call fills."""
+        names = [one.arg for one in (*function.args.posonlyargs, *function.args.args)]
+        return names[1:] if self.owner(function) is not None and not self._is_static(function) else names
+
+    def site(self, function: Function, call: ast.Call, use: Use | None = None) -> Site:
+        """Return what stands for the parameters of a function at a call of it."""
         parameters = function.args
-        names = [one.arg for one in (*parameters.posonlyargs, *parameters.args)]
-        if self.owner(function) is not None and not self._is_static(function):
-            names = names[1:]
-        call = use.call
-        if call is None:
-            return _mapped(names, use)
+        names = self._takes(function)
         given: dict[str, ast.expr] = {}
         open_ = any(isinstance(one, ast.Starred) for one in call.args) or any(one.arg is None for one in call.keywords)
         if not any(isinstance(one, ast.Starred) for one in call.args):

@@ -184,7 +184,9 @@ class Handles:
             return Kind.OUTPUT if self.of(node.args[0]) in (Kind.HANDLES, Kind.HANDLES_BY_KEY) else Kind.UNKNOWN
         if name == "as_completed":
             return Kind.HANDLES if self.of(node.args[0]) is Kind.HANDLES else Kind.UNKNOWN
-        return self.of(node.args[0]) if name in _SAME and len(node.args) == 1 else Kind.UNKNOWN
+        kind = self.of(node.args[0]) if name in _SAME and len(node.args) == 1 else Kind.UNKNOWN
+        # What goes over a dict goes over its keys.
+        return kind if kind in _OF else Kind.UNKNOWN
 
     def _gathered(self, node: ast.Call) -> Kind:
         """Only a gather that raises returns nothing but outputs."""

@@ -150,6 +150,13 @@ def untouched(name: str, value: ast.expr, reading: Reading) -> bool:
     return known
 
 
+def root(node: ast.expr) -> str:
+    """Return the name that an item, a part or an attribute is taken from, or ""."""
+    while isinstance(node, (ast.Subscript, ast.Attribute)):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
 def _only_reads(use: Use) -> bool:
     parent = use.parent
     if isinstance(parent, (ast.For, ast.comprehension, ast.Compare, *COMPREHENSIONS)):
@@ -161,23 +168,6 @@ def _only_reads(use: Use) -> bool:
         # `spawn(..., scopes=SCOPES)` and `ask(..., **COMMON)`: what is given so is copied, or only read by spawn().
         return parent.arg in (None, "scopes", "fallback", "retry", "accept", "timeout", "label")
     return isinstance(parent, ast.Call) and isinstance(parent.func, ast.Name) and parent.func.id in READERS
-
-
-def times(node: ast.expr, reading: Reading) -> int | None:
-    """Return how often a loop over this expression goes round, or None when that cannot be said."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range" and not node.keywords:
-        numbers = [whole(argument, reading) for argument in node.args]
-        known = [number for number in numbers if number is not None]
-        if len(known) != len(numbers) or not 1 <= len(known) <= 3 or (len(known) == 3 and known[2] == 0):
-            return None
-        start, stop, step = (0, known[0], 1) if len(known) == 1 else (*known, 1)[:3]
-        # `len` of a range beyond 2**63 overflows.
-        return max(0, (stop - start + step - (1 if step > 0 else -1)) // step)
-    found = items(node, reading)
-    # A set drops what is equal, a dict too: then there are fewer rounds than items.
-    if found is None or isinstance(node, (ast.Set, ast.Dict)):
-        return None
-    return len(found)
 
 
 def whole(node: ast.expr, reading: Reading, steps: int = MAX_STEPS) -> int | None:

@@ -16,8 +16,6 @@ from runner.check.subject import Scopes, SpawnCall, Subject, named
 from runner.models import Finding
 from runner.policy.model import AgentEntry
 
-# What a Retry asks for when it says nothing (the stub text).
-_ATTEMPTS_LEFT_OUT = 1
 _OPTIONS_OF_AUTHORITY = "agent, scopes or fallback"
 
 

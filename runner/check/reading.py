@@ -79,6 +79,7 @@ class Reading:
     attributes: dict[str, list[Use]] = field(default_factory=dict)
     """Where an attribute of this name is read, of whatever object."""
     written_attributes: set[str] = field(default_factory=set)
+    written_items: list[ast.Subscript] = field(default_factory=list)
     values: dict[str, list[ast.expr]] = field(default_factory=dict)
     """name → the expressions of the plain assignments to it."""
     items: dict[str, list[tuple[ast.expr, tuple[int, ...]]]] = field(default_factory=dict)
@@ -179,6 +180,9 @@ def read(tree: ast.Module, text: str, names: frozenset[str]) -> Reading:
             continue
         if kind is ast.Attribute:
             _note_attribute(reading, node, parent, around)
+        elif kind is ast.Subscript:
+            if node.ctx.__class__ is not ast.Load:
+                reading.written_items.append(node)
         elif kind is ast.Call:
             note_call(reading, node, parent, around)
         elif kind is ast.FunctionDef:

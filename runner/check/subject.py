@@ -17,7 +17,7 @@ from typing import TypeVar
 from runner.check.following import Following, Function, Site, defaults
 from runner.check.handles import Handles
 from runner.check.literals import NOTHING_GIVEN, Given, dict_of, items, looped_items, texts
-from runner.check.reading import ApiCall, Around, Reading
+from runner.check.reading import ApiCall, Around, Reading, Use
 from runner.models import Finding, Severity
 from runner.policy.model import AgentEntry, Policy
 
@@ -98,6 +98,15 @@ class Subject:
             self.reading.memo[key] = look()
         found: T = self.reading.memo[key]
         return found
+
+    def use_of(self, attribute: ast.Attribute) -> Use:
+        """Return the use of an attribute that is read."""
+        uses = self.once(
+            "attribute uses",
+            None,
+            lambda: {use.node: use for found in self.reading.attributes.values() for use in found},
+        )
+        return uses[attribute]
 
     def entries(self, spawn: SpawnCall) -> list[AgentEntry]:
         """Return the policy's entries of the agents that this spawn can be of."""
@@ -215,7 +224,8 @@ class Subject:
         found: list[SpawnCall] = []
         for site in sites:
             there = self._substituted(spawn, function, site, parameters, first=levels == MAX_LEVELS)
-            found.extend(self._seen(there, site.use.around.function, levels - 1))
+            around = site.use.around.function if site.use else None
+            found.extend(self._seen(there, around, levels - 1))
             if len(found) > MAX_SEEN:
                 return [spawn]
         return found
