@@ -170,10 +170,12 @@ class WaitsView:
     since: float = 0.0
 
     def open(self, body: dict[str, Any], since: float) -> None:
-        # The guest names a group of its last ones; the others it begins anew.
-        group = self.groups.pop(body["group"], {})
+        # The guest names a group of its last ones; the others it begins anew. Before there were groups a wait named
+        # all of its handles.
+        number = body.get("group", 0)
+        group = self.groups.pop(number, {}) if number else {}
         group.update(dict.fromkeys(body["handles"]))
-        self.groups[body["group"]] = group
+        self.groups[number] = group
         if len(self.groups) > GROUPS_KEPT:
             del self.groups[next(iter(self.groups))]
         self.opened, self.since = body, since
@@ -186,7 +188,7 @@ class WaitsView:
         if self.opened is None:
             return None
         body = self.opened
-        handles = tuple(n for n in self.groups[body["group"]] if n not in self.delivered)
+        handles = tuple(n for n in self.groups[body.get("group", 0)] if n not in self.delivered)
         return WaitView(body["wait"], handles, body["need"], body["line"], self.since, body["until"])
 
 
@@ -404,5 +406,5 @@ def comparable(events: Iterable[Event]) -> list[tuple[str, dict[str, Any], dict[
         keys = _COMPARED.get(event.kind)
         if keys is not None:
             content = {key: value for key, value in event.content().items() if key not in ("detail", "dropped")}
-            kept.append((str(event.kind), {key: event.body[key] for key in keys}, content))
+            kept.append((str(event.kind), {key: event.body[key] for key in keys if key in event.body}, content))
     return kept

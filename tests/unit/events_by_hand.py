@@ -52,25 +52,66 @@ class Told:
         return self.tell(EventKind.RUN_STARTED, {"seed": 1, "now": START, "dialect": 1}, at=at)
 
     def spawned(self, n: int, agent: str = "research", *, label: str | None = None, at: float = 0.0) -> Event:
-        body = {"spawn": n, "agent": agent, "scopes": [], "timeout": None, "line": 3, "span": "1" * 16}
+        body = {
+            "spawn": n, "agent": agent, "scopes": [], "timeout": None, "retry": None, "fallback": [], "line": 3,
+            "span": "1" * 16,
+        }  # fmt: skip
         return self.tell(EventKind.SPAWN_REQUESTED, body, {"inputs": {}, "label": label}, at=at)
 
-    def attempted(self, n: int, attempt: int = 1, *, at: float = 0.0) -> Event:
-        body = {"spawn": n, "attempt": attempt, "inputs_digest": "c" * 64, "timeout": 60.0, "span": "2" * 16}
+    def attempted(self, n: int, attempt: int = 1, agent: str = "research", *, at: float = 0.0) -> Event:
+        body = {
+            "spawn": n, "attempt": attempt, "agent": agent, "inputs_digest": "c" * 64, "timeout": 60.0, "span": "2" * 16
+        }  # fmt: skip
         return self.tell(EventKind.ATTEMPT_STARTED, body, at=at)
 
-    def settled(self, n: int, outcome: str = "ok", *, message: str = "", at: float = 0.0) -> Event:
-        body = {"spawn": n, "outcome": outcome, "attempts": 1, "seconds": 1.0, "bytes": 20}
+    def attempt_failed(
+        self, n: int, attempt: int = 1, agent: str = "research", *, following: str = "retry", backoff: float = 0.0,
+        outcome: str = "failed", message: str = "no", at: float = 0.0,
+    ) -> Event:  # fmt: skip
+        body = {
+            "spawn": n, "attempt": attempt, "agent": agent, "outcome": outcome, "seconds": 1.0, "next": following,
+            "backoff": backoff,
+        }  # fmt: skip
+        return self.tell(EventKind.ATTEMPT_FAILED, body, {"message": message}, at=at)
+
+    def settled(
+        self, n: int, outcome: str = "ok", *, message: str = "", agent: str = "research", attempts: int = 1,
+        at: float = 0.0,
+    ) -> Event:  # fmt: skip
+        body = {
+            "spawn": n, "agent": agent, "outcome": outcome, "attempts": attempts, "seconds": 1.0, "bytes": 20
+        }  # fmt: skip
         return self.tell(
             EventKind.SPAWN_SETTLED, body, {"output": {}} if outcome == "ok" else {"message": message}, at=at
         )
 
-    def waited(self, handles: list[int], *, until: float | None = None, at: float = 0.0) -> Event:
+    def waited(
+        self, handles: list[int], *, wait: int = 1, group: int = 1, until: float | None = None, at: float = 0.0
+    ) -> Event:
         body = {
-            "wait": 1, "handles": handles, "need": len(handles), "fail_fast": True, "until": until, "rest": "keep",
-            "line": 4,
+            "wait": wait, "group": group, "handles": handles, "need": len(handles), "of": "settled", "until": until,
+            "rest": "keep", "line": 4,
         }  # fmt: skip
         return self.tell(EventKind.WAIT_OPENED, body, at=at)
+
+    def answered(self, handles: list[int], *, wait: int = 1, at: float = 0.0) -> Event:
+        body = {"wait": wait, "handles": handles, "ended": "ready", "now": START + at}
+        return self.tell(EventKind.ANSWERED, body, at=at)
+
+    def cancelled(self, n: int, by: str = "script", *, at: float = 0.0) -> Event:
+        return self.tell(EventKind.SPAWN_CANCELLED, {"spawn": n, "by": by}, at=at)
+
+    def derived(self, n: int, *of: int, at: float = 0.0) -> Event:
+        return self.tell(EventKind.THEN_REQUESTED, {"handle": n, "of": list(of), "line": 5}, at=at)
+
+    def returned(self, n: int, value: Json = None, *, fills: bool = False, at: float = 0.0) -> Event:
+        told: dict[str, Json] = {"value": value, **({"fills": [[[], {"part": 1, "path": []}]]} if fills else {})}
+        return self.tell(EventKind.THEN_RETURNED, {"handle": n, "outcome": "ok"}, told, at=at)
+
+    def then_settled(self, n: int, outcome: str = "ok", *, message: str = "", at: float = 0.0) -> Event:
+        body = {"handle": n, "outcome": outcome, "bytes": 2}
+        value: dict[str, Json] = {"output": {}} if outcome == "ok" else {"message": message}
+        return self.tell(EventKind.THEN_SETTLED, body, value, at=at)
 
     def printed(self, text: str, **fields: Json) -> Event:
         return self.tell(EventKind.OUTPUT_WRITTEN, {"line": 2, "bytes": len(text)}, {"text": text, "fields": fields})

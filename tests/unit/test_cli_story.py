@@ -12,7 +12,7 @@ from runner.cli.runs import row_cells
 from runner.cli.story import result_of, story
 from runner.cli.summary import source_lines, summary
 from runner.events import RunView, fold
-from runner.models import Finding, RunState, Script, Severity, Usage
+from runner.models import Finding, Script, Severity, Usage
 from runner.seams import RunRow
 from tests.unit.events_by_hand import RUN, START, Told
 
@@ -147,7 +147,7 @@ def test_a_run_whose_host_is_gone_is_not_shown_as_alive():
     told = begun()
     told.waited([1], at=2)
     view = view_of(told)
-    view.state, view.waiting = RunState.INTERRUPTED, None
+    view.interrupt()
     text = "\n".join(story(view, told.events[0].content(), now=START + 10))
 
     assert text.startswith(f"run {RUN}: interrupted: its host is gone; it was last heard of at 15:06:42\n")
@@ -276,10 +276,10 @@ def test_an_event_is_one_clean_line_and_one_object():
 
     assert event_line(event) == (
         "     1  15:06:41.250  spawn_settled    "
-        'spawn=7  outcome=failed  attempts=1  seconds=1.0  bytes=20  message: "no\\nway \\u001b[31m!"'
+        'spawn=7  agent=research  outcome=failed  attempts=1  seconds=1.0  bytes=20  message: "no\\nway \\u001b[31m!"'
     )
     assert event_object(event) == {
         "run": RUN, "seq": 1, "kind": "spawn_settled", "at_us": 1_750_000_001_250_000,
-        "body": {"spawn": 7, "outcome": "failed", "attempts": 1, "seconds": 1.0, "bytes": 20},
+        "body": {"spawn": 7, "agent": "research", "outcome": "failed", "attempts": 1, "seconds": 1.0, "bytes": 20},
         "value": {"message": "no\nway \x1b[31m!"}, "value_digest": "d" * 64, "digest": "e" * 64,
     }  # fmt: skip
