@@ -3,22 +3,31 @@
 Text that comes from the script is stripped of what a terminal acts on and of what hides or turns text, in every form
 but JSON, where it stands as data.
 
-Not here: the findings (rules).
+Not here: the findings (rules), SARIF (sarif).
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from itertools import islice
 
 from runner.models import Finding, Json, Reach, Script, Severity, Verdict
 from runner.printable import clean
 
 # Of a line that is shown, around the caret; a terminal has about that.
 WIDTH = 120
-# Findings that a model is handed: it corrects these, and the next check tells the rest.
+# Of what a model is handed: remarks (it corrects these, and the next check tells the rest), lines of one remark,
+# characters of the offending text, and names of agents.
 MAX_FOR_MODEL = 20
+MAX_LINES = 10
+MAX_OFFENDING = 60
+MAX_NAMES = 50
+_CORRECT = "Correct every error, mind the warnings, and answer with the whole script and nothing else."
+_CONSIDER = "It can run as it is. If a warning is right, answer with the whole corrected script and nothing else."
+# The rules after which a model needs to know which agents there are.
+_NAMING = frozenset({"agent-not-in-policy", "dynamic-agent"})
 
 
 def render_text(verdict: Verdict, script: Script) -> str:
@@ -98,13 +107,7 @@ def to_json(verdict: Verdict, script: Script | None = None) -> Json:
         "errors": errors,
         "warnings": warnings,
         "findings": [{**asdict(finding), "severity": str(finding.severity)} for finding in verdict.findings],
-        "reach": {
-            "agents": list(verdict.reach.agents),
-            "dynamic": verdict.reach.dynamic,
-            "scopes": {agent: list(scopes) for agent, scopes in verdict.reach.scopes.items()},
-            "spawns_at_least": verdict.reach.spawns_at_least,
-            "spawns_at_most": verdict.reach.spawns_at_most,
-        },
+        "reach": asdict(verdict.reach),
         "dialect": verdict.dialect,
         "python": verdict.python,
     }
@@ -113,28 +116,39 @@ def to_json(verdict: Verdict, script: Script | None = None) -> Json:
     return found
 
 
-def for_model(verdict: Verdict, script: Script | None = None) -> str:
-    """Return what to hand back to the model: errors first, one line each, with what to write instead.
+def for_model(verdict: Verdict, agents: Iterable[str] = ()) -> str:
+    """Return what to hand back to the model: each error, then each warning, and at the end what to do.
 
-    Warnings follow when there is room. At most MAX_FOR_MODEL findings; the rest is counted.
+    A remark that holds for several places is told once, with its lines. `agents` are those of the policy: where a
+    name was wrong they are listed, all that exist. At most MAX_FOR_MODEL remarks; the rest is counted.
     """
     if not verdict.findings:
         return "The script is accepted."
-    errors = [finding for finding in verdict.findings if finding.severity is Severity.ERROR]
-    warnings = [finding for finding in verdict.findings if finding.severity is not Severity.ERROR]
-    shown = [*errors, *warnings][:MAX_FOR_MODEL]
-    head = (
-        "The script is accepted; consider:"
-        if verdict.accepted
-        else "The script was rejected. Correct this, and send the whole script again:"
-    )
-    lines = [head, *(_line_for_model(finding) for finding in shown)]
-    left = len(verdict.findings) - len(shown)
-    return "\n".join([*lines, f"- and {left} more"] if left else lines)
+    groups: dict[tuple[bool, str, str, str], list[Finding]] = {}
+    for finding in sorted(verdict.findings, key=lambda found: found.severity is not Severity.ERROR):
+        key = (finding.severity is Severity.ERROR, finding.text, finding.message, finding.fix)
+        groups.setdefault(key, []).append(finding)
+    errors, warnings = counts(verdict)
+    found = " and ".join(_number(n, what) for n, what in ((errors, "error"), (warnings, "warning")) if n)
+    lines = [f"The script is {'accepted' if verdict.accepted else 'rejected'}, with {found}:"]
+    lines += [_for_model(same) for same in islice(groups.values(), MAX_FOR_MODEL)]
+    if len(groups) > MAX_FOR_MODEL:
+        lines.append(f"- and {len(groups) - MAX_FOR_MODEL} more")
+    if any(finding.rule in _NAMING for finding in verdict.findings) and (names := _names(agents)):
+        lines.append(f"Agents that exist: {names}.")
+    return "\n".join([*lines, _CONSIDER if verdict.accepted else _CORRECT])
 
 
-def _line_for_model(finding: Finding) -> str:
-    text = clean(finding.text)
-    at = f" `{text}`" if text and "`" not in text and len(text) <= 60 else ""
+def _for_model(same: list[Finding]) -> str:
+    finding = same[0]
+    lines = ", ".join(str(one.line) for one in same[:MAX_LINES]) + (", ..." if len(same) > MAX_LINES else "")
+    text = clean(finding.text.partition("\n")[0], limit=MAX_OFFENDING)
+    at = f" `{text}`" if text and "`" not in text else ""
     kind = "" if finding.severity is Severity.ERROR else "warning: "
-    return f"- line {finding.line}{at}: {kind}{clean(finding.message)}. Fix: {clean(finding.fix)}"
+    where = "line" if len(same) == 1 else "lines"
+    return f"- {where} {lines}{at}: {kind}{clean(finding.message)}. Fix: {clean(finding.fix)}"
+
+
+def _names(agents: Iterable[str]) -> str:
+    names = [clean(name) for name in agents]
+    return ", ".join(names[:MAX_NAMES]) + (" and more" if len(names) > MAX_NAMES else "")

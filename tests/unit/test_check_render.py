@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from runner.check import check
+from runner.check.prompt import estimated_tokens
 from runner.check.render import for_model, render_text, to_json
-from runner.models import Script, Verdict
+from runner.models import Finding, Reach, Script, Severity, Verdict
 from runner.policy import load_policy_text
 from runner.printable import clean
 
@@ -66,7 +67,7 @@ HOSTILE = 'result = spawn("\\x1b[31mfax\u202e\u200b", {"a": "\x1b]0;title\x07"})
 CONTROLS = "\x1b\x07\x9b\u202e\u200b\u2028\ufeff"
 
 
-@pytest.mark.parametrize("render", [render_text, for_model])
+@pytest.mark.parametrize("render", [render_text, lambda verdict, _: for_model(verdict, ["fa\x1bx"])], ids=["text", "model"])
 def test_no_control_bidirectional_or_invisible_character_of_a_script_reaches_a_terminal(render):
     for source in (HOSTILE, f'result = spawn("fa{CONTROLS}x").result()', f"# {CONTROLS}\nimport os", b"\xff\x1b[2J"):
         said = render(*judged(source, name=f"te{CONTROLS}st"))
@@ -104,19 +105,69 @@ def test_json_holds_everything_and_is_json():
     assert "script" not in to_json(verdict)
 
 
-def test_a_model_is_handed_errors_first_one_line_each():
-    assert for_model(*judged(SOURCE)) == (
-        "The script was rejected. Correct this, and send the whole script again:\n"
-        '- line 1 `"mial"`: agent "mial" is not in the policy. Fix: did you mean "mail"? the policy lists "mail"\n'
-        '- line 2 `spawn("mail", {}, scopes=["s"])`: warning: nothing waits for this spawn: it is cancelled when the script ends. '
-        "Fix: keep the handle, and wait for it: `handle = spawn(...)`, then `gather(handle)`"
-    )
+def finding(message: str, *, line: int = 1, rule: str = "some-rule", error: bool = True, text: str = "x = 1") -> Finding:
+    return Finding(rule, Severity.ERROR if error else Severity.WARNING, line, 1, text, message, f"mend {message}")
+
+
+def handed(*findings: Finding, agents: tuple[str, ...] = ("mail", "fax")) -> list[str]:
+    """Return the lines that a model is handed."""
+    return for_model(Verdict(findings, Reach(), 1, "3.11"), agents).splitlines()
+
+
+CORRECT = "Correct every error, mind the warnings, and answer with the whole script and nothing else."
+
+
+def test_a_model_is_handed_errors_first_then_what_to_do():
+    assert handed(finding("late", error=False), finding("wrong", line=2, text="")) == [
+        "The script is rejected, with 1 error and 1 warning:",
+        "- line 2: wrong. Fix: mend wrong",
+        "- line 1 `x = 1`: warning: late. Fix: mend late",
+        CORRECT,
+    ]
+
+
+def test_a_model_is_handed_the_agents_that_exist_when_a_name_was_wrong():
+    assert handed(finding("unlisted", rule="agent-not-in-policy"))[-2:] == ["Agents that exist: mail, fax.", CORRECT]
+    assert handed(finding("unlisted", rule="agent-not-in-policy"), agents=()) == [
+        "The script is rejected, with 1 error:", "- line 1 `x = 1`: unlisted. Fix: mend unlisted", CORRECT,
+    ]  # fmt: skip
+    many = handed(finding("unlisted", rule="dynamic-agent"), agents=tuple(f"a{n}" for n in range(60)))[-2]
+    assert many.endswith("a48, a49 and more.")
+
+
+def test_a_model_is_told_that_a_script_with_warnings_can_run():
     assert for_model(judged("result = 1")[0]) == "The script is accepted."
-    assert for_model(judged("print(1)")[0]).startswith("The script is accepted; consider:\n- line 1 `print(1)`: warning: ")
+    assert handed(finding("late", error=False)) == [
+        "The script is accepted, with 1 warning:",
+        "- line 1 `x = 1`: warning: late. Fix: mend late",
+        "It can run as it is. If a warning is right, answer with the whole corrected script and nothing else.",
+    ]
+
+
+def test_the_same_mistake_in_several_places_is_handed_over_once_with_its_lines():
+    assert handed(*[finding("wrong", line=n) for n in (1, 5, 9)])[1] == "- lines 1, 5, 9 `x = 1`: wrong. Fix: mend wrong"
+    assert handed(*[finding("wrong", line=n) for n in range(40)])[1].startswith("- lines 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ... `x = 1`")
+
+
+def test_the_offending_text_is_one_line_and_never_long():
+    assert handed(finding("wrong", text="f(\n  1)"))[1] == "- line 1 `f(`: wrong. Fix: mend wrong"
+    assert handed(finding("wrong", text="y" * 100))[1] == f"- line 1 `{'y' * 59}…`: wrong. Fix: mend wrong"
+    assert handed(finding("wrong", text="`y`"))[1] == "- line 1: wrong. Fix: mend wrong"
 
 
 def test_a_model_is_not_handed_more_than_it_can_use():
-    said = for_model(*judged('spawn("fax")\n' * 100)).splitlines()
+    said = handed(*[finding(f"wrong {n}") for n in range(60)])
 
-    assert len(said) == 22
-    assert said[-1] == "- and 180 more"
+    assert len(said) == 23
+    assert said[-2] == "- and 40 more"
+
+
+def test_a_typical_handing_back_is_a_few_hundred_tokens():
+    mistakes = (
+        'async def main():\n    notes = await spawn("mial", {"to": 1}, scope=["s"])\n    return notes\n'
+        'for n in range(3):\n    print(spawn("mail", {}, scopes=["t"]).result())\nimport requests\n'
+    )
+    said = for_model(judged(mistakes)[0], POLICY.agents)
+
+    assert len(said.splitlines()) == 11
+    assert estimated_tokens(said) < 500
