@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from runner.check import check
 from runner.errors import PolicyError
 from runner.guest import wire
+from runner.guest.dialect import compile_script
 from runner.models import Script
 from runner.policy import load_policy_text
+from tests.programs.drawn import PRELUDE, damaged, grafted, program, tree_text
 from tests.runs import policy_of
 
 EXAMPLES = int(os.environ.get("RUNNER_FUZZ_EXAMPLES", "150"))
@@ -46,6 +48,33 @@ def test_the_check_answers_any_bytes_with_a_verdict(source):
 
     assert verdict.accepted in (True, False)
     assert all(finding.line >= 1 and finding.message for finding in verdict.findings)
+
+
+@fuzzed
+@given(st.binary(min_size=40, max_size=300))
+def test_the_check_answers_any_tree_with_a_verdict(choices):
+    assert_answered(tree_text(choices))
+
+
+@fuzzed
+@given(st.binary(min_size=60, max_size=160), st.binary(min_size=20, max_size=60))
+def test_the_check_answers_a_changed_tree_of_a_program_with_a_verdict(choices, changes):
+    assert_answered(grafted(PRELUDE + program(choices)[0], changes))
+
+
+@fuzzed
+@given(st.binary(min_size=60, max_size=160), st.binary(min_size=20, max_size=60))
+def test_the_check_answers_a_damaged_program_with_a_verdict(choices, damages):
+    assert_answered(damaged(PRELUDE + program(choices)[0], damages))
+
+
+def assert_answered(source: str) -> None:
+    """The verdict is that of the dialect's compile, which leaves code or says why not."""
+    verdict, compiled = check(Script("fuzz", source.encode("utf-8", "replace")), POLICY), compile_script(source)
+
+    assert (compiled.code is None) == any(one.severity == "error" for one in compiled.remarks)
+    assert not (verdict.accepted and compiled.code is None)
+    assert all(finding.line >= 1 and finding.column >= 1 and finding.message for finding in verdict.findings)
 
 
 @fuzzed

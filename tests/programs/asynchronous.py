@@ -19,7 +19,7 @@ def expected(source: str) -> Any:
     return eval(source.strip().rsplit("# ", 1)[1])
 
 
-scripts('''
+scripts("""
 ### main with gather and run
 import asyncio
 
@@ -233,4 +233,4 @@ async def main():
     return "".join(b.v for b in boxes)
 result = asyncio.run(main())
 # "ab"
-''')
+""")

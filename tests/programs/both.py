@@ -6,8 +6,11 @@ what a program of the grammar does with them, it does in both worlds alike.
 
 from __future__ import annotations
 
+import functools
 import random
-from collections.abc import Callable, Iterable
+import re
+import types
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,21 +102,40 @@ def filled(shape: Any, on_error: str = "raise") -> Any:
     raise TypeError(f"a {type(shape).__name__} is no JSON")
 
 
-def plainly(source: str, names: Callable[[list[str]], dict[str, Any]] = api) -> Shown:
-    """Run in CPython."""
+@functools.cache
+def _plain_code(source: str) -> types.CodeType:
+    return compile(source, "<script>", "exec", dont_inherit=True)
+
+
+@functools.cache
+def _dialect_code(source: str) -> types.CodeType:
+    code = compile_script(source).code
+    assert code is not None
+    return code
+
+
+class _Return(BaseException):
+    """Stands in for a top-level `return`, which CPython does not have."""
+
+
+def plainly(source: str, prelude: str = "") -> Shown:
+    """Run in CPython, after the prelude, which is compiled once. A line `return x  # top` ends the program."""
     shown = Shown()
 
     def write(*values: object, sep: str = " ", end: str = "\n", flush: bool = False) -> None:
         shown.printed.append(sep.join(map(str, values)) + end)
 
     write.__name__ = "print"
-    space = {"__name__": "__main__", "__doc__": None, "print": write, **names(shown.spawns)}
+    space = {"__name__": "__main__", "__doc__": None, "print": write, "_Return": _Return, **api(shown.spawns)}
+    source = re.sub(r"^( *)return (.*)  # top$", r"\1result = \2; raise _Return", source, flags=re.MULTILINE)
     code = compile(source, "<script>", "exec", dont_inherit=True)
-    return _ended(shown, lambda: exec(code, space), space)
+    if prelude:
+        exec(_plain_code(prelude), space)
+    return _ended(shown, code, space)
 
 
-def dialectally(source: str, names: Callable[[list[str]], dict[str, Any]] = api) -> Shown:
-    """Run under the dialect."""
+def dialectally(source: str, prelude: str = "") -> Shown:
+    """Run under the dialect, after the prelude."""
     shown = Shown()
     compiled = compile_script(source)
     if compiled.code is None:
@@ -125,15 +147,17 @@ def dialectally(source: str, names: Callable[[list[str]], dict[str, Any]] = api)
         raise Ended
 
     space: dict[str, Any] = namespace(
-        names(shown.spawns), clock=lambda: NOW, randomness=random.Random, fatal=fatal, emit=shown.printed.append
+        api(shown.spawns), clock=lambda: NOW, randomness=random.Random, fatal=fatal, emit=shown.printed.append
     )
-    return _ended(shown, lambda: exec(compiled.code, space), space)  # type: ignore[arg-type]
+    if prelude:
+        exec(_dialect_code(prelude), space)
+    return _ended(shown, compiled.code, space)
 
 
-def _ended(shown: Shown, run: Callable[[], None], space: dict[str, Any]) -> Shown:
+def _ended(shown: Shown, code: types.CodeType, space: dict[str, Any]) -> Shown:
     try:
-        run()
-    except Ended:
+        exec(code, space)
+    except (Ended, _Return):
         pass
     except (MemoryError, RecursionError) as error:
         shown.error = f"fatal {type(error).__name__}"
