@@ -1,4 +1,4 @@
-"""A small host for guests: sends a script, answers its waits, keeps everything that was said.
+"""Talk with a guest: send a script, answer its waits as `miniature` does, keep everything that was said.
 
 It is the wire and nothing else, so that a guest or a sandbox can be looked at without session and broker.
 """
@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,22 +17,10 @@ from typing import Any
 from runner.guest import dialect, wire
 from runner.models import Json, Limits
 from runner.seams import Channel, Exit
+from tests.miniature import NOW, Answers, echo
 
-NOW = 1_750_000_000.0
 # No conversation of a test takes a second: this one would never end.
 LONGEST_SECONDS = 30
-
-Answerer = Callable[[wire.Spawn], tuple[str, Json]]
-"""What an agent says to a spawn: ("ok", output) or (kind, message)."""
-Deliverer = Callable[[wire.Wait], tuple[list[int], str]]
-"""Which handles an answer tells, and why it ended."""
-
-
-def echo(spawn: wire.Spawn) -> tuple[str, Json]:
-    """Return the inputs. `{"fail": kind}` fails so."""
-    if isinstance(spawn.inputs, dict) and "fail" in spawn.inputs:
-        return spawn.inputs["fail"], f"{spawn.agent} was told to"
-    return "ok", {"said": spawn.inputs}
 
 
 @dataclass
@@ -56,39 +42,7 @@ class Talk:
         return "".join(message.text for message in self.of(wire.Output))
 
 
-@dataclass
-class Answers:
-    """Settles spawns as they are asked for, and answers waits from that, as a host would."""
-
-    answer: Answerer = echo
-    deliver: Deliverer | None = None
-    now: float = NOW
-    settled: dict[int, tuple[str, Json]] = field(default_factory=dict)
-
-    def spawned(self, spawn: wire.Spawn) -> None:
-        self.settled[spawn.n] = self.answer(spawn)
-
-    def frames(self, wait: wire.Wait) -> list[bytes]:
-        handles, ended = self.deliver(wait) if self.deliver else self._all(wait)
-        if wait.until is not None and ended == "timeout":
-            self.now = max(self.now, wait.until)
-        outcomes = [(n, self.settled[n][0], self._text(*self.settled[n])) for n in handles]
-        return list(wire.encode_answer(wait.n, outcomes, ended, self.now))
-
-    def _all(self, wait: wire.Wait) -> tuple[list[int], str]:
-        if not wait.handles:
-            return [], "timeout"
-        failed = [n for n in wait.handles if self.settled[n][0] != "ok"]
-        if wait.fail_fast and failed:
-            place = wait.handles.index(failed[0])
-            for n in wait.handles[place + 1 :]:
-                self.settled[n] = ("cancelled", "stopped")
-            return list(wait.handles), "failed"
-        return list(wait.handles), "ready"
-
-    @staticmethod
-    def _text(kind: str, value: Json) -> str:
-        return json.dumps(value if kind == "ok" else {"message": value, "attempts": 1})
+__all__ = ["NOW", "Answers", "Talk", "converse", "echo", "interpreter", "interpreters", "ready", "start_of"]
 
 
 def start_of(script: str, *, inputs: Json = None, limits: Limits | None = None, **more: Any) -> wire.Start:
@@ -136,11 +90,8 @@ async def _converse(
         for payload in reader.feed(data):
             message = wire.decode_guest(payload)
             talk.said.append(message)
-            if isinstance(message, wire.Spawn):
-                answers.spawned(message)
-            elif isinstance(message, wire.Wait):
-                for frame in answers.frames(message):
-                    await channel.send(frame)
+            for frame in answers.heard(message):
+                await channel.send(frame)
     talk.exit = await channel.wait()
     await channel.kill()
     return talk

@@ -1,35 +1,44 @@
-"""What the guest has said and heard in this run: spawns asked for, outcomes delivered, the time.
+"""What the guest has said and heard in this run: handles asked for, outcomes delivered, the time.
 
-The guest reads only in `wait`; everything else tells what earlier answers told. So what a script can see is a
+The guest reads only in `ask`; everything else tells what earlier answers told. So what a script can see is a
 function of the script, start and the answers.
 
 One guest serves one run, so the one open conversation is a name of this module: a handle or an error that a script
 holds has no reference to it.
 
-Not here: handles and what they refuse (handles), the shapes that gather takes (api), the frames (wire).
+Not here: handles and what they refuse (handles), when a wait is over (waiting), the frames (wire).
 """
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Collection
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+from runner.guest.callbacks import Callbacks
 from runner.guest.errors import Cancelled, LimitReached, SpawnError, outcome_error
 from runner.guest.pipe import Pipe
 from runner.guest.wire import (
+    GROUPS_KEPT,
     OK,
     Answer,
     Cancel,
+    Fill,
+    FromGuest,
     Json,
     Output,
+    Settled,
     Spawn,
     Start,
+    Then,
     Wait,
     WireError,
     decode_host,
     encode_guest,
     payload_bytes,
+    thens_allowed,
 )
 
 SCRIPT_FILENAME = "<script>"
@@ -41,12 +50,25 @@ _OUTPUT_CHARS = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """An outcome that an answer told, or that the script made itself by cancelling."""
+    """An outcome that an answer told, or that the script made itself."""
 
     order: int
     """1, 2, 3 ... over the whole run."""
     error: SpawnError | None
     value: Json = None
+
+
+class Group:
+    """Handles that are waited for together, once or again and again. The host knows it by its number."""
+
+    __slots__ = ("number", "open", "unsaid")
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.open: dict[int, Any] = {}
+        """Those that are not delivered, as far as the owner has looked."""
+        self.unsaid: list[int] = []
+        """Those of them that the host was not told yet."""
 
 
 class Conversation:
@@ -60,48 +82,82 @@ class Conversation:
         self.spawn_limit = start.spawn_limit
         self.frame_bytes = start.frame_bytes
         self.delivered: dict[int, Delivered] = {}
-        self.spawn_limit_error: LimitReached | None = None
-        """The exception that ends the run as limit "spawns" when the script does not catch it."""
-        self._asked: list[tuple[str, str | None]] = []
+        self.log: list[int] = []
+        """The numbers of the handles that were delivered, in that order."""
+        self.callbacks = Callbacks()
+        self.newborn: list[Callable[[Any], None]] = []
+        """Who wants to be told of each handle that the script makes."""
+        self.inside_then = False
+        """While a function given to `then` runs, nothing may wait."""
+        self.limit_errors: dict[str, LimitReached] = {}
+        """The exceptions that end the run as limit "spawns" when the script does not catch them."""
+        self._asked: list[tuple[str | None, str | None]] = []
+        self._thens = 0
         self._waits = 0
+        self._groups: dict[int, None] = {}
+        self._last_group = 0
 
     @property
     def spawns(self) -> int:
         """How many spawns the script has asked for."""
-        return len(self._asked)
+        return len(self._asked) - self._thens
 
-    def spawn(self, agent: str, inputs: Json, scopes: tuple[str, ...] | None, timeout: float | None,
-              label: str | None) -> int:  # fmt: skip
+    def name_of(self, n: int) -> tuple[str | None, str | None]:
+        """Return the agent and the label of a handle; of a then, those of what it was made from."""
+        return self._asked[n - 1] if n else (None, None)
+
+    # --- saying ------------------------------------------------------------------------------
+
+    def spawn(self, spawn: Spawn) -> int:
         """Ask for a spawn and return its number. The inputs are serialised here.
 
         Raises LimitReached above the run's limit, OverflowError when the frame is larger than allowed, and
         ValueError (UnicodeEncodeError among them) for what cannot be encoded. Then nothing was asked.
         """
-        if len(self._asked) >= self.spawn_limit:
-            raise self._beyond_limit(agent, label)
+        if self.spawns >= self.spawn_limit:
+            reason = f"this run may ask for {self.spawn_limit} spawns; all of them were asked for"
+            raise self._beyond_limit("spawns", reason, spawn.agent, spawn.label)
+        spawn.n = len(self._asked) + 1
+        spawn.line = script_line()
+        frame = self._sized(spawn)
+        self._asked.append((spawn.agent, spawn.label))
+        self.pipe.say(frame)
+        return spawn.n
+
+    def then(self, of: tuple[int, ...], name: tuple[str | None, str | None]) -> int:
+        """Ask for a handle of what the script will make of others; return its number. Raises LimitReached."""
+        allowed = thens_allowed(self.spawn_limit)
+        if self._thens >= allowed:
+            raise self._beyond_limit("thens", f"this run may call then() {allowed} times; it did", *name)
         n = len(self._asked) + 1
-        frame = encode_guest(Spawn(n, agent, inputs, scopes, timeout, label, script_line()))
-        if payload_bytes(frame) > self.frame_bytes:
-            raise OverflowError(len(frame))
-        self._asked.append((agent, label))
+        frame = self._sized(Then(n, of, script_line()))
+        self._thens += 1
+        self._asked.append(name)
         self.pipe.say(frame)
         return n
 
-    def _beyond_limit(self, agent: str, label: str | None) -> LimitReached:
-        """Return the one exception for this: a script may catch it and let it go later."""
-        if self.spawn_limit_error is None:
-            self.spawn_limit_error = LimitReached(
-                f"this run may ask for {self.spawn_limit} spawns; all of them were asked for", agent=agent, label=label
-            )
-        return self.spawn_limit_error.with_traceback(None)
+    def settle(self, n: int, value: Json, fills: tuple[Fill, ...]) -> None:
+        """Tell what the script made of a then. A plain value counts as delivered, and is a copy.
+
+        Raises OverflowError and ValueError as `spawn` does. Then nothing was told.
+        """
+        self.pipe.say(self._sized(Settled(n, value, fills)))
+        if not fills:
+            self._deliver(n, None, json.loads(json.dumps(value)))
+
+    def settle_failed(self, n: int, error: SpawnError, message: str, cause: int = 0) -> None:
+        """Tell that it came to nothing: `error` is what the script sees, `message` what the host is told."""
+        kind = error.kind or "failed"
+        self.pipe.say(encode_guest(Settled(n, kind=kind, message=message, cause=cause)))
+        self._deliver(n, error)
 
     def cancel(self, n: int) -> None:
-        """Cancel a spawn that is in no answer yet: its outcome is `cancelled` from now on."""
+        """Cancel a handle that is in no answer yet: its outcome is `cancelled` from now on."""
         if n in self.delivered:
             return
         self.pipe.say(encode_guest(Cancel(n)))
-        agent, label = self._asked[n - 1]
-        self._deliver(n, Cancelled("cancelled by the script", agent=agent, label=label))
+        agent, label = self.name_of(n)
+        self._deliver(n, outcome_error(Cancelled.kind, "cancelled by the script", agent=agent, label=label, attempts=0))
 
     def print(self, text: str, fields: dict[str, Json]) -> None:
         """Tell what the script printed, in as many parts as it takes.
@@ -113,50 +169,82 @@ class Conversation:
         for begin in range(size, len(text), size):
             self.pipe.say(encode_guest(Output(text[begin - size : begin], {}, line)))
         last = text[(len(text) - 1) // size * size :] if text else text
-        frame = encode_guest(Output(last, fields, line))
+        self.pipe.say(self._sized(Output(last, fields, line)))
+
+    def _sized(self, message: FromGuest) -> bytes:
+        frame = encode_guest(message)
         if payload_bytes(frame) > self.frame_bytes:
             raise OverflowError(len(frame))
-        self.pipe.say(frame)
+        return frame
 
-    def wait(
-        self,
-        handles: Collection[int],
-        need: int,
-        *,
-        fail_fast: bool = False,
-        until: float | None = None,
-        rest: str = "keep",
-    ) -> list[int]:
-        """Ask, block until the answer is there, and return what it delivered, in order.
+    def _beyond_limit(self, what: str, reason: str, agent: str | None, label: str | None) -> LimitReached:
+        """Return the one exception for this: a script may catch it and let it go later."""
+        found = self.limit_errors.get(what)
+        if found is None:
+            found = self.limit_errors[what] = LimitReached(reason, agent=agent, label=label)
+        return found.with_traceback(None)
 
-        The handles must be in no answer yet, each once. Raises ValueError for more than a frame can name.
+    # --- asking ------------------------------------------------------------------------------
+
+    def ask(self, group: Group, need: int, *, of: str = "settled", until: float | None = None,
+            rest: str = "keep") -> str:  # fmt: skip
+        """Ask, block until the answer is there, and return why it ended. What it told is in `log` then.
+
+        Raises ValueError for more handles than a frame can name; nothing was asked.
         """
-        asked = Wait(self._waits + 1, tuple(handles), need, fail_fast, until, rest, script_line())
-        frame = encode_guest(asked)
-        if payload_bytes(frame) > self.frame_bytes:
+        kept = group.number in self._groups
+        number = group.number if kept else self._last_group + 1
+        handles = tuple(n for n in (group.unsaid if kept else group.open) if n not in self.delivered)
+        asked = Wait(self._waits + 1, number, handles, need, of, until, rest, script_line())
+        try:
+            frame = self._sized(asked)
+        except OverflowError:
             many = f"{len(handles)} handles are more than a frame of {self.frame_bytes} bytes can name"
-            raise ValueError(f"{many}: wait for fewer at once")
+            raise ValueError(f"{many}: wait for fewer at once") from None
+        self._use(group, number)
         self._waits += 1
         self.pipe.say(frame)
         self.pipe.flush()
-        found: list[int] = []
+        return self._hear()
+
+    def _use(self, group: Group, number: int) -> None:
+        """Keep the groups that the host keeps: those waited for last."""
+        self._last_group = max(self._last_group, number)
+        group.number = number
+        group.unsaid.clear()
+        self._groups.pop(number, None)
+        self._groups[number] = None
+        if len(self._groups) > GROUPS_KEPT:
+            del self._groups[next(iter(self._groups))]
+
+    def _hear(self) -> str:
         while True:
             answer = decode_host(self.pipe.hear())
             if not isinstance(answer, Answer) or answer.n != self._waits:
                 raise WireError("the host answers another wait")
             for n, kind, value in answer.outcomes:
-                self._deliver(n, None if kind == OK else self._error(n, kind, value), value)
-                found.append(n)
+                # What the script has cancelled stays so, whatever came in between.
+                if n not in self.delivered:
+                    self._deliver(n, None if kind == OK else self._error(n, kind, value), value)
             if not answer.more:
                 self.now = answer.now
-                return found
+                return answer.ended
 
     def _error(self, n: int, kind: str, value: Json) -> SpawnError:
-        agent, label = self._asked[n - 1]
-        return outcome_error(kind, value["message"], agent=agent, label=label, attempts=value["attempts"])
+        agent, label = self.name_of(n)
+        cause = None
+        if "cause" in value:
+            first, first_kind, message, attempts = value["cause"]
+            whose, called = self.name_of(first)
+            cause = outcome_error(first_kind, message, agent=whose, label=called, attempts=attempts)
+        return outcome_error(
+            kind, value["message"], agent=agent, label=label, attempts=value["attempts"], cause=cause
+        )
 
     def _deliver(self, n: int, error: SpawnError | None, value: Json = None) -> None:
-        self.delivered[n] = Delivered(len(self.delivered) + 1, error, None if error else value)
+        self.log.append(n)
+        self.delivered[n] = Delivered(len(self.log), error, None if error else value)
+        self.callbacks.told(n, len(self.log), ok=error is None)
 
 
 _open: Conversation | None = None

@@ -22,6 +22,8 @@ from runner.guest.wire import MAX_TRACE, Finished, Json, ScriptError, encode_gue
 _MESSAGE_CHARS = 4_000
 _FUNCTION_CHARS = 100
 
+_HINT = ": a handle is not its output yet: write h.result()"
+
 # Freed when memory runs out, so that the last frame can be made: CPython takes memory in arenas of 1 MiB.
 # Address space only: `bytes` takes it by calloc, so that no page is touched (bytearray writes 1,024 of them: 4 ms).
 _RESERVE_BYTES = 4 * 1024 * 1024
@@ -61,17 +63,25 @@ def limited(limit: str, error: BaseException | None = None) -> Finished:
 
 def failed(conversation: Conversation, error: BaseException) -> Finished:
     """Return the end by an exception that the script did not catch."""
-    if error is conversation.spawn_limit_error:
+    if any(error is limit for limit in conversation.limit_errors.values()):
         return limited("spawns", error)
     places = _places(error.__traceback__)
     # A character of the message takes at most six bytes, a place of the trace at most 420: all fits the frame.
     told = ScriptError(
         plain_text(type(error).__name__, _FUNCTION_CHARS),
-        plain_text(error, min(_MESSAGE_CHARS, conversation.frame_bytes // 16)),
+        _message(error, min(_MESSAGE_CHARS, conversation.frame_bytes // 16)),
         places[-1][0] if places else 0,
         tuple(places[-min(MAX_TRACE, conversation.frame_bytes // 800) :]),
     )
     return Finished(ok=False, error=told, line=told.line)
+
+
+def _message(error: BaseException, max_chars: int) -> str:
+    """Return the error's text, with what to write where a function of Python was handed a handle."""
+    text = plain_text(error, max_chars)
+    if isinstance(error, TypeError) and "Handle" in text:
+        text = f"{text[: max_chars - len(_HINT)]}{_HINT}"
+    return text
 
 
 def done(conversation: Conversation, result: Json) -> Finished:

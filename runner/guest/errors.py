@@ -86,6 +86,11 @@ class LimitReached(SpawnError):
 class TooFewResults(SpawnError):
     kind = None
 
+    def __init__(self, message: str = "", *, results: object = None, cause: SpawnError | None = None) -> None:
+        super().__init__(message, cause=cause)
+        self.attempts = None  # type: ignore[assignment]
+        self.results = results
+
 
 ERRORS: Final = (
     SpawnError, SpawnDenied, SpawnFailed, SpawnTimedOut, InvalidInput, InvalidOutput, Unauthorised, DependencyFailed,
@@ -97,6 +102,22 @@ _BY_KIND: Final[dict[str, type[SpawnError]]] = {
 }
 
 
-def outcome_error(kind: str, message: str, *, agent: str, label: str | None, attempts: int) -> SpawnError:
-    """Return the exception for an outcome of this kind."""
-    return _BY_KIND.get(kind, SpawnFailed)(message, agent=agent, label=label, attempts=attempts)
+# More of a label would hide the message.
+_LABEL_CHARS = 60
+
+
+def outcome_error(
+    kind: str,
+    message: str,
+    *,
+    agent: str | None,
+    label: str | None,
+    attempts: int,
+    cause: SpawnError | None = None,
+) -> SpawnError:
+    """Return the exception for an outcome of this kind. The label of the spawn stands in its message."""
+    if label:
+        shown = label if len(label) <= _LABEL_CHARS else label[: _LABEL_CHARS - 3] + "..."
+        message = f'{message} (label "{shown}")'
+    found = _BY_KIND.get(kind, SpawnFailed)
+    return found(message, agent=agent, label=label, attempts=attempts, cause=cause)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from runner.guest.handles import Handle
+from runner.guest.options import a
 from runner.guest.wire import MAX_DEPTH
 
 _PLAIN = (str, int, float, type(None))
@@ -18,13 +19,13 @@ _PLAIN = (str, int, float, type(None))
 def listed(things: tuple[Any, ...]) -> Any:
     """Return the structure that the arguments of gather stand for, made of new lists, tuples and dicts.
 
-    One argument that is no handle is the structure itself; several, or handles, are a list.
+    One argument is the structure itself, a handle alone too; several are a list.
     Raises TypeError for what has no place in one, ValueError for one that is too deep.
     """
-    if len(things) == 1 and type(things[0]) is not Handle:
+    if len(things) == 1:
         only = things[0]
-        if isinstance(only, (*_PLAIN, bytes)) or not isinstance(only, Iterable):
-            raise TypeError(f"gather() takes handles or a list of them, not a {type(only).__name__}")
+        if isinstance(only, (*_PLAIN, bytes)) or not isinstance(only, (Handle, Iterable)):
+            raise TypeError(f"gather() takes handles or a list of them, not {a(only)}")
         return _plain(only, 0)
     return [_plain(thing, 1) for thing in things]
 
@@ -43,19 +44,24 @@ def _plain(thing: Any, depth: int) -> Any:
         return tuple(_plain(item, depth + 1) for item in thing)
     if isinstance(thing, Iterable) and not isinstance(thing, (bytes, type)):
         return [_plain(item, depth + 1) for item in thing]
-    raise TypeError(f"gather() found a {type(thing).__name__}; it takes handles in lists, tuples and dicts")
+    raise TypeError(f"gather() found {a(thing)}; it takes handles in lists, tuples and dicts")
 
 
 def leaves(shape: Any) -> Iterator[Handle]:
     """Yield the handles from left to right, the same one as often as it stands there."""
-    if type(shape) is Handle:
-        yield shape
-    elif type(shape) is dict:
-        for value in shape.values():
-            yield from leaves(value)
-    elif type(shape) is list or type(shape) is tuple:
-        for item in shape:
-            yield from leaves(item)
+    level = [iter((shape,))]
+    while level:
+        for thing in level[-1]:
+            if type(thing) is Handle:
+                yield thing
+            elif type(thing) is dict:
+                level.append(iter(thing.values()))
+                break
+            elif type(thing) is list or type(thing) is tuple:
+                level.append(iter(thing))
+                break
+        else:
+            level.pop()
 
 
 def rebuilt(shape: Any, value: Callable[[Handle], Any]) -> Any:

@@ -125,15 +125,17 @@ async def test_an_exception_inside_the_api_is_told_at_the_line_of_the_script(san
 
 SCRIPT_ENDS = [
     ("result = {1, 2}", "ResultError", "result is a set, which is no JSON: write sorted(...) or list(...) around it"),
-    ("result = [spawn('a')]", "ResultError", "result[0] is a handle: gather it first and pass the value on"),
+    ("result = [spawn('a')]", "ResultError", "result[0] is a handle: write gather(...) around it"),
     ("result = float('inf')", "ResultError", "result is inf, which is no JSON number"),
     ("result = '\\ud800'", "ResultError", "result has a lone surrogate in a text, which is no Unicode text"),
-    ("spawn('a', {'x': spawn('b')})", "InvalidInput",
-     "spawn('a'): inputs['x'] is a handle: gather it first and pass the value on"),
+    ("spawn('a', {spawn('b'): 1})", "InvalidInput",
+     "spawn('a'): inputs has a handle as a key, and a key is a str: make the handle a value, or write a list of pairs"),
     ("if spawn('a'): pass", "TypeError",
      "handles have no truth value before their outcome is there: write `h.ok`, or `h is not None`"),
-    ("print(f\"{spawn('a')}\")", "TypeError",
-     "handles cannot stand in a text before their outcome is there: write `h.result()` inside it"),
+    ("x = f\"{spawn('a'):>10}\"", "TypeError",
+     'a format is for a value, and a handle is none yet: write f"{h}", or f"{h.result():...}"'),
+    ("import json\njson.dumps([spawn('a')])", "TypeError",
+     "Object of type Handle is not JSON serializable: a handle is not its output yet: write h.result()"),
     ("raise ValueError('a\\ud800' + 'x' * 9000)", "ValueError", "a?" + "x" * 3995 + "..."),
     ("class E(Exception):\n    def __str__(self): return 1 / 0\nraise E()", "E", "<E whose text cannot be made>"),
 ]  # fmt: skip

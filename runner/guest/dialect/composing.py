@@ -9,6 +9,7 @@ Not here: what a handle is (guest.handles), how one value becomes a text (text),
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from types import BuiltinMethodType
 from typing import Any
 
 # A list with handles in it is shown when it stands in a text; this many of its items are looked at.
@@ -78,9 +79,9 @@ def join(separator: Any, parts: Any) -> Any:
     return composed(pieces)
 
 
-def without_str_join(found: Any, method: type) -> Any:
+def without_str_join(found: Any) -> Any:
     """Return what was found, or what stands in for `str.join`, however it was reached."""
-    if isinstance(found, method) and found.__name__ == "join" and isinstance(found.__self__, str):
+    if isinstance(found, BuiltinMethodType) and found.__name__ == "join" and isinstance(found.__self__, str):
         separator = found.__self__
         return lambda parts: join(separator, parts)
     if found is str.__dict__["join"]:

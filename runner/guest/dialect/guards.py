@@ -148,7 +148,7 @@ def make_guards(
         if name in ("format", "format_map"):
             return _without_str_format(value, read)
         if name == "join":
-            return without_str_join(value, types.BuiltinMethodType)
+            return without_str_join(value)
         if _is_of_metaclass(value, name):
             raise AttributeError(f'attribute "{name}" of a class is not offered to scripts')
         day = _day_behind(value)

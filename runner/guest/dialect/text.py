@@ -25,7 +25,7 @@ Read = Callable[[Any, str], Any]
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 # Their text never has an address, whatever they hold or are.
-_PLAIN = frozenset({str, int, float, bool, type(None), complex, bytes})
+_PLAIN: frozenset[type] = frozenset({str, int, float, bool, type(None), complex, bytes})
 
 
 def text_of(value: Any) -> Any:
