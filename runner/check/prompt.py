@@ -150,7 +150,7 @@ class Detail:
 DETAILS = (
     Detail(300, 8, 8, 60), Detail(120, 8, 8, 40), Detail(80, 8, 4, 30), Detail(60, 8, 2, 20), Detail(60, 8, 1, 16),
     Detail(45, 6, 1, 12), Detail(45, 6, 0, 12), Detail(30, 4, 0, 10), Detail(20, 3, 0, 8), Detail(20, 2, 0, 6),
-    Detail(20, 1, -1, 4),
+    Detail(20, 1, -1, 4), Detail(20, 0, -1, 3), Detail(12, 0, -1, 2),
 )  # fmt: skip
 """Tried in this order until the agents fit."""
 
@@ -170,15 +170,17 @@ def _agents(policy: Policy, most_tokens: int) -> list[str]:
 def _agent(entry: AgentEntry, takes: Type, gives: Type, detail: Detail) -> str:
     about = clean(entry.description, limit=detail.description).strip()
     form = f"{compact(takes, detail.inputs, detail.keys)} -> {compact(gives, detail.outputs, detail.keys)}"
-    return f'"{entry.name}": {about} {form}{_granted(entry)}'
+    return f'"{entry.name}": {about} {form}{_granted(entry, detail.keys)}'
 
 
-def _granted(entry: AgentEntry) -> str:
+def _granted(entry: AgentEntry, most_scopes: int) -> str:
     """Return what a spawn may ask of this agent, where that is not what is always so."""
     said = ""
     if entry.scopes:
-        default = ", ".join(entry.default_scopes) if set(entry.default_scopes) != entry.scopes else "all"
-        said += f"; scopes {', '.join(sorted(entry.scopes))} (default {default or 'none'})"
+        named = entry.default_scopes[:most_scopes]
+        default = ", ".join(named) if set(entry.default_scopes) != entry.scopes else "all"
+        more = ", ..." if len(entry.scopes) > most_scopes else ""
+        said += f"; scopes {', '.join(sorted(entry.scopes)[:most_scopes])}{more} (default {default or 'none'})"
     if entry.timeout_seconds != DEFAULT_TIMEOUT_SECONDS or entry.max_timeout_seconds != entry.timeout_seconds:
         said += f"; timeout {entry.timeout_seconds:g} s"
         said += f", at most {entry.max_timeout_seconds:g}" if entry.max_timeout_seconds > entry.timeout_seconds else ""

@@ -60,7 +60,8 @@ def __add__(self, other: str | Handle[Any], /) -> Handle[str]: ...
 def __radd__(self, other: str, /) -> Handle[str]: ...
 """
 
-# The structures whose form a checker can follow; any other is Any.
+# The structures whose form a checker can follow; any other is Any, and so is a dict with keys that are Any: checkers
+# take no overload where an Any would decide which.
 _STRUCTURES = {"dict[_K, Handle[_T]]": "dict[_K, {}]", "Iterable[Handle[_T]]": "list[{}]"}
 
 # The options of gather and what then stands in each place; the first that fits counts. Left out is as it was.
@@ -107,13 +108,17 @@ def _spawns(policy: Policy, dicts: TypedDicts) -> Iterator[str]:
     yield f"_Other = Literal[{', '.join(literal(name) for name in policy.agents)}] | Fallback"
     for entry in policy.agents.values():
         takes = type_of(entry.input_schema)
-        typed = {"agent": f"Literal[{literal(entry.name)}]", "inputs": dicts.asked(takes, f"{entry.name}_inputs")}
-        scopes = ", ".join(literal(scope) for scope in sorted(entry.scopes))
-        typed["scopes"] = f"Iterable[{f'Literal[{scopes}]' if scopes else 'Never'}] | None"
+        asked, gives = dicts.asked(takes, f"{entry.name}_inputs"), type_of(entry.output_schema)
         needed = frozenset() if _may_be_empty(takes) else frozenset({"inputs"})
-        gives = dicts.output(type_of(entry.output_schema), f"{entry.name}_output")
+        scopes = ", ".join(literal(scope) for scope in sorted(entry.scopes))
+        typed = {
+            "agent": f"Literal[{literal(entry.name)}]",
+            "inputs": asked if needed or asked == "Any" else f"{asked} | None",
+            "scopes": f"Iterable[{f'Literal[{scopes}]' if scopes else 'Never'}] | None",
+        }
+        given = f"Handle[{dicts.output(gives, f'{entry.name}_output')}]"
         about = clean(entry.description).strip()
-        yield _overload("spawn", {**typed, "fallback": "None"}, f"Handle[{gives}]", about=about, needed=needed)
+        yield _overload("spawn", {**typed, "fallback": "None"}, given, about=about, needed=needed)
         typed["fallback"] = "_Other | Iterable[_Other]"
         yield _overload("spawn", typed, "Handle[Any]", about=about, needed=needed | {"fallback"})
 
