@@ -16,8 +16,25 @@ MESSAGES = [
     wire.Spawn(2, "research", [], None, None, None, 0),
     wire.Cancel(2),
     wire.Output("hello\n", {"n": 1}, 3),
-    wire.Wait(1, (1, 2), 2, True, 1.5, "stop", 9),
-    wire.Wait(2, (), 0, False, None, "keep", 0),
+    wire.Spawn(
+        3, "write", {"of": None, "all": [None, None]}, fills=(
+            wire.Fill(("of",), wire.Part(1, ("hits", -1, (None, 3, None), (1, -1, 2)))),
+            wire.Fill(("all", 0), wire.Text(("first: ", wire.Part(1), "\n", wire.Part(2, ("text",))))),
+            wire.Fill(("all", 1), wire.Part(2)),
+        ),
+    ),
+    wire.Spawn(4, "write", None, fills=(wire.Fill((), wire.Part(1)),)),
+    wire.Spawn(
+        5, "write", {}, retry=wire.RetryRule(2, 0.5, 30.0, ("failed", "outcome_unknown")),
+        fallback=(wire.NextAgent("other"), wire.NextAgent("third", ("docs:read",))), accept={"required": ["a"]},
+    ),
+    wire.Spawn(6, "write", {}, accept=False),
+    wire.Then(7, (1, 2), 5),
+    wire.Settled(7, {"x": [None, 1]}, (wire.Fill(("x", 0), wire.Part(9, ("y",))),)),
+    wire.Settled(8, None),
+    wire.Settled(9, kind="dependency_failed", message="no such part", cause=3),
+    wire.Wait(1, 4, (1, 2), 2, "ok", 1.5, "expire", 9),
+    wire.Wait(2, 1, (), 0),
     wire.Finished(ok=True, result={"a": [1]}),
     wire.Finished(ok=True, result=None),
     wire.Finished(ok=False, error=wire.ScriptError("ValueError", "no", 4, ((1, "<module>"), (4, "f"))), line=4),
@@ -28,7 +45,19 @@ MESSAGES = [
 SPAWN = {
     "t": "spawn", "n": 1, "agent": "a", "inputs": {}, "scopes": None, "timeout": None, "label": None, "line": 1,
 }  # fmt: skip
-WAIT = {"t": "wait", "n": 1, "handles": [1], "need": 1, "fail_fast": False, "until": None, "rest": "keep", "line": 1}
+WAIT = {
+    "t": "wait", "n": 1, "group": 1, "handles": [1], "need": 1, "of": "settled", "until": None, "rest": "keep", "line": 1,
+}  # fmt: skip
+THEN = {"t": "then", "n": 2, "of": [1], "line": 1}
+SETTLED = {"t": "settled", "n": 2, "value": [None]}
+FAILED = {"t": "settled", "n": 2, "kind": "failed", "message": "no", "cause": 0}
+RETRY = {"attempts": 1, "backoff": 1.0, "max_backoff": 30.0, "on": ["failed"]}
+PART = {"part": 1, "path": []}
+
+
+def spawned(**ref: object) -> dict[str, object]:
+    """A spawn whose one fill has this, other than a good one."""
+    return {"inputs": {"x": None}, "fills": [[["x"], {**PART, **ref}]]}
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
@@ -105,9 +134,80 @@ def test_a_payload_that_is_no_message_is_refused(payload, word):
         (WAIT, {"handles": [True]}),
         (WAIT, {"handles": [1, 1]}),
         (WAIT, {"handles": [[1]]}),
-        (WAIT, {"need": 2}),
         (WAIT, {"need": -1}),
-        (WAIT, {"fail_fast": 1}),
+        (WAIT, {"need": True}),
+        (WAIT, {"group": 0}),
+        (WAIT, {"group": None}),
+        (WAIT, {"of": "all"}),
+        (WAIT, {"of": ["ok"]}),
+        (WAIT, {"fail_fast": False}),
+        (THEN, {"of": []}),
+        (THEN, {"of": [1, 1]}),
+        (THEN, {"of": [-1]}),
+        (THEN, {"of": 1}),
+        (THEN, {"n": 0}),
+        (THEN, {"extra": 1}),
+        (SETTLED, {"n": 0}),
+        (SETTLED, {"kind": "failed"}),
+        (SETTLED, {"fills": [[[1], PART]]}),
+        (SETTLED, {"fills": [[[True], PART]]}),
+        (SETTLED, {"fills": [[["0"], PART]]}),
+        (SETTLED, {"fills": [[[-1], PART]]}),
+        (SETTLED, {"value": [1], "fills": [[[0], PART]]}),
+        (SETTLED, {"fills": [[[0], PART], [[0], PART]]}),
+        (SETTLED, {"fills": {}}),
+        (SETTLED, {"fills": [[[0]]]}),
+        (SETTLED, {"fills": [[0, PART]]}),
+        (SETTLED, {"fills": [[[[0]], PART]]}),
+        (SETTLED, {"fills": [[[0], {"part": 1}]]}),
+        (SETTLED, {"fills": [[[0], 1]]}),
+        (SETTLED, {"fills": [[[0], {"text": "x"}]]}),
+        (SETTLED, {"fills": [[[0], {"text": [1]}]]}),
+        (SETTLED, {"fills": [[[0], {"text": [{"text": []}]}]]}),
+        (SETTLED, {"fills": [[[0], {"text": ["x"], "part": 1}]]}),
+        (FAILED, {"kind": "cancelled"}),
+        (FAILED, {"kind": "ok"}),
+        (FAILED, {"kind": ["failed"]}),
+        (FAILED, {"message": "m" * 20_001}),
+        (FAILED, {"message": None}),
+        (FAILED, {"cause": -1}),
+        (FAILED, {"fills": []}),
+        (SPAWN, {"fills": [[["x"], PART]]}),
+        (SPAWN, {"inputs": {"x": 0}, "fills": [[["x"], PART]]}),
+        (SPAWN, {"inputs": {"x": None}, "fills": [[["x", "y"], PART]]}),
+        (SPAWN, {"inputs": "x", "fills": [[[0], PART]]}),
+        (SPAWN, spawned(part=0)),
+        (SPAWN, spawned(part=True)),
+        (SPAWN, spawned(part="1")),
+        (SPAWN, spawned(path="x")),
+        (SPAWN, spawned(path=[1.0])),
+        (SPAWN, spawned(path=[True])),
+        (SPAWN, spawned(path=[None])),
+        (SPAWN, spawned(path=[2**31])),
+        (SPAWN, spawned(path=[[1, 2]])),
+        (SPAWN, spawned(path=[[1, 2, 0]])),
+        (SPAWN, spawned(path=[["a", None, None]])),
+        (SPAWN, spawned(path=[[True, None, None]])),
+        (SPAWN, spawned(path=["x"] * 65)),
+        (SPAWN, {"retry": 2}),
+        (SPAWN, {"retry": None}),
+        (SPAWN, {"retry": {**RETRY, "attempts": -1}}),
+        (SPAWN, {"retry": {**RETRY, "attempts": 101}}),
+        (SPAWN, {"retry": {**RETRY, "attempts": True}}),
+        (SPAWN, {"retry": {**RETRY, "backoff": None}}),
+        (SPAWN, {"retry": {**RETRY, "max_backoff": -1}}),
+        (SPAWN, {"retry": {**RETRY, "on": "failed"}}),
+        (SPAWN, {"retry": {**RETRY, "on": ["denied"]}}),
+        (SPAWN, {"retry": {**RETRY, "on": [["failed"]]}}),
+        (SPAWN, {"retry": {**RETRY, "jitter": 1}}),
+        (SPAWN, {"fallback": "other"}),
+        (SPAWN, {"fallback": [{"agent": "other"}]}),
+        (SPAWN, {"fallback": [{"agent": 1, "scopes": None}]}),
+        (SPAWN, {"fallback": [{"agent": "other", "scopes": "a"}]}),
+        (SPAWN, {"fallback": [{"agent": "other", "scopes": None}] * 17}),
+        (SPAWN, {"accept": None}),
+        (SPAWN, {"accept": "object"}),
+        (SPAWN, {"accept": {"description": "x" * 20_000}}),
         (WAIT, {"rest": "kill"}),
         (WAIT, {"rest": ["keep"]}),
         (WAIT, {"until": "now"}),
@@ -116,6 +216,17 @@ def test_a_payload_that_is_no_message_is_refused(payload, word):
 def test_a_field_of_the_wrong_kind_is_refused(base, change):
     with pytest.raises(wire.WireError):
         wire.decode_guest(json.dumps({**base, **change}).encode())
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        SPAWN, WAIT, THEN, SETTLED, FAILED, {**SPAWN, **spawned()}, {**SPAWN, "retry": RETRY, "accept": {}},
+        {**SETTLED, "fills": [[[0], {"text": []}]]},
+    ],
+)  # fmt: skip
+def test_the_frames_that_the_refusals_start_from_are_good(frame):
+    wire.decode_guest(json.dumps(frame).encode())
 
 
 @pytest.mark.parametrize("header", [b"\x00\x00\x00\x00", b"\xff\xff\xff\xff", (wire.MAX_FRAME_BYTES + 1).to_bytes(4, "big")])
@@ -128,6 +239,26 @@ def test_a_frame_is_refused_by_its_length_before_a_byte_is_kept(header):
 def test_hostile_bytes_are_decoded_or_refused_and_nothing_else(data):
     try:
         wire.decode_guest(data)
+    except wire.WireError:
+        pass
+
+
+hostile = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.just("part") | st.just("text"),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(st.sampled_from(["part", "path", "text", "agent", "scopes", "on", "x"]), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(
+    st.sampled_from([SPAWN, WAIT, THEN, SETTLED, FAILED]),
+    st.sampled_from(["fills", "retry", "fallback", "accept", "of", "value", "handles", "group", "cause", "n", "rest"]),
+    hostile,
+)
+def test_a_hostile_field_is_decoded_or_refused_and_nothing_else(frame, field, value):
+    try:
+        wire.decode_guest(json.dumps({**frame, field: value}).encode())
     except wire.WireError:
         pass
 
@@ -169,3 +300,15 @@ def test_a_start_comes_back_equal():
     (payload,) = wire.FrameReader(wire.MAX_START_BYTES).feed(wire.encode_start(start))
 
     assert wire.decode_host(payload) == start
+
+
+def test_a_failure_in_an_answer_says_what_failed_first():
+    failure = {"message": "it needs handle 1", "attempts": 0, "cause": [1, "timed_out", "too slow", 3]}
+    [data] = wire.encode_answer(1, [(2, "dependency_failed", json.dumps(failure))], "failed", 1.5)
+    [payload] = wire.FrameReader().feed(data)
+
+    assert wire.decode_host(payload) == wire.Answer(1, ((2, "dependency_failed", failure),), "failed", 1.5)
+
+
+def test_a_run_may_ask_for_more_thens_than_spawns():
+    assert wire.thens_allowed(100) == 1_400
