@@ -55,6 +55,7 @@ class _Walk:
         self._subject = subject
         self._following = subject.following
         self._lengths = Lengths(subject.reading, lambda uses: ANY)
+        self._known = Known()
         self._depths: dict[str, int] = {}
         self._returned: dict[Function, int] = {}
         self._calls: list[Function] = []
@@ -131,12 +132,18 @@ class _Walk:
         self.block(node.orelse)
 
     def _for(self, node: ast.For | ast.AsyncFor) -> None:
+        drawn = self._depth(node.iter)
+        waits = _is_call(node.iter, "as_completed")
+
         def once() -> None:
-            # What is drawn may have grown in the body: as_completed() sees it.
-            self._bind([node.target], self._depth(node.iter))
+            # What is drawn from may have grown in the body, and as_completed() waits for that too.
+            depth = max(drawn, self._held(node.iter))
+            if waits:
+                self._wait(depth)
+            self._bind([node.target], depth)
             self.block(node.body)
 
-        rounds = self._lengths.of(node.iter, Known()).most
+        rounds = self._lengths.of(node.iter, self._known).most
         self._repeat(rounds.number if rounds is not None else None, once)
         self.block(node.orelse)
 
@@ -158,11 +165,26 @@ class _Walk:
 
     def _bind(self, targets: Iterable[ast.expr], depth: int) -> None:
         for target in targets:
-            for node in ast.walk(target):
-                if isinstance(node, ast.Name):
-                    self._deepen(node.id, depth)
-                elif isinstance(node, ast.Attribute):
-                    self._deepen(f".{node.attr}", depth)
+            if isinstance(target, ast.Name):
+                self._deepen(target.id, depth)
+            elif isinstance(target, ast.Attribute):
+                self._deepen(f".{target.attr}", depth)
+            elif isinstance(target, ast.Subscript):
+                # A handle may be the key as well.
+                self._bind([target.value], max(depth, self._depth(target.slice)))
+            elif isinstance(target, ast.Starred):
+                self._bind([target.value], depth)
+            elif isinstance(target, (ast.Tuple, ast.List)):
+                self._bind(target.elts, depth)
+
+    def _held(self, node: ast.AST) -> int:
+        """Return how deep what an expression holds is by now, without running it again."""
+        return max((self._depth_of_name(inner) for inner in ast.walk(node)), default=0)
+
+    def _depth_of_name(self, node: ast.AST) -> int:
+        if isinstance(node, ast.Name):
+            return self._depths.get(node.id, 0)
+        return self._depths.get(f".{node.attr}", 0) if isinstance(node, ast.Attribute) else 0
 
     def _deepen(self, name: str, depth: int) -> None:
         if depth > self._depths.get(name, 0):
@@ -201,12 +223,14 @@ class _Walk:
         assert isinstance(node, COMPREHENSIONS)
         parts = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
         depth = 0
-        rounds = self._lengths.of(node, Known()).most if len(node.generators) == 1 else None
+        first = self._depth(node.generators[0].iter)
+        rounds = self._lengths.of(node, self._known).most if len(node.generators) == 1 else None
 
         def once() -> None:
             nonlocal depth
             for generator in node.generators:
-                self._bind([generator.target], self._depth(generator.iter))
+                outer = generator is node.generators[0]
+                self._bind([generator.target], first if outer else self._depth(generator.iter))
                 for test in generator.ifs:
                     self._depth(test)
             depth = max([depth, *(self._depth(part) for part in parts)])
@@ -262,7 +286,7 @@ class _Walk:
         deepest = 0
         for function in targets:
             if function in self._calls or len(self._calls) >= MAX_CALLS:
-                if self._spawns_below(function):
+                if function in self._subject.spawning:
                     raise _Unbounded
                 continue
             self._pass(function, node, given)
@@ -289,6 +313,6 @@ class _Walk:
             if extra is not None:
                 self._deepen(extra.arg, given)
 
-    def _spawns_below(self, function: Function) -> bool:
-        """Say whether a function may spawn, itself or through others."""
-        return any(isinstance(inner, ast.Call) for inner in ast.walk(function))
+
+def _is_call(node: ast.expr, name: str) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name

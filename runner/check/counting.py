@@ -25,8 +25,9 @@ from runner.check.subject import Subject
 MAX_CALLS = 20
 # Expressions that one count looks at: ten times those of a long script.
 MAX_STEPS = 50_000
-# Lists whose appends are counted inside of each other.
-MAX_COUNTS = 4
+# Lists whose appends are counted, inside of each other and in all.
+MAX_DEPTH = 4
+MAX_COUNTS = 32
 
 _EAGER = frozenset(
     {"gather", "list", "tuple", "set", "as_completed", "first_ok", "sum", "max", "min", "sorted", "dict"}
@@ -66,8 +67,9 @@ class Counter:
         self._lines = sorted(self._counted_lines())
 
         def appended(uses: list[Use]) -> Bound:
-            if depth >= MAX_COUNTS:
+            if depth >= MAX_DEPTH or subject.appends_counted >= MAX_COUNTS:
                 return ANY
+            subject.appends_counted += 1
             puts = [subject.use_of(use.parent) for use in uses if isinstance(use.parent, ast.Attribute)]
             calls = [Marked(put.call, put.around.function) for put in puts if put.call is not None]
             return count(subject, calls, depth + 1) if len(calls) == len(uses) else ANY

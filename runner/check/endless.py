@@ -52,16 +52,8 @@ def _spawns_on_lines(subject: Subject, loop: ast.AST) -> bool:
 
 def _spawning_lines(subject: Subject) -> list[int]:
     found = {spawn.node.lineno for spawn in subject.written}
-    open_: list[ast.AST | None] = [spawn.around.function for spawn in subject.written]
-    seen: set[ast.AST] = set()
-    while open_:
-        function = open_.pop()
-        if not isinstance(function, (ast.FunctionDef, ast.Lambda)) or function in seen:
-            continue
-        seen.add(function)
-        for use in subject.following.uses(function) or ():
-            found.add(use.node.lineno)
-            open_.append(use.around.function)
+    for function in subject.spawning:
+        found.update(use.node.lineno for use in subject.following.uses(function) or ())
     return sorted(found)
 
 

@@ -172,7 +172,8 @@ class Following:
         uses = self.uses(function)
         if uses is None or len(uses) > MAX_SITES:
             return None
-        found = [self._site(function, use) for use in uses]
+        in_order = sorted(uses, key=lambda use: (use.node.lineno, use.node.col_offset))
+        found = [self._site(function, use) for use in in_order]
         return None if None in found else [site for site in found if site is not None]
 
     def _site(self, function: Function, use: Use) -> Site | None:

@@ -198,7 +198,11 @@ class Lengths:
         value = self._reading.value(name)
         if value is None:
             return ANY
-        changes = [use for use in self._reading.uses.get(name, ()) if not _leaves_alone(use)]
+        key = "changes", name
+        if key not in self._reading.memo:
+            uses = self._reading.uses.get(name, ())
+            self._reading.memo[key] = [use for use in uses if not _leaves_alone(use)]
+        changes: list[Use] = self._reading.memo[key]
         if not changes:
             return self.of(value, known)
         if all(isinstance(use.parent, ast.Attribute) and use.parent.attr in _GROWING for use in changes):

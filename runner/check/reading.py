@@ -33,6 +33,8 @@ class Around(NamedTuple):
     """The innermost `for` or comprehension in the same function, unless a `while` is nearer."""
     block: ast.AST | None = None
     """The same, without comprehensions."""
+    members: bool = False
+    """Names bound here are attributes of a class, and no names of the script."""
 
 
 class Binding(NamedTuple):
@@ -132,24 +134,27 @@ class Reading:
         """Return the function, not a method, that this name is for certain."""
         if not self.bound_once(name):
             return None
-        if name in self.functions:
-            node, owner = self.functions[name][0]
-            return node if owner is None else None
+        for node, owner in self.functions.get(name, ()):
+            if owner is None:
+                return node
         value = self.value(name)
         return value if isinstance(value, ast.Lambda) else None
 
     def uses_inside(self, name: str, owner: ast.AST) -> list[Use]:
         """Return where a name is read inside of a node."""
-        key = "sorted", name
-        if key not in self.memo:
-            self.memo[key] = sorted(self.uses.get(name, ()), key=lambda use: (use.node.lineno, use.node.col_offset))
-        found: list[Use] = self.memo[key]
         start = getattr(owner, "lineno", 0), getattr(owner, "col_offset", 0)
         end = getattr(owner, "end_lineno", 0), getattr(owner, "end_col_offset", 0)
-        first, last = (
-            bisect_left(found, at, key=lambda use: (use.node.lineno, use.node.col_offset)) for at in (start, end)
-        )
+        found = self.uses_in_order(name)
+        first, last = (bisect_left(found, at, key=_place) for at in (start, end))
         return found[first:last]
+
+    def uses_in_order(self, name: str) -> list[Use]:
+        """Return where a name is read, in the order of the source."""
+        key = "sorted", name
+        if key not in self.memo:
+            self.memo[key] = sorted(self.uses.get(name, ()), key=_place)
+        found: list[Use] = self.memo[key]
+        return found
 
     def segment(self, node: ast.AST) -> tuple[int, int, str]:
         """Return line and column (1-based, in characters) of a node, and its text on that line."""
@@ -164,6 +169,10 @@ class Reading:
         return line, column, data[start:end].decode("utf-8", "ignore")
 
 
+def _place(use: Use) -> tuple[int, int]:
+    return use.node.lineno, use.node.col_offset
+
+
 def read(tree: ast.Module, text: str, names: frozenset[str]) -> Reading:
     """Return the facts of a script. `names` are those of the API."""
     reading = Reading(tree, text.split("\n"))
@@ -176,7 +185,7 @@ def read(tree: ast.Module, text: str, names: frozenset[str]) -> Reading:
             if node.ctx.__class__ is ast.Load:
                 reading.uses.setdefault(node.id, []).append(Use(node, parent, around))
             else:
-                reading.bindings.append(Binding(node, node.id, not around.module))
+                _bind(reading, node, node.id, around)
             continue
         if kind is ast.Attribute:
             _note_attribute(reading, node, parent, around)
@@ -213,11 +222,13 @@ def _below(node: ast.AST, name: str, around: Around) -> Around:
     """Return what stands around the children in a field of this node."""
     if isinstance(node, FUNCTIONS):
         # Decorators, defaults and annotations are evaluated outside.
-        return Around(False, node) if name == "body" else around._replace(module=False) if name == "args" else around
+        if name == "body":
+            return Around(False, node)
+        return around._replace(module=False, members=False) if name == "args" else around
     if isinstance(node, ast.ClassDef):
-        return around._replace(module=False) if name == "body" else around
+        return around._replace(module=False, members=True) if name == "body" else around
     if isinstance(node, COMPREHENSIONS):
-        return around._replace(module=False, loop=node)
+        return around._replace(module=False, loop=node, members=False)
     if name != "body":
         return around
     return around._replace(loop=node, block=node) if isinstance(node, FOR) else around._replace(loop=None, block=None)
@@ -235,6 +246,11 @@ def _call_noter(names: frozenset[str]) -> Callable[[Reading, ast.Call, ast.AST |
             reading.waits.add((function.value.id, around.block))
 
     return note
+
+
+def _bind(reading: Reading, node: ast.AST, name: str, around: Around) -> None:
+    if not around.members:
+        reading.bindings.append(Binding(node, name, not around.module))
 
 
 def _note_attribute(reading: Reading, node: ast.Attribute, parent: ast.AST | None, around: Around) -> None:
@@ -323,12 +339,12 @@ def _note_dropped(reading: Reading, node: ast.Expr, around: Around) -> None:
 def _note_named(reading: Reading, node: Any, around: Around) -> None:
     """Functions, exception handlers and captures of patterns."""
     if node.name:
-        reading.bindings.append(Binding(node, node.name, not around.module))
+        _bind(reading, node, node.name, around)
 
 
 def _note_class(reading: Reading, node: ast.ClassDef, around: Around) -> None:
     reading.classes[node.name] = node
-    reading.bindings.append(Binding(node, node.name, not around.module))
+    _bind(reading, node, node.name, around)
 
 
 def _note_argument(reading: Reading, node: ast.arg, around: Around) -> None:
@@ -336,12 +352,12 @@ def _note_argument(reading: Reading, node: ast.arg, around: Around) -> None:
 
 
 def _note_import(reading: Reading, node: ast.alias, around: Around) -> None:
-    reading.bindings.append(Binding(node, node.asname or node.name.partition(".")[0], not around.module))
+    _bind(reading, node, node.asname or node.name.partition(".")[0], around)
 
 
 def _note_rest(reading: Reading, node: ast.MatchMapping, around: Around) -> None:
     if node.rest:
-        reading.bindings.append(Binding(node, node.rest, not around.module))
+        _bind(reading, node, node.rest, around)
 
 
 def _note_global(reading: Reading, node: ast.Global, around: Around) -> None:

@@ -77,11 +77,25 @@ class Subject:
         self.policy = policy
         self.following = Following(reading)
         self.handles = Handles(reading, self.following)
+        self.appends_counted = 0
+        """How many lists were looked into, how often they are appended to: each costs a walk over the script."""
 
     @cached_property
     def written(self) -> list[SpawnCall]:
         """Each `spawn(...)` of the text, once."""
         return [self._spawn(call) for call in self.reading.calls if call.name == "spawn"]
+
+    @cached_property
+    def spawning(self) -> set[Function]:
+        """The functions that spawn, themselves or through others that they call."""
+        found: set[Function] = set()
+        open_ = [spawn.around.function for spawn in self.written]
+        while open_:
+            function = open_.pop()
+            if isinstance(function, (ast.FunctionDef, ast.Lambda)) and function not in found:
+                found.add(function)
+                open_.extend(use.around.function for use in self.following.uses(function) or ())
+        return found
 
     @cached_property
     def spawns(self) -> list[SpawnCall]:

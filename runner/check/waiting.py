@@ -379,10 +379,11 @@ def _tried_lines(subject: Subject) -> set[int]:
 def _looked_at_before(subject: Subject, name: ast.Name, owner: ast.AST) -> bool:
     """Say whether the outputs are used before the end of this loop, but for their number and the loop itself."""
     end = getattr(owner, "end_lineno", 0)
-    for use in subject.reading.uses.get(name.id, ()):
-        counted = (
-            isinstance(use.parent, ast.Call) and isinstance(use.parent.func, ast.Name) and use.parent.func.id == "len"
-        )
-        if use.node is not name and not counted and use.node.lineno <= end:
+    for use in subject.reading.uses_in_order(name.id):
+        if use.node.lineno > end:
+            return False
+        called = use.parent.func if isinstance(use.parent, ast.Call) else None
+        counted = isinstance(called, ast.Name) and called.id == "len"
+        if use.node is not name and not counted:
             return True
     return False
