@@ -18,6 +18,8 @@ from runner.printable import clean
 
 # Of a line that is shown, around the caret; a terminal has about that.
 WIDTH = 120
+# How a reach says that only the policy's limit bounds its spawns.
+_UNBOUNDED = "limits.spawns"
 # Of what a model is handed: remarks (it corrects these, and the next check tells the rest), lines of one remark,
 # characters of the offending text, and names of agents.
 MAX_FOR_MODEL = 20
@@ -88,14 +90,30 @@ def _reach_lines(reach: Reach) -> list[str]:
         scopes = ", ".join(clean(scope) for scope in reach.scopes.get(agent, ()))
         named.append(f"{clean(agent)} ({scopes})" if scopes else clean(agent))
     agents = ", ".join([*named, "any of the policy"] if reach.dynamic else named)
-    return [f"reach: {agents}; {_spawns(reach)}"]
+    return [f"reach: {agents}; {_spawns(reach)}{_calls(reach)}{_chain(reach)}"]
 
 
 def _spawns(reach: Reach) -> str:
-    least, most = reach.spawns_at_least, reach.spawns_at_most
-    if most is None:
-        return f"at least {_number(least, 'spawn')}, at most what the policy allows"
-    return _number(most, "spawn") if least == most else f"{least} to {_number(most, 'spawn')}"
+    lower, upper = clean(reach.spawns_lower), clean(reach.spawns_upper)
+    if upper == _UNBOUNDED:
+        return f"at least {lower} {_spawns_of(lower)}, at most what the policy allows"
+    return f"{lower} {_spawns_of(lower)}" if lower == upper else f"{lower} to {upper} {_spawns_of(upper)}"
+
+
+def _spawns_of(bound: str) -> str:
+    return "spawn" if bound == "1" else "spawns"
+
+
+def _calls(reach: Reach) -> str:
+    """Return how many calls of agents that can become, where retries and fallbacks make more of them."""
+    most = reach.attempts_at_most
+    return "" if most is None or most == reach.spawns_at_most else f", {_number(most, 'call')} at most"
+
+
+def _chain(reach: Reach) -> str:
+    if reach.longest_chain is None:
+        return "; a chain of unknown length"
+    return f"; a chain of {reach.longest_chain}" if reach.longest_chain > 1 else ""
 
 
 def to_json(verdict: Verdict, script: Script | None = None) -> Json:

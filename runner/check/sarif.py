@@ -11,14 +11,13 @@ from __future__ import annotations
 import os
 from urllib.parse import quote
 
-from runner import __version__
 from runner.models import Finding, Json, Script, Severity, Verdict
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
-def to_sarif(verdict: Verdict, script: Script, *, path: str = "") -> Json:
-    """Return the verdict as a SARIF log. `path` is the script's file as the caller named it; else its name stands."""
+def to_sarif(verdict: Verdict, script: Script, *, version: str, path: str = "") -> Json:
+    """Return the verdict as a SARIF log. `version` is runner's; `path` is the script's file as the caller named it."""
     rules = list(dict.fromkeys(finding.rule for finding in verdict.findings))
     place = {"uri": _uri(path or f"{script.name}.py"), "index": 0}
     return {
@@ -27,7 +26,7 @@ def to_sarif(verdict: Verdict, script: Script, *, path: str = "") -> Json:
         "runs": [{
             "tool": {"driver": {
                 "name": "runner",
-                "semanticVersion": __version__,
+                "semanticVersion": version,
                 "rules": [_rule(rule, verdict) for rule in rules],
             }},
             "artifacts": [{

@@ -33,6 +33,7 @@ def check(
     extract: Annotated[bool, typer.Option("--extract", help="Take the script out of its Markdown fence.")] = False,
 ) -> int:
     """Check a script against the dialect and a policy, without running it."""
+    from runner import __version__
     from runner.check.render import for_model, render_text, to_json
     from runner.check.sarif import to_sarif
     from runner.cli.output import put, put_json
@@ -46,7 +47,7 @@ def check(
     if json or format is Format.JSON:
         put_json(to_json(verdict, submitted))
     elif format is Format.SARIF:
-        put_json(to_sarif(verdict, submitted, path="" if script == "-" else script))
+        put_json(to_sarif(verdict, submitted, version=__version__, path="" if script == "-" else script))
     elif format is Format.MODEL:
         put(clean_block(for_model(verdict, rules.agents)))
     else:

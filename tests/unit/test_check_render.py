@@ -48,10 +48,28 @@ def test_text_shows_line_caret_message_and_fix_then_the_reach():
 
 def test_an_accepted_script_without_a_finding_is_two_lines():
     assert render_text(*judged('result = gather(spawn("mail") for n in inputs["v"])')) == (
-        "test: accepted\nreach: mail; at least 0 spawns, at most what the policy allows"
+        'test: accepted\nreach: mail; len(inputs["v"]) spawns'
     )
     assert render_text(*judged("result = 1")) == "test: accepted\nreach: spawns nothing"
-    assert render_text(*judged("result = spawn(inputs).result()")).endswith("reach: any of the policy; 1 spawn")
+
+
+@pytest.mark.parametrize(
+    ("reach", "told"),
+    [
+        (Reach(dynamic=True, spawns_lower="1", spawns_upper="1", spawns_at_most=1, longest_chain=1), "any of the policy; 1 spawn"),
+        (Reach(("a",), spawns_lower="0", spawns_upper="limits.spawns", longest_chain=None),
+         "a; at least 0 spawns, at most what the policy allows; a chain of unknown length"),
+        (Reach(("a", "b"), spawns_lower="1", spawns_upper="14", spawns_at_most=14, attempts_at_most=42, longest_chain=3),
+         "a, b; 1 to 14 spawns, 42 calls at most; a chain of 3"),
+        (Reach(("a",), scopes={"a": ("s", "t")}, spawns_lower="2", spawns_upper="2", spawns_at_most=2, attempts_at_most=2, longest_chain=1),
+         "a (s, t); 2 spawns"),
+        (Reach(("a\x1b[1m",), spawns_lower='len(inputs["\u202e"])', spawns_upper='len(inputs["\u202e"])', longest_chain=1), 'a; len(inputs[""]) spawns'),
+    ],
+)  # fmt: skip
+def test_the_reach_is_one_line(reach, told):
+    script = Script("test", b"")
+
+    assert render_text(Verdict((), reach, 1, "3.11"), script).splitlines() == ["test: accepted", f"reach: {told}"]
 
 
 def test_a_caret_stands_below_its_place_after_wide_letters_and_far_to_the_right():
@@ -99,7 +117,8 @@ def test_json_holds_everything_and_is_json():
              "message": "nothing waits for this spawn: it is cancelled when the script ends",
              "fix": "keep the handle, and wait for it: `handle = spawn(...)`, then `gather(handle)`"},
         ],
-        "reach": {"agents": ["mial", "mail"], "dynamic": False, "scopes": {"mail": ["s"]}, "spawns_at_least": 2, "spawns_at_most": 2},
+        "reach": {"agents": ["mial", "mail"], "dynamic": False, "scopes": {"mail": ["s"]}, "spawns_at_least": 2, "spawns_at_most": 2,
+                  "spawns_lower": "2", "spawns_upper": "2", "attempts_at_most": 2, "longest_chain": 1},
         "dialect": verdict.dialect, "python": verdict.python, "script": {"name": "test", "digest": script.digest},
     }  # fmt: skip
     assert "script" not in to_json(verdict)

@@ -29,7 +29,7 @@ POLICY = load_policy_text(POLICY_TEXT, folder=Path("."), name="test")
 def sarif(source: str | bytes, path: str = "", name: str = "test") -> Any:
     """Return the log as a reader gets it, through JSON; it is valid."""
     script = Script(name, source.encode() if isinstance(source, str) else source)
-    log = json.loads(json.dumps(to_sarif(check(script, POLICY), script, path=path)))
+    log = json.loads(json.dumps(to_sarif(check(script, POLICY), script, version="1.2.3", path=path)))
     VALIDATOR.validate(log)
     return log
 
@@ -37,7 +37,7 @@ def sarif(source: str | bytes, path: str = "", name: str = "test") -> Any:
 def of(finding: Finding) -> Any:
     """Return the one result of a verdict with this finding."""
     script = Script("test", b"x")
-    log = json.loads(json.dumps(to_sarif(Verdict((finding,), Reach(), 1, "3.11"), script)))
+    log = json.loads(json.dumps(to_sarif(Verdict((finding,), Reach(), 1, "3.11"), script, version="1.2.3")))
     VALIDATOR.validate(log)
     return log["runs"][0]["results"][0]
 
