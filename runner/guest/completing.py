@@ -25,7 +25,7 @@ _LOOKS = 128
 # From each end of a large list.
 _ENDS = 8
 
-_ORDERED: tuple[type, ...] = (list, deque, dict, type({}.keys()), type({}.values()))
+_ORDERED: Any = (list, deque, dict, type({}.keys()), type({}.values()))
 _FIXED = (tuple, frozenset)
 
 
@@ -123,8 +123,7 @@ class Source:
             self._size = len(whole)
             return self._new(whole)
         if isinstance(self._source, _ORDERED):
-            head: Iterable[Any] = self._source
-            ends = [*islice(head, _ENDS), *reversed(list(self._tail()))]
+            ends = [*islice(self._source, _ENDS), *reversed(list(self._tail()))]
             return self._new(ends)
         if isinstance(self._source, set):
             there = [handle for handle in self._newborn if handle in self._source]
