@@ -111,10 +111,11 @@ def conduct(pipe: Pipe, start: Start) -> None:
         warm.limit_recursion()
         exec(code, names)
         ending = endings.done(conversation, names.get("result"))
-    except (MemoryError, RecursionError) as error:
-        endings.more_frames()
-        endings.fatal(conversation, error)
-    except BaseException as error:
+    except BaseException as raised:
+        error = dialect.meaning_of(raised)
+        if isinstance(error, (MemoryError, RecursionError)):
+            endings.more_frames()
+            endings.fatal(conversation, error)
         ending = _told(conversation, error)
     endings.finish(conversation, ending)
 

@@ -15,7 +15,7 @@ A top-level `return value` assigns `result`. No I/O happens here.
 from __future__ import annotations
 
 from runner.guest.dialect.compiler import Compiled, compile_script
-from runner.guest.dialect.fatal import EndOfRun
+from runner.guest.dialect.fatal import EndOfRun, meaning_of
 from runner.guest.dialect.guards import FILENAME
 from runner.guest.dialect.namespace import MODULES, namespace
 from runner.guest.dialect.remarks import Remark
@@ -33,5 +33,6 @@ __all__ = [
     "Remark",
     "compile_script",
     "extract_fence",
+    "meaning_of",
     "namespace",
 ]

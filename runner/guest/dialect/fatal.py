@@ -50,10 +50,21 @@ def is_fatal(error: BaseException) -> bool:
     """
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, FATAL):
+        if isinstance(meaning_of(cause), FATAL):
             return True
         cause = cause.__cause__ if type(cause) is RuntimeError else None
     return not isinstance(error, (Exception, GeneratorExit, Close)) and type(error) is not BaseException
+
+
+def meaning_of(error: BaseException) -> BaseException:
+    """Return the MemoryError that a SystemError stands for, or the exception itself.
+
+    Parts of CPython in C (`deque(...)`, for one) lose the MemoryError; the interpreter then says that a call failed
+    "without setting an exception".
+    """
+    if type(error) is SystemError and "without setting an exception" in str(error):
+        return MemoryError().with_traceback(error.__traceback__)
+    return error
 
 
 def untraced(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -77,7 +88,7 @@ def end_hook(fatal: Callable[[BaseException], NoReturn]) -> Callable[[], None]:
         elif is_fatal(error):
             if isinstance(error, RecursionError):
                 sys.setrecursionlimit(sys.getrecursionlimit() + _HEADROOM)
-            fatal(error)
+            fatal(meaning_of(error))
 
     return end
 
