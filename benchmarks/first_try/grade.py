@@ -124,7 +124,7 @@ def to_json(folder: Path, grades: Sequence[Grade]) -> Json:
 
 def table(grades: Sequence[Grade]) -> str:
     """Return the grades for a person: a line per task, and the counts."""
-    width = max((len(one.task) for one in grades), default=4)
+    width = max([4, *(len(one.task) for one in grades)])
     lines = [f"{'task':{width}}  accepted  done  right  why not"]
     for one in grades:
         marks = "  ".join(
