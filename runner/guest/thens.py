@@ -17,6 +17,7 @@ from runner.guest.conversation import Conversation, current
 from runner.guest.dialect.fatal import is_unseen
 from runner.guest.errors import DependencyFailed, SpawnError, outcome_error
 from runner.guest.filling import Missing, part_of
+from runner.guest.options import a
 from runner.guest.outcomes import bases, known, reference
 from runner.guest.values import NotJson, plain_text, taken_apart
 from runner.guest.wire import Json, Part
@@ -31,8 +32,7 @@ _MESSAGE_CHARS = 4_000
 def ask_then(source: Handle, fn: Callable[[Any], Any]) -> int:
     """Ask for the handle of `fn` of the source's output; return its number. Raises LimitReached."""
     if not callable(fn):
-        found = type(fn).__name__
-        raise TypeError(f"then() takes a function of the output, not a {found}: write h.then(lambda output: ...)")
+        raise TypeError(f"then() takes a function of the output, not {a(fn)}: write h.then(lambda output: ...)")
     conversation = current()
     of = bases(source)
     n = conversation.then(of, conversation.name_of(of[0]))

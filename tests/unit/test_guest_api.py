@@ -1,96 +1,35 @@
-"""spawn, gather, as_completed and handles, over a pipe that is a list."""
+"""spawn, sleep, log, limits and errors, over a pipe that is a list."""
 
 from __future__ import annotations
 
-import copy
+import enum
 import inspect
-import operator
-from collections import deque
-from collections.abc import Callable
 
 import pytest
 
-from runner.guest import api, conversation, wire
-from runner.guest.api import as_completed, gather, log, sleep, spawn
+from runner.guest import api, conversation, options, wire
+from runner.guest.api import as_completed, first_ok, gather, log, sleep, spawn
 from runner.guest.errors import (
     ERRORS,
     Cancelled,
+    DependencyFailed,
     InvalidInput,
     LimitReached,
-    SpawnDenied,
     SpawnError,
     SpawnFailed,
     SpawnTimedOut,
+    TooFewResults,
 )
 from runner.guest.handles import Handle
-from tests.support import NOW, Answers, start_of
+from runner.guest.options import Fallback, Retry
+from tests.inside import begin, pipe, run  # noqa: F401
+from tests.support import NOW
+
+# ruff: noqa: F811
 
 
-class ListPipe:
-    """The guest's pipe without a host process: what is said is answered by `Answers`."""
-
-    def __init__(self) -> None:
-        self.answers = Answers()
-        self.said: list[wire.FromGuest] = []
-        self.flushes = 0
-        self._frames: list[bytes] = []
-        self._heard: deque[bytes] = deque()
-
-    def say(self, frame: bytes) -> None:
-        self._frames.append(frame)
-
-    def flush(self) -> None:
-        self.flushes += 1
-        for frame in self._frames:
-            message = wire.decode_guest(_payload(frame))
-            self.said.append(message)
-            if isinstance(message, wire.Spawn):
-                self.answers.spawned(message)
-            elif isinstance(message, wire.Wait):
-                self._heard.extend(map(_payload, self.answers.frames(message)))
-        self._frames.clear()
-
-    def hear(self) -> bytes:
-        return self._heard.popleft()
-
-    def of(self, kind: type) -> list:
-        self.flush()
-        return [message for message in self.said if isinstance(message, kind)]
-
-
-def _payload(frame: bytes) -> bytes:
-    [payload] = wire.FrameReader(2 * wire.MAX_FRAME_BYTES).feed(frame)
-    return payload
-
-
-Begin = Callable[..., ListPipe]
-
-
-@pytest.fixture
-def begin() -> Begin:
-    def begin(**start: object) -> ListPipe:
-        pipe = ListPipe()
-        conversation.begin(conversation.Conversation(pipe, start_of("", **start)))  # type: ignore[arg-type]
-        return pipe
-
-    return begin
-
-
-@pytest.fixture
-def pipe(begin: Begin) -> ListPipe:
-    return begin()
-
-
-def in_turn(*settles: int) -> Callable[[wire.Wait], tuple[list[int], str]]:
-    """Deliver one handle an answer, in this order."""
-    left = list(settles)
-
-    def deliver(wait: wire.Wait) -> tuple[list[int], str]:
-        found = next(n for n in left if n in wait.handles)
-        left.remove(found)
-        return [found], "ready"
-
-    return deliver
+class Agent(enum.StrEnum):
+    MAIL = "mail"
 
 
 # --- spawn -----------------------------------------------------------------------------------
@@ -104,12 +43,75 @@ def test_spawn_says_what_was_asked_and_does_not_wait(pipe):
     assert pipe.of(wire.Spawn) == [wire.Spawn(1, "mail", {"to": ["a", "b"]}, ("a", "z"), 5.0, "first", 0)]
 
 
+def test_spawn_says_how_to_try_again_and_what_else_to_ask_for(pipe):
+    spawn(
+        "a", retry=2, fallback=["b", Fallback("c", scopes=["x"])], accept={"required": ["y"]},
+    )  # fmt: skip
+    spawn("a", retry=Retry(3, backoff=2, on=["outcome_unknown"]), fallback="b", accept=True)
+    spawn("a", retry=Retry(attempts=0, max_backoff=0), fallback=Fallback("c", scopes=()))
+
+    default = ("timed_out", "failed", "invalid_output")
+    told = [(asked.retry, asked.fallback, asked.accept) for asked in pipe.of(wire.Spawn)]
+    assert told == [
+        (wire.RetryRule(2, 1.0, 30.0, default), (wire.NextAgent("b"), wire.NextAgent("c", ("x",))), {"required": ["y"]}),
+        (wire.RetryRule(3, 2.0, 30.0, ("outcome_unknown",)), (wire.NextAgent("b"),), True),
+        (wire.RetryRule(0, 1.0, 0.0, default), (wire.NextAgent("c", ()),), None),
+    ]
+
+
+def test_what_is_left_out_is_left_out(pipe):
+    spawn("a", None, scopes=None, timeout=None, retry=0, fallback=None, accept=None, label=None)
+    spawn("a", {}, retry=None, fallback=[], scopes=[])
+
+    assert pipe.of(wire.Spawn) == [wire.Spawn(1, "a", {}), wire.Spawn(2, "a", {}, ())]
+
+
+def test_agent_and_inputs_can_be_named_and_texts_may_be_of_an_enum(pipe):
+    handle = spawn(agent=Agent.MAIL, inputs={"a": 1}, label=Agent.MAIL, scopes=[Agent.MAIL], fallback=Agent.MAIL)
+
+    assert type(handle.agent) is str and type(handle.label) is str
+    told = pipe.of(wire.Spawn)
+    assert told == [wire.Spawn(1, "mail", {"a": 1}, ("mail",), None, "mail", fallback=(wire.NextAgent("mail"),))]
+
+
 def test_inputs_are_copied_inside_spawn(pipe):
-    inputs = {"list": [1]}
+    inputs = {"list": [1], "handle": [spawn("a")]}
     spawn("echo", inputs)
     inputs["list"].append(2)
+    inputs["handle"].clear()
 
-    assert pipe.of(wire.Spawn)[0].inputs == {"list": [1]}
+    asked = pipe.of(wire.Spawn)[1]
+    assert asked.inputs == {"list": [1], "handle": [None]}
+    assert asked.fills == (wire.Fill(("handle", 0), wire.Part(1)),)
+
+
+def test_handles_among_inputs_travel_as_fills_wherever_they_stand(pipe):
+    first, second = spawn("a"), spawn("b")
+    spawn("c", {"whole": first, "part": (second["x"], {"text": "a" + first}), "plain": [None, 1]})
+    spawn("c", first)
+    spawn("c", [second, second])
+
+    told = [(asked.inputs, asked.fills) for asked in pipe.of(wire.Spawn)[2:]]
+    assert told == [
+        (
+            {"whole": None, "part": [None, {"text": None}], "plain": [None, 1]},
+            (
+                wire.Fill(("whole",), wire.Part(1)),
+                wire.Fill(("part", 0), wire.Part(2, ("x",))),
+                wire.Fill(("part", 1, "text"), wire.Text(("a", wire.Part(1)))),
+            ),
+        ),
+        (None, (wire.Fill((), wire.Part(1)),)),
+        ([None, None], (wire.Fill((0,), wire.Part(2)), wire.Fill((1,), wire.Part(2)))),
+    ]
+
+
+def test_a_spawn_gets_the_outputs_that_it_asked_for(pipe):
+    first = spawn("a", {"n": 1})
+    last = spawn("b", {"all": [first, first["said"]["n"]], "text": "n: " + first["said"]["n"]})
+
+    assert last.result() == {"said": {"all": [{"said": {"n": 1}}, 1], "text": "n: 1"}}
+    assert [wait.handles for wait in pipe.of(wire.Wait)] == [(2,)]
 
 
 def test_spawns_and_prints_are_kept_until_a_wait(pipe):
@@ -125,7 +127,7 @@ def test_spawns_and_prints_are_kept_until_a_wait(pipe):
 @pytest.mark.parametrize(
     ("inputs", "reason"),
     [
-        ({"a": {1}}, "spawn('echo'): inputs['a'] is a set, which is no JSON: write sorted(...) or list(...) around it"),
+        ({"a": {1}}, "spawn('echo'): inputs[\"a\"] is a set, which is no JSON: write sorted(...) or list(...) around it"),
         ("\ud800", "spawn('echo'): a text has a lone surrogate, which is no Unicode text"),
         (10**5000, "spawn('echo'): a number has more than 4300 digits: write str(...) around it"),
         ("x" * 5_000_000, "spawn('echo'): the inputs are larger than a frame of 4194304 bytes: pass less on"),
@@ -143,35 +145,100 @@ def test_inputs_that_cannot_be_sent_are_refused_at_their_line_and_no_spawn_is_co
     assert [asked.n for asked in pipe.of(wire.Spawn)] == [1]
 
 
-def test_a_handle_among_inputs_is_refused_with_what_to_write(pipe):
-    with pytest.raises(InvalidInput, match=r"inputs\['f'\]\[0\] is a handle: gather it first"):
-        spawn("sum", {"f": [spawn("find")]})
+def test_a_handle_as_a_key_of_inputs_is_refused_with_what_to_write(pipe):
+    with pytest.raises(InvalidInput) as refused:
+        spawn("sum", {"f": {spawn("find"): 1}})
+
+    assert str(refused.value) == (
+        "spawn('sum'): inputs[\"f\"] has a handle as a key, and a key is a str: "
+        "make the handle a value, or write a list of pairs"
+    )
 
 
+RETRIED = "Retry(on=...) takes timed_out, failed, invalid_output, unauthorised, outcome_unknown; it found "
 WRONG_OPTIONS = [
     (lambda: spawn(["a"]), TypeError, "spawn() takes the name of an agent first, not a list"),
+    (lambda: spawn(spawn("a")), TypeError, "spawn() takes the name of an agent first, not a handle"),
     (lambda: spawn(""), ValueError, "an agent's name has 1 to 256 characters"),
+    (lambda: spawn("a", {}, ["crm:read"]), TypeError,
+     "spawn() takes an agent and its inputs; what follows is named: write scopes=[...]"),
+    (lambda: spawn("a", {}, 30), TypeError,
+     "spawn() takes an agent and its inputs; what follows is named: write timeout=30"),
+    (lambda: spawn("a", {}, "first"), TypeError,
+     "spawn() takes an agent and its inputs; what follows is named: write label='first'"),
+    (lambda: spawn("a", {}, retries=2), TypeError, "spawn() has no option retries=: write retry=..."),
+    (lambda: spawn("a", vendor="x", year=1), TypeError,
+     'spawn() has no option vendor=; the inputs are one dict: write spawn(agent, {"vendor": ..., "year": ...})'),
     (lambda: spawn("a", timeout=True), TypeError, "timeout takes seconds as a number, not a bool"),
     (lambda: spawn("a", timeout="5"), TypeError, "timeout takes seconds as a number, not a str"),
     (lambda: spawn("a", timeout=0), ValueError, "timeout takes seconds above 0, not 0"),
     (lambda: spawn("a", timeout=float("nan")), ValueError, "timeout takes seconds above 0, not nan"),
     (lambda: spawn("a", timeout=float("inf")), ValueError, "timeout takes seconds above 0, not inf"),
-    (lambda: spawn("a", timeout=10**400), ValueError, None),
+    (lambda: spawn("a", timeout=10**5000), ValueError, "timeout takes seconds above 0, not that many"),
     (lambda: spawn("a", scopes="crm:read"), TypeError, "scopes= takes a list of texts: write scopes=['crm:read']"),
-    (lambda: spawn("a", scopes=[1]), TypeError, "a scope is a text of 1 to 256 characters, not a int"),
-    (lambda: spawn("a", label=5), TypeError, "label= takes a text of at most 1000 characters, not a int"),
+    (lambda: spawn("a", scopes=[1]), TypeError, "a scope is a text of 1 to 256 characters, not an int"),
+    (lambda: spawn("a", scopes=5), TypeError, "scopes= takes a list of texts, not an int"),
+    (lambda: spawn("a", scopes=["s"] * 257), ValueError, "scopes= takes at most 256 scopes"),
+    (lambda: spawn("a", label=5), TypeError, "label= takes a text, not an int: write label=str(...)"),
+    (lambda: spawn("a", label="a" + spawn("b")), TypeError, "label= takes a text, not a handle"),
+    (lambda: spawn("a", label="l" * 1001), ValueError, "label= takes a text of at most 1000 characters"),
+    (lambda: spawn("a", retry=True), TypeError,
+     "retry= takes how many further attempts, as in retry=2, or Retry(...), not a bool"),
+    (lambda: spawn("a", retry=False), TypeError,
+     "retry= takes how many further attempts, as in retry=2, or Retry(...), not a bool"),
+    (lambda: spawn("a", retry=1.0), TypeError,
+     "retry= takes how many further attempts, as in retry=2, or Retry(...), not a float"),
+    (lambda: spawn("a", retry=-1), ValueError, "retry= takes 0 to 100 further attempts"),
+    (lambda: spawn("a", retry=101), ValueError, "retry= takes 0 to 100 further attempts"),
+    (lambda: Retry(attempts="2"), TypeError, "Retry(attempts=...) takes how many further attempts, not a str"),
+    (lambda: Retry(backoff=-1), ValueError, "Retry(backoff=...) takes seconds from 0, not -1"),
+    (lambda: Retry(max_backoff=True), TypeError, "Retry(max_backoff=...) takes seconds as a number, not a bool"),
+    (lambda: Retry(on="failed"), TypeError, "Retry(on=...) takes a list of kinds: write on=['failed']"),
+    (lambda: Retry(on=["timeout"]), ValueError, RETRIED + "'timeout'"),
+    (lambda: Retry(on=["denied"]), ValueError, RETRIED + "'denied'"),
+    (lambda: Retry(on=[SpawnTimedOut]), TypeError,
+     'Retry(on=...) takes kinds as texts: write "timed_out" for SpawnTimedOut'),
+    (lambda: Retry(on=3), TypeError, "Retry(on=...) takes a list of kinds, not an int"),
+    (lambda: spawn("a", fallback={"b", "c"}), TypeError,
+     "fallback= takes agents in order, and a set has none: write a list"),
+    (lambda: spawn("a", fallback=3), TypeError,
+     "fallback= takes an agent's name, Fallback(...) or a list of them, not an int"),
+    (lambda: spawn("a", fallback={"agent": "b"}), TypeError,
+     "fallback= takes an agent's name, Fallback(...) or a list of them, not a dict"),
+    (lambda: spawn("a", fallback=[3]), TypeError, "fallback= takes the name of an agent first, not an int"),
+    (lambda: spawn("a", fallback=["b"] * 17), ValueError, "fallback= takes at most 16 agents"),
+    (lambda: Fallback(3), TypeError, "Fallback() takes the name of an agent first, not an int"),
+    (lambda: Fallback("b", scopes="x"), TypeError, "scopes= takes a list of texts: write scopes=['x']"),
+    (lambda: spawn("a", accept="object"), TypeError,
+     'accept= takes a JSON Schema, such as accept={"required": ["summary"]}, not a str'),
+    (lambda: spawn("a", accept=lambda x: x), TypeError,
+     'accept= takes a JSON Schema, such as accept={"required": ["summary"]}, not a function'),
+    (lambda: spawn("a", accept={"enum": {1}}), TypeError,
+     'accept= takes a JSON Schema: accept["enum"] is a set, which is no JSON: write sorted(...) or list(...) around it'),
+    (lambda: spawn("a", accept={"const": spawn("b")}), TypeError,
+     'accept= takes a JSON Schema: accept["const"] is a handle: write gather(...) around it'),
+    (lambda: spawn("a", accept={"x": "x" * 20_000}), ValueError,
+     "accept= takes a JSON Schema of at most 16384 characters, not 20008"),
+    (lambda: spawn("a", accept={"x": 10**5000}), ValueError,
+     "accept= takes a JSON Schema, and a text or number in it cannot be sent"),
     (lambda: sleep(-1), ValueError, "sleep() takes seconds from 0, not -1"),
-    (lambda: gather(5), TypeError, "gather() takes handles or a list of them, not a int"),
-    (lambda: gather("ab"), TypeError, "gather() takes handles or a list of them, not a str"),
-    (lambda: gather([print]), TypeError,
-     "gather() found a builtin_function_or_method; it takes handles in lists, tuples and dicts"),
-    (lambda: gather({spawn("a"): 1}), TypeError,
-     "gather() found a handle as a key; it gathers values: write gather(list(d))"),
-    (lambda: gather([], on_error="ignore"), ValueError,
-     "on_error= is \"raise\", \"none\" or \"return\", not 'ignore'"),
+    (lambda: sleep(None), TypeError, "sleep() takes seconds as a number, not None"),
     (lambda: as_completed(spawn("a")), TypeError,
      "as_completed() takes a list or another iterable of handles, not a handle"),
-    (lambda: as_completed([1]), TypeError, "as_completed() takes handles, and found a int"),
+    (lambda: as_completed([1]), TypeError, "as_completed() takes handles, and found an int"),
+    (lambda: as_completed(spawn("a"), spawn("b")), TypeError,
+     "as_completed() takes one list of handles: write as_completed([a, b])"),
+    (lambda: as_completed({"x": spawn("a")}), TypeError,
+     "as_completed() takes the keys of a dict, and found a str: write as_completed(d.values())"),
+    (lambda: as_completed([(1, spawn("a"))]), TypeError,
+     "as_completed() takes handles, and found a tuple with handles in it: keep what belongs to them in a dict"),
+    (lambda: first_ok(spawn("a"), spawn("b")), TypeError,
+     "first_ok() takes one list of handles: write first_ok([a, b])"),
+    (lambda: first_ok(spawn("a")), TypeError, "first_ok() takes a list or another iterable of handles, not a handle"),
+    (lambda: first_ok({"x": spawn("a")}), TypeError,
+     "first_ok() takes the keys of a dict, and found a str: write first_ok(d.values())"),
+    (lambda: spawn("a").then(3), TypeError,
+     "then() takes a function of the output, not an int: write h.then(lambda output: ...)"),
     (lambda: Handle(), TypeError, "handles come from spawn(): write h = spawn(agent, inputs)"),
     (lambda: type("H", (Handle,), {}), TypeError,
      "a class cannot be made from Handle: keep the handle in an attribute"),
@@ -183,7 +250,7 @@ def test_a_wrong_call_says_what_to_write(pipe, call, error, message):
     with pytest.raises(error) as refused:
         call()
 
-    assert message is None or str(refused.value) == message
+    assert str(refused.value) == message
 
 
 def test_spawn_beyond_the_limit_raises_in_the_guest_and_says_nothing(begin):
@@ -193,264 +260,16 @@ def test_spawn_beyond_the_limit_raises_in_the_guest_and_says_nothing(begin):
     with pytest.raises(LimitReached) as refused:
         spawn("a", label="third")
     assert (refused.value.kind, refused.value.label) == ("limit_reached", "third")
-    assert conversation.current().spawn_limit_error is refused.value
+    assert conversation.current().limit_errors == {"spawns": refused.value}
     assert len(pipe.of(wire.Spawn)) == 2
 
 
-# --- gather ----------------------------------------------------------------------------------
-
-
-def said(value: object) -> dict[str, object]:
-    return {"said": value}
-
-
-SHAPES = [
-    (lambda s: gather([s(1), s(2)]), [said(1), said(2)]),
-    (lambda s: gather(s(1), s(2)), [said(1), said(2)]),
-    (lambda s: gather(*[s(1)]), [said(1)]),
-    (lambda s: gather((s(1), s(2))), (said(1), said(2))),
-    (lambda s: gather(s(n) for n in range(3)), [said(0), said(1), said(2)]),
-    (lambda s: gather({"a": s(1), "b": [s(2), (s(3),)]}), {"a": said(1), "b": [said(2), (said(3),)]}),
-    (lambda s: gather({"a": s(1)}.values()), [said(1)]),
-    (lambda s: gather([s(1), s(2)], {"x": s(3)}), [[said(1), said(2)], {"x": said(3)}]),
-    (lambda s: gather({"name": "x", "n": 1, "h": s(1)}), {"name": "x", "n": 1, "h": said(1)}),
-    (lambda s: gather(), []),
-    (lambda s: gather([]), []),
-    (lambda s: gather({}), {}),
-    (lambda s: gather({1: (), "b": [[]]}), {1: (), "b": [[]]}),
-]
-
-
-@pytest.mark.parametrize(("call", "result"), SHAPES, ids=range(len(SHAPES)))
-def test_gather_returns_the_shape_it_was_given(pipe, call, result):
-    assert call(lambda n: spawn("echo", n)) == result
-
-
-def test_gather_of_nothing_asks_nothing(pipe):
-    gather([])
-
-    assert pipe.of(wire.Wait) == []
-
-
-def test_gather_asks_for_each_handle_once_and_not_for_what_is_known(pipe):
-    first, second = spawn("echo", 1), spawn("echo", 2)
-    first.result()
-    gather([first, second, second])
-    gather([first, second])
-
-    assert [wait.handles for wait in pipe.of(wire.Wait)] == [(1,), (2,)]
-
-
-def test_gather_raises_the_failure_that_was_delivered_first_and_stops_the_others(pipe):
-    handles = [spawn("echo", 1), spawn("bad", {"fail": "failed"}), spawn("worse", {"fail": "timed_out"})]
-
-    with pytest.raises(SpawnFailed) as raised:
-        gather(handles)
-    [wait] = pipe.of(wire.Wait)
-    assert (wait.need, wait.fail_fast, wait.rest) == (3, True, "stop")
-    assert (raised.value.agent, raised.value.attempts, str(raised.value)) == ("bad", 1, "bad was told to")
-    assert isinstance(handles[2].error, Cancelled)
-    assert handles[0].result() == said(1)
-
-
-def test_gather_of_a_handle_known_to_have_failed_raises_at_once_and_cancels_the_rest(pipe):
-    bad, other = spawn("bad", {"fail": "denied"}), spawn("echo")
-    assert isinstance(bad.error, SpawnDenied)
-
-    with pytest.raises(SpawnDenied):
-        gather([other, bad])
-    assert pipe.of(wire.Cancel) == [wire.Cancel(2)]
-    assert isinstance(other.error, Cancelled)
-    assert len(pipe.of(wire.Wait)) == 1
-
-
-@pytest.mark.parametrize("options", [{"on_error": "return"}, {"return_exceptions": True}])
-def test_gather_can_return_failures_in_their_places(pipe, options):
-    good, bad = gather([spawn("echo", 1), spawn("bad", {"fail": "failed"})], **options)
-
-    assert good == said(1)
-    assert isinstance(bad, SpawnFailed)
-    assert pipe.of(wire.Wait)[0].fail_fast is False
-
-
-def test_gather_can_turn_failures_into_none(pipe):
-    assert gather({"a": spawn("bad", {"fail": "failed"}), "b": spawn("echo", 1)}, on_error="none") == {
-        "a": None, "b": said(1),
-    }  # fmt: skip
-
-
-def test_a_gather_with_a_timeout_asks_until_the_clock_of_the_last_answer_and_that(pipe):
-    pipe.answers.deliver = lambda wait: (list(wait.handles), "timeout")
-    pipe.answers.answer = lambda spawn: ("timed_out", "too slow")
-    with pytest.raises(SpawnTimedOut, match="too slow"):
-        gather([spawn("a"), spawn("b")], timeout=2.5)
-
-    [wait] = pipe.of(wire.Wait)
-    assert (wait.until, wait.rest) == (NOW + 2.5, "stop")
-    assert conversation.current().now == NOW + 2.5
-
-
-def test_raising_the_same_error_again_starts_its_trace_afresh(pipe):
-    bad = spawn("bad", {"fail": "failed"})
-
-    depths = []
-    for _ in range(3):
-        with pytest.raises(SpawnFailed) as raised:
-            bad.result()
-        depths.append(len(raised.traceback))
-    assert len(set(depths)) == 1
-
-
-# --- as_completed ----------------------------------------------------------------------------
-
-
-def test_as_completed_yields_what_is_known_first_and_then_as_delivered_failures_included(pipe):
-    handles = {spawn("echo", n): n for n in range(3)}
-    handles[spawn("bad", {"fail": "failed"})] = 3
-    third = list(handles)[2]
-    third.result()
-    pipe.answers.deliver = in_turn(4, 1, 2)
-
-    seen = [(handles[handle], handle.ok) for handle in as_completed(handles)]
-    assert seen == [(2, True), (3, False), (0, True), (1, True)]
-    assert [wait.handles for wait in pipe.of(wire.Wait)] == [(3,), (1, 2, 4), (1, 2), (2,)]
-    assert {wait.rest for wait in pipe.of(wire.Wait)} == {"keep"}
-
-
-def test_as_completed_sees_what_is_added_while_looping_and_each_handle_once(pipe):
-    pending = [spawn("echo", 0), spawn("echo", 1)]
-    pending.append(pending[0])
-    seen = []
-    for handle in as_completed(pending):
-        value = handle.result()["said"]
-        seen.append(value)
-        pending.remove(handle)
-        if value < 4:
-            pending.append(spawn("echo", value + 2))
-
-    assert sorted(seen) == [0, 1, 2, 3, 4, 5]
-
-
-def test_as_completed_does_not_ask_for_what_the_loop_waited_for_or_cancelled(pipe):
-    handles = [spawn("echo", n) for n in range(4)]
-    pipe.answers.deliver = in_turn(1, 3, 4)
-    seen = []
-    for handle in as_completed(handles):
-        seen.append(handles.index(handle))
-        if handle is handles[0]:
-            handles[1].cancel()
-            handles[2].result()
-
-    assert seen == [0, 1, 2, 3]
-    assert [wait.handles for wait in pipe.of(wire.Wait)] == [(1, 2, 3, 4), (3,), (4,)]
-
-
-def test_leaving_as_completed_early_cancels_nothing(pipe):
-    for _ in as_completed([spawn("echo", n) for n in range(3)]):
-        break
-
-    assert pipe.of(wire.Cancel) == []
-
-
-def test_many_handles_delivered_together_cost_one_wait(begin):
-    pipe = begin(spawn_limit=3_000)
-    handles = [spawn("echo", n) for n in range(3_000)]
-
-    assert [handle.result()["said"] for handle in as_completed(handles)] == list(range(3_000))
-    assert len(pipe.of(wire.Wait)) == 1
-
-
-def test_waiting_for_more_handles_than_a_frame_names_is_refused_and_asks_nothing(begin):
-    pipe = begin(frame_bytes=4096, spawn_limit=2_000)
-    handles = [spawn("a") for _ in range(2_000)]
-
-    with pytest.raises(ValueError, match="2000 handles are more than a frame of 4096 bytes can name"):
-        gather(handles)
-    assert pipe.of(wire.Wait) == []
-    assert len(gather(handles[:500])) == 500
-
-
-# --- handles ---------------------------------------------------------------------------------
-
-
-def test_a_handle_waits_once_and_then_tells_the_same(pipe):
-    handle = spawn("echo", [1])
-
-    assert handle.ok is True and handle.error is None
-    assert handle.result() is handle.result()
-    assert len(pipe.of(wire.Wait)) == 1
-
-
-def test_a_cancelled_handle_stays_cancelled_and_a_delivered_one_stays_as_it_was(pipe):
-    open_one, done = spawn("echo", 1), spawn("echo", 2)
-    done.result()
-    open_one.cancel(), open_one.cancel(), done.cancel()
-
-    assert pipe.of(wire.Cancel) == [wire.Cancel(1)]
-    assert isinstance(open_one.error, Cancelled) and not open_one.ok
-    assert done.ok
-
-
-def test_handles_are_hashed_by_number_and_equal_only_themselves(pipe):
-    first, second = spawn("a"), spawn("a")
-
-    assert (hash(first), hash(second)) == (1, 2)
-    assert first == first and first != second and first != None and first != 1  # noqa: E711
-    assert second in [first, second] and list({second: 1, first: 2}) == [second, first]
-
-
-def test_a_copy_of_a_handle_is_the_handle(pipe):
-    handle = spawn("a")
-
-    assert copy.copy(handle) is handle
-    assert copy.deepcopy({"x": [handle]})["x"][0] is handle
-
-
-def test_a_handle_shows_number_agent_and_label_but_neither_address_nor_state(pipe):
-    plain, labelled = spawn("mail"), spawn("mail", label="it's")
-    before = repr(labelled)
-    labelled.result()
-
-    assert repr(plain) == "<Handle 1 mail>"
-    assert before == repr(labelled) == '<Handle 2 mail "it\'s">'
-
-
-REFUSALS = [
-    (bool, "have no truth value before their outcome is there: write `h.ok`, or `h is not None`"),
-    (iter, "cannot be iterated: write `for x in h.result()`"),
-    (reversed, "cannot be iterated: write `for x in h.result()`"),
-    (lambda h: 1 in h, "cannot be iterated: write `for x in h.result()`"),
-    (len, "have no length: write `len(h.result())`"),
-    (lambda h: h["a"], "have no parts before their outcome is there: write `h.result()[...]`"),
-    (lambda h: operator.setitem(h, 0, 1), "have no parts before their outcome is there: write `h.result()[...]`"),
-    (lambda h: h < h, "cannot be ordered: write `a.result() < b.result()`"),
-    (lambda h: h(), "cannot be called: write `h.result()`"),
-    (lambda h: f"{h}", "cannot stand in a text before their outcome is there: write `h.result()` inside it"),
-    (lambda h: f"{h:>10}", "cannot stand in a text before their outcome is there: write `h.result()` inside it"),
-    *(
-        (call, "are not numbers or texts: write `h.result()` where the value is needed")
-        for call in (
-            lambda h: h + 1, lambda h: 1 + h, lambda h: "a" + h, lambda h: h * 2, lambda h: h - h,
-            lambda h: h / 2, lambda h: h // 2, lambda h: h % 2, lambda h: h**2, lambda h: -h, lambda h: h | {},
-            lambda h: {} | h, lambda h: h & h, int, float, operator.index, abs, round, lambda h: operator.iadd(h, 1),
-        )
-    ),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("use", "advice"), REFUSALS, ids=range(len(REFUSALS)))
-def test_what_would_be_a_silent_mistake_on_a_handle_is_refused_with_what_to_write(pipe, use, advice):
-    with pytest.raises(TypeError) as refused:
-        use(spawn("a"))
-
-    assert str(refused.value) == f"handles {advice}"
-
-
-def test_a_handle_holds_nothing_but_its_number_agent_and_label(pipe):
-    handle = spawn("mail", {"to": "x"}, label="l")
-
-    assert not hasattr(handle, "__dict__")
-    assert [getattr(handle, name) for name in Handle.__slots__] == ["mail", "l", 1]
+def test_thens_do_not_count_as_spawns(begin):
+    begin(spawn_limit=2)
+    spawn("a").then(len).then(len)
+    spawn("a")
+
+    assert api.names(None)["limits"].spawns_left == 0
 
 
 # --- the rest --------------------------------------------------------------------------------
@@ -459,7 +278,7 @@ def test_a_handle_holds_nothing_but_its_number_agent_and_label(pipe):
 def test_sleep_is_a_wait_without_handles_that_moves_the_clock(pipe):
     sleep(90)
 
-    assert pipe.of(wire.Wait) == [wire.Wait(1, (), 0, False, NOW + 90.0, "keep", 0)]
+    assert pipe.of(wire.Wait) == [wire.Wait(1, 1, (), 1, "settled", NOW + 90.0, "keep", 0)]
     assert conversation.current().now == NOW + 90.0
 
 
@@ -475,11 +294,14 @@ def test_limits_tell_what_is_left_as_of_the_last_answer(begin):
 
 def test_log_tells_text_and_fields_and_makes_plain_what_is_no_json(pipe):
     handle = spawn("mail")
-    log("sent", count=2, to={"a"}, handle=handle)
+    log("sent", count=2, to={"a"}, handle=handle, handles=[handle], text="a " + handle)
     log(handle)
 
     first, second = pipe.of(wire.Output)
-    assert (first.text, first.fields) == ("sent", {"count": 2, "to": "{'a'}", "handle": "<Handle 1 mail>"})
+    assert (first.text, first.fields) == ("sent", {
+        "count": 2, "to": "{'a'}", "handle": "<Handle 1 mail>", "handles": "[<Handle 1 mail>]",
+        "text": "a <Handle 1 mail>",
+    })  # fmt: skip
     assert second.text == "<Handle 1 mail>"
 
 
@@ -496,9 +318,29 @@ def test_a_long_text_is_printed_in_parts_that_fit_a_frame(pipe, size):
 def test_every_outcome_kind_has_its_exception(pipe):
     kinds = {error.kind: error for error in ERRORS[1:] if error.kind}
     for kind, error in kinds.items():
-        raised = spawn("a", {"fail": kind}, label="l").error
+        raised = spawn("a", {"fail": kind}).error
         assert type(raised) is error
-        assert (raised.kind, raised.agent, raised.label, raised.attempts, raised.cause) == (kind, "a", "l", 1, None)
+        assert (raised.kind, raised.agent, raised.label, raised.attempts, raised.cause) == (kind, "a", None, 1, None)
+
+
+def test_a_message_says_the_label_of_its_spawn(pipe):
+    short, long = spawn("a", {"fail": "failed"}, label="acme"), spawn("a", {"fail": "failed"}, label="l" * 100)
+
+    assert str(short.error) == short.error.message == 'a was told to (label "acme")'
+    assert str(long.error) == f'a was told to (label "{"l" * 57}...")'
+
+
+def test_a_dependent_failure_says_what_failed_first_with_its_label(pipe):
+    first = spawn("find", {"fail": "timed_out"}, label="acme")
+    second = spawn("sum", {"of": first})
+    third = spawn("mail", {"of": second}, label="last")
+
+    error = third.error
+    assert type(error) is DependencyFailed and type(error.cause) is SpawnTimedOut
+    assert (error.agent, error.label, error.attempts) == ("mail", "last", 0)
+    assert str(error) == 'it needs handle 1, which failed: find was told to (label "last")'
+    assert (error.cause.agent, error.cause.label, error.cause.attempts, error.cause.cause) == ("find", "acme", 1, None)
+    assert str(error.cause) == 'find was told to (label "acme")'
 
 
 def test_a_script_can_raise_the_errors_itself(pipe):
@@ -506,10 +348,35 @@ def test_a_script_can_raise_the_errors_itself(pipe):
 
     assert isinstance(error, SpawnError) and str(error) == error.message == "no"
     assert str(error.cause) == "stopped"
+    few = TooFewResults("two of three", results=[1, None])
+    assert (few.kind, few.agent, few.label, few.attempts, few.results) == (None, None, None, None, [1, None])
 
 
 def test_what_a_script_gets_takes_its_options_by_keyword(pipe):
     for function in (spawn, gather):
         kinds = {each.name: each.kind for each in inspect.signature(function).parameters.values()}
-        options = set(kinds) - {"agent", "inputs", "things"}
-        assert {kinds[name] for name in options} == {inspect.Parameter.KEYWORD_ONLY}
+        named = set(kinds) - {"agent", "inputs", "things", "more", "others"}
+        assert {kinds[name] for name in named} == {inspect.Parameter.KEYWORD_ONLY}
+
+
+def test_retry_and_fallback_are_values_that_a_script_can_look_at(pipe):
+    names = run(
+        """
+r, f = Retry(attempts=2, on=["failed"]), Fallback("b", scopes=["x"])
+result = [r.attempts, r.backoff, r.max_backoff, r.on, f.agent, f.scopes, r == Retry(2, 1, 30, ("failed",)), repr(f)]
+"""
+    )
+
+    assert names["result"] == [2, 1.0, 30.0, ("failed",), "b", ("x",), True, "Fallback(agent='b', scopes=('x',))"]
+    for change in ("r.attempts = 3", "f.scopes = None", "object.__setattr__(r, 'attempts', 9)"):
+        with pytest.raises(AttributeError):
+            run(f"r, f = Retry(), Fallback('b')\n{change}")
+
+
+@pytest.mark.parametrize(
+    ("value", "total", "count"),
+    [(0, 3, 0), (2, 3, 2), (3, 3, 3), (0.5, 3, 2), (0.5, 4, 2), (0.7, 10, 7), (0.1, 30, 3), (1.0, 7, 7), (1e-9, 5, 1),
+     (0.8, 0, 0), (0, 0, 0)],
+)  # fmt: skip
+def test_a_fraction_is_rounded_up_and_a_count_stays(value, total, count):
+    assert options.share(value, total, "enough") == count
