@@ -268,10 +268,11 @@ _FOR = {
 
 
 def _advice_for(name: str) -> str:
-    meant = _FOR.get(name) or (
-        f"the output is not there yet: write `h.result().{name}`, or `h.then(lambda output: output.{name})`"
-    )
-    return f"a handle has no `{name}`: {meant}"
+    meant = _FOR.get(name)
+    if meant is None and any(hasattr(kind, name) for kind in (str, list, dict)):
+        output = f"output.{name}(...)"
+        meant = f"the output is not there yet: write `h.result().{name}(...)`, or `h.then(lambda output: {output})`"
+    return f"a handle has no `{name}`: " + (meant or f'write `h["{name}"]` for a part of its output')
 
 
 # --- what a placeholder refuses --------------------------------------------------------------
