@@ -76,7 +76,8 @@ def _wrong_spawn_options(subject: Subject, spawn: SpawnCall) -> Iterator[Finding
     scopes = spawn.options.get("scopes")
     if isinstance(scopes, ast.Constant) and isinstance(scopes.value, str):
         message = "scopes= takes a list of texts"
-        yield subject.finding("wrong-option", scopes, message, f"write `[{scopes.value!r}]`"[:200])
+        written = subject.reading.segment(scopes)[2]
+        yield subject.finding("wrong-option", scopes, message, f"write `[{written}]`")
     timeout = spawn.options.get("timeout")
     if timeout is not None and not _may_be(timeout, lambda value: value is None or _positive(value)):
         yield subject.finding("wrong-option", timeout, "timeout= takes seconds above 0, as a number", _TIMEOUT_FIX)
@@ -199,6 +200,8 @@ def accept_no_schema(subject: Subject) -> Iterator[Finding]:
         if written.holes:
             continue
         try:
+            if not isinstance(written.value, (dict, bool)):
+                raise SchemaRefused("not a JSON Schema: that is a dict")
             validator(written.value)
         except SchemaRefused as refused:
             at = written.nodes.get(refused.path, node)
@@ -217,9 +220,9 @@ def result_never_assigned(subject: Subject) -> Iterator[Finding]:
     assigned = any(
         binding.name == "result" and (not binding.local or "result" in reading.globals) for binding in reading.bindings
     )
-    if not assigned and not reading.returns:
+    if not assigned and not reading.returns and reading.tree.body:
         message = "the script never assigns `result`: whoever runs it gets null"
-        last = reading.tree.body[-1] if reading.tree.body else reading.tree
+        last = reading.tree.body[-1]
         yield subject.finding("result-never-assigned", last, message, "end with `result = ...`", warning=True)
 
 

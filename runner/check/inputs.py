@@ -38,7 +38,7 @@ def inputs_break_schema(subject: Subject) -> Iterator[Finding]:
             continue
         for node, what in written.not_json:
             fix = "write a list" if what == "a set" else "write a text, a number, a list or a dict"
-            yield subject.finding("inputs-not-json", node, f"inputs are JSON, and {what} is not", fix)
+            yield subject.finding("inputs-not-json", node, f"inputs are JSON, and this is {what}", fix)
         chain = [spawn.names, *(fallback.names for fallback in subject.fallbacks(spawn))]
         for entry in (entry for names in chain for entry in subject.listed(names)):
             yield from _broken(subject, spawn, entry, written, compiled)

@@ -49,6 +49,8 @@ def texts(
         either = texts(node.body, reading, given, steps - 1)
         other = texts(node.orelse, reading, given, steps - 1)
         return None if either is None or other is None else tuple(dict.fromkeys(either + other))
+    if isinstance(node, (ast.Subscript, ast.Call)):
+        return _looked_up(node, reading, steps)
     if not isinstance(node, ast.Name):
         return None
     if node.id in given:
@@ -64,6 +66,25 @@ def texts(
         reading.memo[key] = plain if value is not None else _looped_texts(node.id, reading, steps)
     known: tuple[str, ...] | None = reading.memo[key]
     return known
+
+
+def _looked_up(node: ast.Subscript | ast.Call, reading: Reading, steps: int) -> tuple[str, ...] | None:
+    """Return the texts that `TABLE[key]` or `TABLE.get(key, text)` can be, of a table that stands in the script."""
+    if isinstance(node, ast.Subscript):
+        values = _values_of(node.value, reading, steps)
+    else:
+        get = isinstance(node.func, ast.Attribute) and node.func.attr == "get" and len(node.args) == 2
+        table = dict_of(node.func.value, reading) if get and isinstance(node.func, ast.Attribute) else None
+        values = None if table is None else [*table.values, node.args[1]]
+    if values is None or len(values) > MAX_TEXTS:
+        return None
+    found = [texts(value, reading, NOTHING_GIVEN, steps - 1) for value in values]
+    return None if None in found else tuple(dict.fromkeys(text for one in found for text in one or ()))
+
+
+def _values_of(node: ast.expr, reading: Reading, steps: int) -> list[ast.expr] | None:
+    table = dict_of(node, reading)
+    return items(node, reading, steps - 1) if table is None else table.values
 
 
 def _looped_texts(name: str, reading: Reading, steps: int) -> tuple[str, ...] | None:
@@ -279,6 +300,8 @@ class _Writing:
 
 def _only_inputs(name: str, value: ast.expr | None, reading: Reading) -> bool:
     def passed(use: Use) -> bool:
+        if isinstance(use.parent, ast.keyword):
+            return use.parent.arg in ("inputs", "accept")
         return (
             isinstance(use.parent, ast.Call) and isinstance(use.parent.func, ast.Name) and use.parent.func.id == "spawn"
         )

@@ -22,7 +22,7 @@ _ITERATING = frozenset({
 _NUMBERS = frozenset({"int", "float", "round", "abs", "bool"})
 _ORDERED = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 _HELD = frozenset({Kind.HANDLE, Kind.TEXT_HANDLE, Kind.HANDLES, Kind.HANDLES_BY_KEY})
-_MAX_TEXT = 60
+_MAX_TEXT = 80
 
 
 def handle_as_text(subject: Subject) -> Iterator[Finding]:
@@ -178,10 +178,10 @@ def handle_in_result(subject: Subject) -> Iterator[Finding]:
             kind = subject.handles.of(leaf)
             if kind in _HELD:
                 one = kind in (Kind.HANDLE, Kind.TEXT_HANDLE)
-                wait = f"{_atom(subject, leaf)}.result()" if one else f"gather({_code(subject, leaf)})"
+                wait = f"write `{_atom(subject, leaf)}.result()`" if one else f"write `gather({_code(subject, leaf)})`"
                 what = "is a handle" if one else "holds handles"
                 message = f"`result` is a JSON value, and this {what}"
-                yield subject.finding("handle-in-result", leaf, message, f"write `{wait}`")
+                yield subject.finding("handle-in-result", leaf, message, wait)
 
 
 def _leaves(node: ast.expr, depth: int = 12) -> Iterator[ast.expr]:
@@ -206,6 +206,6 @@ def _atom(subject: Subject, node: ast.expr) -> str:
 
 
 def _code(subject: Subject, node: ast.expr) -> str:
-    """Return an expression as the script has it, or a short name for what is long."""
+    """Return an expression as the script has it, or dots for what is long."""
     _, _, code = subject.reading.segment(node)
-    return code if node.lineno == node.end_lineno and len(code) <= _MAX_TEXT and "`" not in code else "h"
+    return code if node.lineno == node.end_lineno and len(code) <= _MAX_TEXT and "`" not in code else "..."

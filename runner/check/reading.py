@@ -82,6 +82,8 @@ class Reading:
     """Where an attribute of this name is read, of whatever object."""
     written_attributes: set[str] = field(default_factory=set)
     written_items: list[ast.Subscript] = field(default_factory=list)
+    put_items: dict[ast.AST, ast.expr] = field(default_factory=dict)
+    """`table[key]` of a plain assignment → what is put there."""
     values: dict[str, list[ast.expr]] = field(default_factory=dict)
     """name → the expressions of the plain assignments to it."""
     items: dict[str, list[tuple[ast.expr, tuple[int, ...]]]] = field(default_factory=dict)
@@ -264,6 +266,8 @@ def _note_assign(reading: Reading, node: ast.Assign, around: Around) -> None:
     for target in node.targets:
         if isinstance(target, ast.Name):
             reading.values.setdefault(target.id, []).append(node.value)
+        elif isinstance(target, ast.Subscript):
+            reading.put_items[target] = node.value
         elif isinstance(target, ast.Tuple) and isinstance(node.value, (ast.Tuple, ast.List)):
             _note_pairs(reading, target.elts, node.value.elts)
 

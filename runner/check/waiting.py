@@ -56,6 +56,7 @@ def _only_grows(use: Use) -> bool:
 
 def _put_in(subject: Subject, uses: Iterable[Use]) -> Iterator[ast.expr]:
     grown = {use.parent for use in uses}
+    yield from (subject.reading.put_items[item] for item in grown & subject.reading.put_items.keys() if item)
     for name in _GROWING:
         for use in subject.reading.attributes.get(name, ()):
             if use.node in grown and use.call is not None:

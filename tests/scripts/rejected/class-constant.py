@@ -1,0 +1,8 @@
+FIELDS = ["name"]
+
+
+class Agent:
+    __slots__ = FIELDS
+
+
+result = 1

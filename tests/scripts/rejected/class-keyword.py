@@ -1,0 +1,9 @@
+class Base:
+    pass
+
+
+class Agent(Base, name="research"):
+    pass
+
+
+result = 1

@@ -1,0 +1,5 @@
+match inputs["what"]:
+    case Exception(obj=thing):
+        result = thing
+    case _:
+        result = None

@@ -1,0 +1,5 @@
+Here is the script:
+
+```python
+result = spawn("mail", {"to": "a@example.org"}).result()
+```

@@ -1,0 +1,20 @@
+"""Which agent is asked shows only when the script runs."""
+AGENTS = {"find": "research", "send": "mail"}
+first = spawn(inputs["agent"], {"vendor": "Acme"})
+second = spawn("mail" + inputs["what"], {"text": "hello"})
+third = spawn("research", {"vendor": "Acme"}, fallback=inputs["fallback"])
+fourth = list(map(spawn, ["mail", "mail"]))
+
+
+class Asking:
+    def __init__(self, agent):
+        self.agent = agent
+
+    def ask(self, text):
+        return spawn(self.agent, {"text": text})
+
+
+fifth = Asking("summarise").ask("hello")
+fine = [spawn(agent, {"text": "hello"}) for agent in ("summarise", "mail")]
+also_fine = spawn(AGENTS[inputs["what"]], {"vendor": inputs["vendor"]})
+result = gather([first, second, third, *fourth, fifth, *fine, also_fine])

@@ -1,0 +1,4 @@
+from json import load
+from collections import UserDict, Conter
+
+result = 1

@@ -1,0 +1,5 @@
+import os
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+result = os.environ

@@ -1,0 +1,3 @@
+from .agents import research
+
+result = 1

@@ -1,0 +1,3 @@
+from math import *
+
+result = sqrt(2)

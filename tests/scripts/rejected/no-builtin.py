@@ -1,0 +1,3 @@
+with open("vendors.txt") as file:
+    vendors = file.read()
+result = [eval(vendors), globals()]

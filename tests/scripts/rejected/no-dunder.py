@@ -1,0 +1,5 @@
+class Agent:
+    pass
+
+
+result = [Agent().__dict__, __file__]

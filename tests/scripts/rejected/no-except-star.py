@@ -1,0 +1,4 @@
+try:
+    result = spawn("mail", {"to": "a@example.org"}).result()
+except* SpawnError as errors:
+    result = str(errors)

@@ -1,0 +1,9 @@
+class Registry(type):
+    pass
+
+
+class Agent(metaclass=Registry):
+    pass
+
+
+result = 1

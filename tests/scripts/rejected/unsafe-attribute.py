@@ -1,0 +1,5 @@
+def numbers():
+    yield 1
+
+
+result = numbers().gi_frame.f_globals
