@@ -232,8 +232,8 @@ def api_rebound(subject: Subject) -> Iterator[Finding]:
         if name not in API_NAMES:
             continue
         fix = f"choose another name, such as `{name}_`" if not name.endswith("_") else "choose another name"
-        # A local of such a name is only confusing; but for a function, where the check would misread its calls.
-        harmless = binding.local and name not in HIDING and name not in subject.reading.globals
+        # Of most names it is only confusing; of these the check would read something else than what runs.
+        harmless = name not in HIDING
         if harmless:
             message = f"`{name}` is a name of the API; here it stands for something else"
         else:

@@ -212,6 +212,8 @@ def read(tree: ast.Module, text: str, names: frozenset[str]) -> Reading:
                 stack.extend((child, node, below) for child in value if isinstance(child, ast.AST))
             elif isinstance(value, ast.AST) and value.__class__ not in _LEAVES:
                 stack.append((value, node, _below(node, name, around) if scoped else around))
+    # A name that the script binds itself is called by the script's own rules; but spawns are never overlooked.
+    reading.calls = [call for call in reading.calls if call.name == "spawn" or not reading.counts[call.name]]
     reading.calls.sort(key=lambda call: (call.node.lineno, call.node.col_offset))
     return reading
 
@@ -355,8 +357,12 @@ def _note_argument(reading: Reading, node: ast.arg, around: Around) -> None:
     reading.bindings.append(Binding(node, node.arg, True))
 
 
-def _note_import(reading: Reading, node: ast.alias, around: Around) -> None:
-    _bind(reading, node, node.asname or node.name.partition(".")[0], around)
+def _note_import(reading: Reading, node: ast.Import | ast.ImportFrom, around: Around) -> None:
+    for alias in node.names:
+        name = alias.asname or alias.name.partition(".")[0]
+        # `from time import sleep` brings what is there already.
+        if not (isinstance(node, ast.ImportFrom) and node.module == "time" and alias.name == name == "sleep"):
+            _bind(reading, alias, name, around)
 
 
 def _note_rest(reading: Reading, node: ast.MatchMapping, around: Around) -> None:
@@ -394,7 +400,8 @@ _NOTED: dict[type[ast.AST], Callable[[Reading, Any, Around], None]] = {
     ast.MatchStar: _note_named,
     ast.MatchMapping: _note_rest,
     ast.arg: _note_argument,
-    ast.alias: _note_import,
+    ast.Import: _note_import,
+    ast.ImportFrom: _note_import,
     ast.Global: _note_global,
 }
 

@@ -75,7 +75,7 @@ OWN_RULES: dict[str, tuple[tuple[Severity, ...], str]] = {
     "needless-wait": (_WARNING, "a wait for outputs that only go into other spawns"),
     "endless-spawn": (_WARNING, "a spawn in a loop that nothing in the text ends"),
     "loop-on-time": (_WARNING, "a loop that asks for the time and never waits"),
-    "api-rebound": ((Severity.ERROR, Severity.WARNING), "a name of the API bound anew; a warning where it is local"),
+    "api-rebound": ((Severity.ERROR, Severity.WARNING), "a name of the API bound anew; an error for those of calls"),
 }
 """Each rule of the check's own: how severe its findings are, and what it finds."""
 

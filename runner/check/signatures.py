@@ -68,8 +68,8 @@ def _words(function: str, keyword: str) -> tuple[str, ...]:
 API_NAMES = frozenset({*_FUNCTIONS, *_CLASSES, *_VALUES})
 """The names that a script finds in place, and may not bind anew."""
 
-HIDING = ("spawn", "gather", "as_completed", "first_ok")
-"""A parameter or local of such a name would hide what the check reads."""
+HIDING = ("spawn", "gather", "as_completed", "first_ok", "Retry", "Fallback")
+"""Whatever else has such a name would hide what the check reads."""
 
 OF_HANDLES = {name: _shape(node, method=True) for name, node in _methods("Handle").items() if not name.startswith("__")}
 """The methods of a handle."""

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from runner.check import check
 from runner.errors import PolicyError
-from runner.models import Script, Severity
+from runner.models import Script
 from runner.policy import load_policy, load_policy_text, policy_schema
 from runner.policy.fields import AgentFields, LimitsFields, PolicyFields, SandboxFields
 from runner.policy.schemas import validator
@@ -61,21 +60,6 @@ def test_the_documented_error_is_what_is_said():
         load_policy_text(text + "    timeuot: 5s\n    effects: reed\n", folder=ROOT, name="runner.yaml")
 
     assert f"```\n{caught.value.message}\nhint: {caught.value.hint}\n```" in PAGE
-
-
-def test_each_rule_of_the_check_is_documented_with_its_severity():
-    policy = load_policy_text(EXAMPLES[0].replace("imports: [json, math, re]", ""), folder=ROOT, name="p")
-    source = b"""
-spawn("research", {"vendor": 5, "x": {1}}, ["crm"], timeout=999, scopes=["mail"], tiemout=1)
-for n in range(2):
-    gather(spawn(inputs["agent"], timeout=0), on_error="x")
-    spawn("reserch", {})
-log = 1
-"""
-    found = {finding.rule: finding.severity for finding in check(Script("all", source), policy).findings}
-
-    documented = table("What the check finds with a policy")
-    assert {rule: Severity(severity) for rule, (severity, _) in documented.items()} == found
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=[path.name for path in SHIPPED])

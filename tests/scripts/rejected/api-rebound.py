@@ -1,5 +1,6 @@
 """Names of the API that stand for something else."""
 from math import log
+from time import sleep
 
 inputs = {"vendor": "Acme"}
 
@@ -19,4 +20,6 @@ class Ledger:
         return len(text)
 
 
+Retry = 3
+total = log(8, 2)
 result = gather([ask({"to": "a@example.org"})])

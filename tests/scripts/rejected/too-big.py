@@ -1,20001 +1,20001 @@
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
-# one line too many
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
 result = 1
