@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from runner.models import Script
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = scripts_of(FOLDER / "scripts" / "reference")
+MODEL_A = scripts_of(FOLDER / "scripts" / "model_a")
 
 
 def graded(name: str, source: str) -> Grade:
@@ -32,6 +34,22 @@ def test_every_reference_script_is_accepted_runs_and_is_right():
     wrong = [one for one in asyncio.run(grade(REFERENCE)) if not one.right]
 
     assert wrong == []
+
+
+def test_a_third_of_what_a_model_wrote_is_still_accepted_runs_and_is_right():
+    assert set(MODEL_A) == set(TASKS)
+    grades = asyncio.run(grade(MODEL_A, list(TASKS)[::3]))
+
+    assert len(grades) == 9
+    assert [one for one in grades if not one.right] == []
+
+
+def test_the_readme_counts_every_set_that_is_here():
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (\d+) \| \d+ \| \d+ \| \d+ \|$", (FOLDER / "README.md").read_text(), re.M)
+
+    assert {name: int(written) for name, written in rows} == {
+        folder.name: len(scripts_of(folder)) for folder in (FOLDER / "scripts").iterdir()
+    }
 
 
 @pytest.mark.parametrize(
