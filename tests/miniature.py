@@ -6,11 +6,12 @@ Permission, schemas, retries and the journal are not its business.
 
 from __future__ import annotations
 
+import copy
 import heapq
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from runner.guest import wire
 from runner.guest.filling import Missing, filled, handles_of
@@ -95,12 +96,12 @@ class Answers:
 
         def ask() -> None:
             try:
-                spawn.inputs = filled(spawn.inputs, spawn.fills, self._output)
+                inputs = filled(copy.deepcopy(spawn.inputs), spawn.fills, self._output)
             except Missing as missing:
                 self._settle_missing(spawn.n, missing)
                 return
-            self.filled[spawn.n] = spawn.inputs
-            self._spawns[spawn.n] = spawn
+            self.filled[spawn.n] = inputs
+            self._spawns[spawn.n] = replace(spawn, inputs=inputs)
             heapq.heappush(self._due, (self.now + self.takes(spawn), spawn.n))
 
         self._after(spawn.n, needs, ask)
@@ -160,7 +161,7 @@ class Answers:
 
         def fill() -> None:
             try:
-                self._settle(said.n, wire.OK, filled(said.value, said.fills, self._output))
+                self._settle(said.n, wire.OK, filled(copy.deepcopy(said.value), said.fills, self._output))
             except Missing as missing:
                 self._settle_missing(said.n, missing)
 

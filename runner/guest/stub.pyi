@@ -46,6 +46,7 @@ def gather(
     """Wait for handles and return their outputs in the shape that was given.
 
     Takes `gather([a, b])`, `gather(a, b)`, or lists, tuples and dicts with handles at the leaves, to any depth.
+    `gather(h)` returns one output, not a list: write `gather(handles)` and not `gather(*handles)`.
     `on_error="raise"`: the first failure is raised and the other unfinished ones are cancelled.
     `on_error="none"`: a failure becomes None. `on_error="return"` (or `return_exceptions=True`): it becomes its exception.
     `min_ok=3` (or 0.8 of them): wait for all, raise TooFewResults if fewer succeeded; failures become None.

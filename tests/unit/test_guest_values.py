@@ -9,8 +9,12 @@ import math
 
 import pytest
 
-from runner.guest.handles import make_handle
-from runner.guest.values import MAX_LEVELS, NotJson, TooLarge, plain_text, require_exact
+from runner.guest import wire
+from runner.guest.api import spawn
+from runner.guest.values import MAX_LEVELS, NotJson, TooLarge, plain_text, require_exact, taken_apart
+from tests.inside import begin, pipe  # noqa: F401
+
+# ruff: noqa: F811
 
 
 class Colour(enum.StrEnum):
@@ -42,9 +46,9 @@ REFUSED = [
     (math.nan, "inputs is nan, which is no JSON number"),
     ([1, -math.inf], "inputs[1] is -inf, which is no JSON number"),
     ({1: 2}, "inputs has the key 1, which is no str: write str(...) around it"),
-    ({"a": {None: 2}}, "inputs['a'] has the key None, which is no str: write str(...) around it"),
-    ({"a": {("b", 1): 2}}, "inputs['a'] has the key <tuple>, which is no str: write str(...) around it"),
-    ({"a": [{1, 2}]}, "inputs['a'][0] is a set, which is no JSON: write sorted(...) or list(...) around it"),
+    ({"a": {None: 2}}, "inputs[\"a\"] has the key None, which is no str: write str(...) around it"),
+    ({"a": {("b", 1): 2}}, "inputs[\"a\"] has the key <tuple>, which is no str: write str(...) around it"),
+    ({"a": [{1, 2}]}, "inputs[\"a\"][0] is a set, which is no JSON: write sorted(...) or list(...) around it"),
     (b"x", "inputs is a bytes, which is no JSON: write .decode() behind it"),
     (range(3), "inputs is a range, which is no JSON: write list(...) around it"),
     ({"a": 1}.keys(), "inputs is a dict_keys, which is no JSON: write list(...) around it"),
@@ -53,7 +57,6 @@ REFUSED = [
     (collections.Counter("a"), "inputs is a Counter, which is no JSON: write dict(...) around it"),
     (decimal.Decimal(1), "inputs is a Decimal, which is no JSON: write float(...) or str(...) around it"),
     (object(), "inputs is a object, which is no JSON: make a dict of its fields"),
-    ({"a": make_handle(1, "x", None)}, "inputs['a'] is a handle: gather it first and pass the value on"),
     (CYCLE, f"inputs is more than {MAX_LEVELS} levels deep, or contains itself"),
     (nested(MAX_LEVELS + 1), f"inputs is more than {MAX_LEVELS} levels deep, or contains itself"),
 ]
@@ -71,6 +74,58 @@ def test_a_value_that_is_no_json_is_named_with_its_place_and_what_to_write(value
 def test_more_parts_than_a_frame_holds_are_too_large(value):
     with pytest.raises(TooLarge):
         require_exact(value, "inputs", 1_000)
+
+
+def test_a_handle_is_refused_where_a_value_must_be_with_what_to_write(pipe):
+    handle = spawn("a")
+    places = [
+        (handle, "result is a handle: write gather(...) around it"),
+        ({"x": [1, 2, handle["a"]]}, 'result["x"][2] is a handle: write gather(...) around it'),
+        ({"it's": ("a" + handle,)}, 'result["it\'s"][0] is a handle: write gather(...) around it'),
+        ({handle: 1}, "result has a handle as a key, and a key is a str: make the handle a value, "
+                      "or write a list of pairs"),
+    ]  # fmt: skip
+
+    for value, reason in places:
+        with pytest.raises(NotJson) as refused:
+            require_exact(value, "result", 1_000)
+        assert refused.value.reason == reason
+
+
+def test_a_value_without_handles_is_taken_as_it_is():
+    value = {"a": [1, (2,)]}
+
+    assert taken_apart(value, "inputs", 1_000) == (value, ())
+    assert taken_apart(value, "inputs", 1_000)[0] is value
+
+
+def test_a_value_with_handles_has_null_in_their_places(pipe):
+    handle = spawn("a")
+    value = {"a": [1, (handle, 2)], "b": handle["x"][:2], "c": {"d": "t" + handle}}
+
+    assert taken_apart(value, "inputs", 1_000) == (
+        {"a": [1, [None, 2]], "b": None, "c": {"d": None}},
+        (
+            wire.Fill(("a", 1, 0), wire.Part(1)),
+            wire.Fill(("b",), wire.Part(1, ("x", (None, 2, None)))),
+            wire.Fill(("c", "d"), wire.Text(("t", wire.Part(1)))),
+        ),
+    )
+    assert value["a"][1][0] is handle
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({1}, 'inputs["x"][0] is a set, which is no JSON: write sorted(...) or list(...) around it'),
+        (math.nan, 'inputs["x"][0] is nan, which is no JSON number'),
+    ],
+)
+def test_beside_a_handle_what_is_no_json_is_named(pipe, wrong, reason):
+    with pytest.raises(NotJson) as refused:
+        taken_apart({"h": spawn("a"), "x": [wrong]}, "inputs", 1_000)
+
+    assert refused.value.reason == reason
 
 
 class Rude:
