@@ -17,6 +17,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
+from runner.broker.accept import AcceptRefused, Accepts
 from runner.broker.chain import Failed, may_follow, pursue
 from runner.broker.live import Attempt, LiveSpawn
 from runner.broker.permit import Refusal
@@ -73,6 +74,7 @@ class Attempts:
         self._slots = Slots(
             policy.limits.parallel_spawns, {name: entry.parallel for name, entry in policy.agents.items()}
         )
+        self._accepts = Accepts()
         self._starting: list[Attempt] = []
         self._lingering: set[Attempt] = set()
         self._pursuits: set[asyncio.Task[None]] = set()
@@ -90,6 +92,18 @@ class Attempts:
     def span(self, spawn: int, attempt: int) -> str:
         """Return the W3C span id of an attempt; of the spawn itself for attempt 0."""
         return f"{(self._span + spawn * 4096 + attempt) & 0xFFFF_FFFF_FFFF_FFFF:016x}"
+
+    def refuse_accept(self, live: LiveSpawn, accept: Json) -> Refusal | None:
+        """Take the schema that a spawn asks good outputs to satisfy. Return why that cannot be held, or None."""
+        if accept is None:
+            return None
+        text = canonical(accept)
+        try:
+            self._accepts.of(text)
+        except AcceptRefused as error:
+            return Refusal("accept-not-held", str(error), OutcomeKind.INVALID_INPUT)
+        live.accept = text
+        return None
 
     def refuse_inputs(self, live: LiveSpawn) -> Refusal | None:
         """Return what one of the agents of its chain has against the inputs of a spawn; None where all take them."""
@@ -216,6 +230,11 @@ class Attempts:
         self.output_bytes += passed.size
         self.dropped_bytes += passed.dropped_bytes
         live = attempt.live
+        refusal = self._accepts.of(live.accept).refusal(passed.text) if live.accept else None
+        if refusal is not None:
+            message = f'agent "{attempt.permit.entry.name}" returned what accept refuses: {refusal}'
+            self._failed(attempt, Failed(OutcomeKind.INVALID_OUTPUT, message))
+            return
         self._settles.succeeded(live, passed)
         if live.outcome is not None:
             live.outcome.set_result(None)

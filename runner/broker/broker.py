@@ -86,6 +86,10 @@ class Broker:
             self._refuse(live, answer)
             return
         live.chain = answer
+        refusal = self.attempts.refuse_accept(live, spawn.accept)
+        if refusal is not None:
+            self._refuse(live, refusal)
+            return
         if spawn.fills:
             self._wait_for_fills(live, spawn, inputs)
             return

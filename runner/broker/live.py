@@ -35,7 +35,7 @@ class LiveSpawn(LiveHandle):
     """One spawn of this run, from the request to its outcome. Slotted: ten thousand may be open."""
 
     __slots__ = (
-        "agent", "attempt", "called", "chain", "filled", "inputs", "inputs_digest", "inputs_text", "label",
+        "accept", "agent", "attempt", "called", "chain", "filled", "inputs", "inputs_digest", "inputs_text", "label",
         "outcome", "pursuit", "rule", "spawn", "turn", "unknown",
     )  # fmt: skip
 
@@ -53,6 +53,8 @@ class LiveSpawn(LiveHandle):
         self.inputs_digest = inputs_digest
         self.inputs_text = ""
         """The inputs as JSON, for the attempts after the first; "" where none can follow."""
+        self.accept = ""
+        """The schema that a good output satisfies as well, as JSON; "" for none."""
         self.chain: Chain = ()
         """Its agents in order."""
         self.turn = 0

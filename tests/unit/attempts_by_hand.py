@@ -131,7 +131,11 @@ class Bench:
         chain = permit(self.policy, spawn)
         assert not isinstance(chain, Refusal), chain
         live.chain = chain
-        self.attempts.begin(live)
+        refusal = self.attempts.refuse_accept(live, spawn.accept) or self.attempts.refuse_inputs(live)
+        if refusal is None:
+            self.attempts.begin(live)
+        else:
+            self.failed(live, refusal.kind, refusal.message)
         return live
 
     def cancel(self, live: LiveSpawn) -> None:
