@@ -6,6 +6,7 @@
     error      the kind with which the run ends
     counts     outcome → how many spawns ended so
     warnings   rules of the check that warn of this script, one for each place
+    open       why runner does not come to that end yet; its test is expected to fail until it does
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Case:
     error: str = ""
     limits: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    open: str = ""
 
     def inputs_copy(self) -> Any:
         return copy.deepcopy(self.inputs)

@@ -42,6 +42,7 @@ class SpawnError(Exception):
 
     def __init__(self, message: str = "", *, agent: str | None = None, label: str | None = None, attempts: Any = 0,
                  cause: Any = None, results: Any = None) -> None:  # fmt: skip
+        message = f'{message} (label "{label}")' if label else message
         super().__init__(message)
         self.message, self.agent, self.label, self.attempts, self.cause = message, agent, label, attempts, cause
         self.results = results
@@ -624,7 +625,7 @@ def run(source: str, inputs: Any, *, limits: dict[str, Any] | None = None) -> di
     except Ended:
         pass
     except Exception as error:
-        told["error"] = type(error).__name__
+        told["error"] = "spawns" if isinstance(error, ERRORS["LimitReached"]) else type(error).__name__
         told["message"] = str(error)
     if "error" not in told:
         told["result"] = json.loads(json.dumps(names.get("result")))

@@ -1,0 +1,123 @@
+"""Every script of the corpus: the check accepts it, and it comes to the expected end, alike in both sandboxes.
+
+One Runner for each sandbox serves the whole module; each run has a clock of its own, which stands unless nothing
+else can happen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from runner.check import check
+from runner.clock import HeldClock
+from runner.events import comparable
+from runner.models import Script
+from runner.policy import load_policy
+from runner.policy.model import Policy
+from runner.policy.units import seconds_of
+from tests.held import PATIENCE_SECONDS, HeldRunner
+from tests.scripts import agents, reference
+from tests.scripts.cases import CASES, HERE, Case
+
+POLICY = load_policy(HERE / "policy.yaml")
+each = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+each_end = pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=case.name, marks=[pytest.mark.xfail(reason=case.open, strict=True)] if case.open else [])
+        for case in CASES
+    ],
+)
+
+Comparable = list[tuple[str, dict[str, Any], dict[str, Any]]]
+
+
+class Stage(HeldRunner):
+    """One sandbox. Keeps how each script ended there first."""
+
+    def __init__(self, home: Path, sandbox: str) -> None:
+        super().__init__(home, sandbox, agents.act)
+        # A container takes longer to start than a script of the corpus to run.
+        self._waiting_guests = 3 if sandbox == "docker" else 0
+        self._seen: dict[str, tuple[dict[str, Any], Comparable]] = {}
+
+    async def play(self, case: Case) -> tuple[dict[str, Any], Comparable]:
+        """Return how a script ended, and its comparable journal."""
+        self.held = self._clock = HeldClock(reference.NOW)
+        self._appended = self._durable = 0
+        self._guest_waits = False
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            ran = await self.run(
+                Script(case.name, case.source.encode()), policy=policy_of(case), inputs=case.inputs_copy(),
+                seed=reference.SEED, on_event=self.saw,
+            )  # fmt: skip
+        # An error that nobody expects is shown with its message.
+        error = ran.error and (ran.error.kind if case.error else f"{ran.error.kind}: {ran.error.message}")
+        ended = {"error": error, "result": ran.result, "counts": dict(sorted(ran.spawns.items()))}
+        return ended, comparable(self.events(ran.run))
+
+    async def first(self, case: Case) -> tuple[dict[str, Any], Comparable]:
+        if case.name not in self._seen:
+            self._seen[case.name] = await self.play(case)
+        return self._seen[case.name]
+
+
+def policy_of(case: Case) -> Policy:
+    """Return the corpus's policy with the limits of a case."""
+    wall = seconds_of(case.limits["wall"]) if "wall" in case.limits else POLICY.limits.wall_seconds
+    limits = dataclasses.replace(
+        POLICY.limits, wall_seconds=wall, spawns=case.limits.get("spawns", POLICY.limits.spawns)
+    )
+    return dataclasses.replace(POLICY, limits=limits)
+
+
+def stage_fixture(sandbox: str) -> Any:
+    @pytest_asyncio.fixture(scope="module", loop_scope="module", name=sandbox)
+    async def stage(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> AsyncIterator[Stage]:
+        home = tmp_path_factory.mktemp("corpus")
+        home.chmod(0o700)
+        (home / "cache").symlink_to(shared_cache)
+        async with Stage(home, sandbox) as made:
+            yield made
+
+    return stage
+
+
+process = stage_fixture("process")
+docker = stage_fixture("docker")
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@each
+async def test_the_check_accepts_the_script_and_warns_of_what_is_listed(case: Case):
+    verdict = check(Script(case.name, case.source.encode()), policy_of(case))
+
+    assert verdict.accepted, verdict.findings
+    assert [finding.rule for finding in verdict.findings] == case.warnings
+
+
+@each_end
+async def test_it_comes_to_the_expected_end(case: Case, process: Stage):
+    ended, _ = await process.first(case)
+
+    assert ended == {"error": case.error or None, "result": case.result, "counts": case.counts}
+
+
+@each
+async def test_a_second_run_is_equal(case: Case, process: Stage):
+    assert await process.first(case) == await process.play(case)
+
+
+@each
+@pytest.mark.docker
+async def test_the_other_sandbox_makes_no_difference(case: Case, process: Stage, docker: Stage):
+    assert await process.first(case) == await docker.first(case)
+
+
