@@ -3,9 +3,12 @@
 The dialect is looked at first, by the code that the guest compiles through again; then each rule over the tree as it
 was written. Never raises on any source, runs nothing, does no I/O.
 
-    reading    one walk over the tree → facts        rules     those that know the policy and the API
-    literals   what an expression is for certain     inputs    literal inputs against the agent's schema
-    reach      agents, scopes, how many spawns       render    the verdict as text, JSON, or for the model
+    facts      what is kept of a script            reading    the one walk over the tree that finds it
+    literals   what an expression is for certain   handles    which expressions are handles
+    following  which function a call reaches       subject    spawns, seen through functions
+    rules      all rules, and where each stands    signatures how the API is called, by the stub text
+    reach      agents, scopes and bounds           counting, lengths, sizes, chain    how bounds are found
+    render     the verdict as text, JSON, or for the model
 
 Not here: what the dialect refuses (guest.dialect).
 """

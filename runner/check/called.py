@@ -11,9 +11,10 @@ import ast
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 
-from runner.check.literals import literal
+from runner.check.facts import ApiCall
+from runner.check.inputs import properties
+from runner.check.literals import literal, texts
 from runner.check.permitted import attempts_node, retry_made
-from runner.check.reading import ApiCall
 from runner.check.signatures import API_NAMES, HIDING, ON_ERROR, SHAPES
 from runner.check.subject import SpawnCall, Subject, named
 from runner.guest.wire import MAX_RETRIES, RETRIED
@@ -30,10 +31,18 @@ def unknown_keyword(subject: Subject) -> Iterator[Finding]:
             continue
         for keyword in call.node.keywords:
             if keyword.arg is not None and keyword.arg not in shape.keywords:
-                close = get_close_matches(keyword.arg, shape.keywords, n=1)
-                fix = f"did you mean {close[0]}=?" if close else f"known here: {', '.join(shape.keywords) or 'none'}"
+                fix = _keyword_meant(subject, call, keyword.arg, shape.keywords)
                 message = f'{call.name}() has no keyword "{keyword.arg}"'
                 yield subject.finding("unknown-keyword", keyword, message, fix)
+
+
+def _keyword_meant(subject: Subject, call: ApiCall, written: str, known: tuple[str, ...]) -> str:
+    if call.name == "spawn":
+        agent = texts(call.node.args[0], subject.reading) if call.node.args else None
+        if any(written in properties(entry.input_schema) for entry in subject.listed(agent)):
+            return f'put it into the inputs: {{"{written}": ...}}'
+    close = get_close_matches(written, known, n=1)
+    return f"did you mean {close[0]}=?" if close else f"known here: {', '.join(known) or 'none'}"
 
 
 def wrong_arguments(subject: Subject) -> Iterator[Finding]:

@@ -13,9 +13,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable
 
+from runner.check.facts import COMPREHENSIONS
 from runner.check.following import Function
 from runner.check.lengths import Known, Lengths
-from runner.check.reading import COMPREHENSIONS
 from runner.check.sizes import ANY
 from runner.check.subject import Subject
 

@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from runner.check.facts import COMPREHENSIONS, Use
 from runner.check.following import Function
 from runner.check.lengths import Known, Lengths
 from runner.check.literals import whole
-from runner.check.reading import COMPREHENSIONS, Use
 from runner.check.sizes import ANY, NOTHING, ONE, Bound, Size, number
 from runner.check.subject import Subject
 

@@ -12,8 +12,8 @@ import ast
 from bisect import bisect_left
 from collections.abc import Iterator
 
+from runner.check.facts import Reading
 from runner.check.following import Function
-from runner.check.reading import Reading
 from runner.check.subject import Subject
 from runner.models import Finding
 

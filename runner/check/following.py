@@ -13,8 +13,8 @@ import ast
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from runner.check.facts import Reading, Use
 from runner.check.literals import Given
-from runner.check.reading import Reading, Use
 from runner.guest.dialect.names import DIRECT
 
 Function = ast.FunctionDef | ast.Lambda

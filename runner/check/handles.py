@@ -13,8 +13,8 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Any
 
+from runner.check.facts import Reading
 from runner.check.following import Following, Function
-from runner.check.reading import Reading
 
 
 class Kind(Enum):
@@ -109,6 +109,9 @@ class Handles:
         for use in self._reading.uses.get(name, ()):
             parent = use.parent
             if isinstance(parent, ast.Subscript) and parent.value is use.node and not isinstance(parent.ctx, ast.Load):
+                return False
+            if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Name) and self._hidden & {parent.func.id}:
+                # A function of the script may put anything in.
                 return False
             if isinstance(parent, ast.Attribute) and parent.attr in ("append", "add", "insert", "extend", "update"):
                 put = self._put.get(parent)

@@ -81,7 +81,7 @@ def _broken(
 def _unknown_keys(
     subject: Subject, spawn: SpawnCall, entry: AgentEntry, written: Literal, path: Path, keys: list[str]
 ) -> Iterator[Finding]:
-    known = sorted(_properties(entry.input_schema))
+    known = sorted(properties(entry.input_schema))
     for key in keys[:MAX_ERRORS]:
         close = get_close_matches(key, known, n=1)
         fix = f'did you mean "{close[0]}"?' if close else f'remove "{key}"; known: {", ".join(known) or "none"}'
@@ -128,7 +128,7 @@ def _short(value: Json, most: int = 60) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
-def _properties(schema: Json) -> set[str]:
+def properties(schema: Json) -> set[str]:
     """Return the names of properties anywhere in a schema: enough for a suggestion."""
     found: set[str] = set()
     open_ = [schema]

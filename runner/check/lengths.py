@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from runner.check.facts import Reading, Use
 from runner.check.literals import READERS, READING_METHODS, root, whole
-from runner.check.reading import Reading, Use
 from runner.check.sizes import ANY, NOTHING, Bound, Size, exactly, number, part
 
 _GROWING = frozenset({"append", "add", "appendleft"})

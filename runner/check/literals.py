@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from runner.check.reading import COMPREHENSIONS, Reading, Use
+from runner.check.facts import COMPREHENSIONS, Reading, Use
 from runner.models import Json
 
 Path = tuple[str | int, ...]
@@ -245,7 +245,10 @@ class _Writing:
     def json(self, node: ast.expr, path: Path) -> Json:
         if isinstance(node, ast.Name) and node.id in self.given:
             # What was given stands outside of the function: its names are not those of the parameters.
-            return _Writing(self.reading, NOTHING_GIVEN, self.into).json(self.given[node.id], path)
+            given = self.given[node.id]
+            # A parameter that was left out is most often asked for before it is passed on.
+            left_out = isinstance(given, ast.Constant) and given.value is None
+            return _Writing(self.reading, NOTHING_GIVEN, self.into).json(node if left_out else given, path)
         node = self._meant(node)
         self.into.nodes[path] = node
         if isinstance(node, ast.Constant):

@@ -3,14 +3,15 @@
 A rule yields findings and never raises. An error is what the dialect, the guest or the policy would refuse for
 certain, or what would make the check read something else than what runs; anything less is a warning.
 
-Not here: how a rule finds what it says (permitted, called, inputs, misuse, waiting, endless, guest.dialect).
+Not here: how a rule finds what it says (permitted, called, inputs, misuse, waiting, sequential,
+endless, guest.dialect).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from runner.check import called, endless, misuse, permitted, waiting
+from runner.check import called, endless, misuse, permitted, sequential, waiting
 from runner.check.inputs import inputs_break_schema
 from runner.check.subject import Subject
 from runner.guest.dialect.remarks import ADVICE
@@ -40,7 +41,7 @@ RULES: tuple[Rule, ...] = (
     waiting.spawn_never_used,
     permitted.dynamic_agent,
     permitted.dynamic_scopes,
-    waiting.sequential_result,
+    sequential.sequential_result,
     waiting.needless_wait,
     endless.endless_spawn,
     endless.loop_on_time,

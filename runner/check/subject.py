@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeVar
 
+from runner.check.facts import ApiCall, Around, Reading, Use
 from runner.check.following import Following, Function, Site, defaults
 from runner.check.handles import Handles
 from runner.check.literals import NOTHING_GIVEN, Given, dict_of, items, looped_items, texts
-from runner.check.reading import ApiCall, Around, Reading, Use
 from runner.models import Finding, Severity
 from runner.policy.model import AgentEntry, Policy
 
