@@ -229,8 +229,9 @@ class Subject:
     def _seen(self, spawn: SpawnCall, function: ast.AST | None, levels: int) -> list[SpawnCall]:
         if not isinstance(function, (ast.FunctionDef, ast.Lambda)) or levels == 0:
             return [spawn]
-        parameters = _parameters(function) - self._stored(function)
-        if not _names_in(spawn) & parameters:
+        parameters = _parameters(function)
+        names = _names_in(spawn)
+        if not names & parameters or not names & (parameters := parameters - self._stored(function)):
             return [spawn]
         sites = self.following.sites(function)
         if not sites:

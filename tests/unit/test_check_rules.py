@@ -319,6 +319,23 @@ HOSTILE = {
     "functions that double": b"def f0(): return spawn('mail')\n"
         + b"".join(b"def f%d(): return [f%d(), f%d()]\n" % (n, n - 1, n - 1) for n in range(1, 200)) + b"result = f199()",
     "functions that call each other": b"def f(): return [g(), spawn('mail')]\ndef g(): return f()\nresult = f()",
+    "waves of waves": b"outs = gather([spawn('mail') for v in inputs])\n" + b"for o in outs:\n  spawn('mail', {'o': o})\n" * 800,
+    "loops without an end": b"while True:\n  spawn('mail')\n" * 800,
+    "loops in loops": b"".join(b"  " * n + b"while True:\n" for n in range(16)) + (b"  " * 16 + b"x.pop()\n") * 800,
+    "a loop of a thousand waits": b"for v in inputs:\n" + b"  x = spawn('mail', v).result()\n  y.append(x)\n" * 800,
+    "functions that pass options on": b"def f0(a, **o): return spawn(a, **o)\n"
+        + b"".join(b"def f%d(a, **o): return f%d(a, **o)\n" % (n, n - 1) for n in range(1, 800)) + b"result = f799('mail')",
+    "functions that are called from everywhere": b"def f(a): return spawn(a)\n"
+        + b"".join(b"def g%d(a): return [%s]\n" % (n, b"f(a)," * 100) for n in range(2)) + b"def h(a): return [%s]\nh('mail')" % (b"g0(a),g1(a)," * 90),
+    "names made of names": b"x0 = [spawn('mail')]\n" + b"".join(b"x%d = x%d + x%d\n" % (n, n - 1, n - 1) for n in range(1, 800)) + b"for q in x799: spawn('mail')",
+    "lists that grow from lists": b"".join(b"l%d = []\n" % n for n in range(300))
+        + b"".join(b"for i in l%d:\n  l%d.append(spawn('mail'))\n" % (n, n + 1) for n in range(299)),
+    "handles asked for their truth": b"h = spawn('mail')\n" * 800 + b"if h: pass\n" * 800,
+    "methods that call each other twice": b"class A:\n" + b"".join(b"  def m%d(self): return [self.m%d(), self.m%d()]\n" % (n, n + 1, n + 1) for n in range(500))
+        + b"  def m500(self): return spawn('mail')\nresult = A().m0()",
+    "a chain through a loop": b"for a in inputs:\n" + b"".join(b" x%d = spawn('mail', x%d)\n" % (n, n + 1) for n in range(800)),
+    "thens in thens": b"h = spawn('mail')\n" + b"h.then(lambda x: spawn('mail', x).then(lambda y: spawn('mail', y)))\n" * 400,
+    "many retries": b"R = Retry(99, on=('x',) * 50)\n" + b"spawn('mail', retry=R, fallback=['mail', 'fax'])\n" * 800,
     "a name that is itself": b"a = a\nspawn(a)\nfor b in b:\n  spawn(b)",
     "one name looped into itself": b"for n in [n]:\n  spawn(n)",
 }  # fmt: skip
