@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from runner.errors import GuestDied, LockNotVerified
-from runner.guest import wire
+from runner.guest import dialect, wire
 from runner.models import MIB, Limits
 from runner.sandbox.pool import Pool
 from runner.sandbox.process import ProcessSandbox
@@ -50,7 +50,7 @@ async def test_a_guest_says_ready_first_and_is_then_seen_to_be_locked(sandbox):
     message, reader = await ready(channel)
     await channel.kill()
 
-    assert (message.protocol, message.dialect) == (wire.PROTOCOL, 1)
+    assert (message.protocol, message.dialect) == (wire.PROTOCOL, dialect.VERSION)
     assert message.bundle == channel.facts.bundle
     assert channel.facts.kind == sandbox.kind and channel.facts.pid > 0
     assert "seccomp-lock" in channel.facts.hardening

@@ -65,6 +65,58 @@ def test_chance_follows_from_the_seed_and_each_kind_has_a_stream_of_its_own() ->
     assert first[3] == random.Random(7).random()
 
 
+@pytest.mark.parametrize("more", ["uuid.uuid4()", "Random()", "Random(5)", "Random().random()", "random.random()", "random.Random().seed()", "uuid.uuid5(uuid.NAMESPACE_DNS, 'x')"])
+def test_a_further_draw_changes_only_what_comes_from_its_own_stream(more: str) -> None:
+    source = "import random, uuid\nfrom random import Random\n{}\nresult = [random.random(), Random().random(), str(uuid.uuid4())]"
+    before: Any = run(source.format("")).result
+    after: Any = run(source.format(more)).result
+    changed = [place for place, (a, b) in enumerate(zip(before, after, strict=True)) if a != b]
+
+    drawn_from = {"uuid.uuid4()": [2], "random.random()": [0], "Random()": [1], "Random().random()": [1], "random.Random().seed()": [1]}
+    assert changed == drawn_from.get(more, [])
+
+
+def test_seeding_anew_without_a_seed_changes_no_unseeded_generator() -> None:
+    source = "import random\n{}\nresult = [random.Random().random(), random.Random().random()]"
+
+    assert run(source.format("")).result == run(source.format("random.seed()")).result
+
+
+def test_each_unseeded_generator_has_a_seed_of_its_own() -> None:
+    ran = run("from random import Random\na, b = Random(), Random()\nresult = [a.random() != b.random(), Random(3).random() == Random(3).random()]")
+
+    assert ran.result == [True, True]
+
+
+ADDRESSES = """
+import functools, json, operator
+from dataclasses import dataclass
+from enum import Enum
+def f(): pass
+def g(): yield 1
+class A:
+    def m(self): return 1
+class D(dict):
+    def __repr__(self): return "D" + super().__repr__()
+@dataclass
+class P: x: object
+a = A()
+log = [list(map(str, [f, a, a.m, g(), len, [f], (x for x in []), object(), map(f, [])]))]
+log.append([operator.mod("%r %s", (f, f)), "%r".__mod__(f), b"%a" % (f,), "%s" % f])
+log.append(json.dumps({"k": f, "o": object()}, default=str))
+t = "%r"; t %= (f,)
+u = "%s|%r"; n = 7; n %= n - 3
+log.append([t, u % (f, [f]), n, 17 % n])
+log.append([[f].__repr__(), list.__repr__([f]), P(f).__repr__(), D(a=f).__repr__(), (f,).__str__(), (5).__mod__(3)])
+log.append([one.__name__ for one in sorted([g, f, len], key=str)])
+log.append([hash((f, 1)) == hash((f, 1)), hash((f, (A, 2))), hash(len), hash(a.m) == hash(a.m), hash(a.m), hash(object())])
+log.append([hash((1, "a")) == hash((1, "a")), object.__hash__(a), object().__hash__(), ValueError().__hash__()])
+try: Enum("E", "A")(f)
+except ValueError as e: log.append(str(e))
+log.append(f"{f!s} {f!r} {[f]} {a.m} {functools.partial(f)} {f}" + "{} {!r}".format(f, f))
+result = [str(one) for one in log]
+"""
+
 SETS = """
 class A: pass
 class E(Exception): pass
@@ -91,9 +143,10 @@ print(json.dumps(names["result"]))
 """
 
 
-def test_sets_hashes_and_texts_do_not_differ_from_start_to_start() -> None:
+@pytest.mark.parametrize("source", [SETS, ADDRESSES], ids=["sets", "addresses"])
+def test_sets_hashes_and_texts_do_not_differ_from_start_to_start(source: str) -> None:
     starts = [
-        subprocess.run([sys.executable, "-c", ONCE, SETS, str(junk)], capture_output=True, text=True, check=True,
+        subprocess.run([sys.executable, "-c", ONCE, source, str(junk)], capture_output=True, text=True, check=True,
                        env={"PYTHONHASHSEED": "0", "PYTHONPATH": ":".join(sys.path)}).stdout
         for junk in (0, 12_345)
     ]  # fmt: skip

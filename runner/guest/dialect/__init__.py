@@ -21,7 +21,7 @@ from runner.guest.dialect.namespace import MODULES, namespace
 from runner.guest.dialect.remarks import Remark
 from runner.guest.dialect.source import extract_fence
 
-VERSION: int = 1
+VERSION: int = 2
 """The dialect's version; the journal keeps it, and a replay under another one says so."""
 
 __all__ = [

@@ -80,10 +80,6 @@ def make_builtins(
     def ascii(o: Any, /) -> str:
         return repr_of(o, as_ascii=True)
 
-    def hash(o: Any, /) -> int:
-        by_address = type(o).__hash__ in (object.__hash__, type.__hash__, type(hash).__hash__)
-        return numbers.of(o) if by_address else builtins.hash(o)
-
     named = {name: builtins.__dict__[name] for name in (*_AS_THEY_ARE, *_EXCEPTIONS)}
     return {
         **named,
@@ -97,6 +93,6 @@ def make_builtins(
         "repr": repr,
         "ascii": ascii,
         "format": format_of,
-        "hash": hash,
+        "hash": numbers.hash_of,
         "pow": power,
     }

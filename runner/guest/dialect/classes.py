@@ -11,6 +11,7 @@ from __future__ import annotations
 import abc
 import builtins
 import enum
+import types
 import typing
 from collections.abc import Callable
 from types import resolve_bases
@@ -23,6 +24,7 @@ from runner.guest.dialect.names import MADE
 # Where an instance keeps its number. Names of this form are refused to scripts, and `vars` leaves it out.
 HASH_KEY = "_hash_"
 _SMALL_PRIME = 1_000_003
+_BY_ADDRESS: tuple[Any, ...] = (object.__hash__, type.__hash__)
 
 
 class Numbers:
@@ -45,6 +47,23 @@ class Numbers:
         if found is None:
             found = self._kept[builtins.id(o)] = (o, self.next())
         return found[1]
+
+    def hash_of(self, o: Any) -> int:
+        """Return `hash(o)`, made of numbers where CPython would make it of addresses."""
+        kind = type(o)
+        if kind is tuple and any(self._is_by_address(one) for one in o):
+            return builtins.hash(tuple(self.hash_of(one) for one in o))
+        if kind is types.MethodType:
+            return builtins.hash((self.of(o.__self__), self.of(o.__func__)))
+        if kind is types.BuiltinFunctionType:
+            return builtins.hash((self.of(o.__self__), o.__name__))
+        return self.of(o) if self._is_by_address(o) else builtins.hash(o)
+
+    def _is_by_address(self, o: Any) -> bool:
+        kind = type(o)
+        if kind is tuple:
+            return any(self._is_by_address(one) for one in o)
+        return kind.__hash__ in _BY_ADDRESS or kind in (types.MethodType, types.BuiltinFunctionType)
 
 
 def make_script_object(numbers: Numbers) -> type:

@@ -26,7 +26,7 @@ from typing import Any
 from runner.guest.dialect.composing import without_str_join
 from runner.guest.dialect.fatal import close
 from runner.guest.dialect.names import MADE, METHOD_DUNDERS, READABLE_DUNDERS, WATCHED, attribute_fault
-from runner.guest.dialect.text import safe_format, safe_format_map
+from runner.guest.dialect.text import safe_format, safe_format_map, without_addresses
 
 FILENAME = "<script>"
 
@@ -34,6 +34,7 @@ FILENAME = "<script>"
 _LOCK = type(threading.RLock())
 FORBIDDEN = (types.ModuleType, types.FrameType, types.CodeType, types.TracebackType, types.CellType, _LOCK)
 _START_OF_SUPER: Callable[[Any], Any] = super.__dict__["__thisclass__"].__get__
+_TEXTS = frozenset({"__repr__", "__str__", "__format__", "__mod__", "__rmod__"})
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 
 _VALUES: tuple[type, ...] = (
@@ -97,10 +98,12 @@ def make_guards(
     kind_of: Callable[[Any], Any],
     dates: Mapping[tuple[type, str], Callable[..., Any]],
     own_globals: dict[str, Any],
+    hash_of: Callable[[Any], int],
 ) -> Guards:
     """Return the guards over a registry.
 
-    `kind_of` is the script's `type`; `dates` says what a class of datetime answers for the names that read the clock.
+    `kind_of` is the script's `type`, `hash_of` its `hash`; `dates` says what a class of datetime answers for the names
+    that read the clock.
     """
     own, known, metaclasses = registry.open, registry.known, (type, enum.EnumMeta, abc.ABCMeta)
 
@@ -170,7 +173,7 @@ def make_guards(
         if name == "__setattr__" and o is object:
             return set_anyway
         if name in METHOD_DUNDERS and (kind is super or not isinstance(o, (*_FUNCTIONS, type)) or is_base(o)):
-            return getattr(o, name)
+            return _without_addresses(getattr(o, name), name, hash_of)
         raise AttributeError(f'attribute "{name}" of a "{kind.__name__}" is not offered to scripts')
 
     def is_base(o: Any) -> bool:
@@ -228,6 +231,20 @@ def _is_of_metaclass(value: Any, name: str) -> bool:
     if name == "mro":
         return isinstance(value, types.BuiltinMethodType) and isinstance(value.__self__, type)
     return isinstance(value, types.MethodType) and value.__func__ is abc.ABCMeta.register
+
+
+def _without_addresses(method: Any, name: str, hash_of: Callable[[Any], int]) -> Any:
+    """Return the method, or what stands in for it where its answer could tell an address."""
+    if name == "__hash__" and getattr(method, "__objclass__", None) is object:
+        return functools.partial(hash_of, method.__self__) if hasattr(method, "__self__") else hash_of
+    if name not in _TEXTS:
+        return method
+
+    def told(*args: Any) -> Any:
+        made = method(*args)
+        return without_addresses(made) if type(made) is str else made
+
+    return told
 
 
 def _day_behind(value: Any) -> type | None:

@@ -68,7 +68,7 @@ def namespace(
     Args:
         api: The names of the script's API. Their types are readable for the script, public attributes only.
         clock: Epoch seconds of the last Answer. Every clock of the dialect is this one.
-        randomness: A seeded stream by name; the dialect asks for "random", "Random" and "uuid".
+        randomness: A seeded stream by name; the dialect asks for "random", "Random", "seed" and "uuid".
         fatal: Ends the run; called with what a script must not observe, and never returns.
         emit: Gets the text of each `print`.
         imports: Names of the modules that may be imported; None: all that the dialect has.
@@ -77,7 +77,11 @@ def namespace(
     registry, numbers = Registry(), Numbers()
     kind, kind_of = make_type(registry)
     guards = make_guards(
-        registry, kind_of=kind_of, dates=times.dates_by_clock(clock), own_globals=script
+        registry,
+        kind_of=kind_of,
+        dates=times.dates_by_clock(clock),
+        own_globals=script,
+        hash_of=numbers.hash_of,
     )
     values, random_class = _modules(registry, guards, clock, randomness, api.get("sleep"))
     _register(registry, api, values, random_class)
@@ -120,6 +124,7 @@ def _guard_hooks(registry: Registry, guards: Guards) -> dict[str, Any]:
         "_shift_": bounds.shift,
         "_repeat_": bounds.repeat,
         "_percent_": text.percent,
+        "_clean_": text.without_addresses,
         "_untraced_": untraced,
         "_classvar_": typing.ClassVar,
         "_initvar_": dataclasses.InitVar[object],
@@ -201,7 +206,7 @@ def _names_offered() -> dict[str, frozenset[str]]:
 
     registry = Registry()
     kind_of = make_type(registry)[1]
-    guards = make_guards(registry, kind_of=kind_of, dates={}, own_globals={})
+    guards = make_guards(registry, kind_of=kind_of, dates={}, own_globals={}, hash_of=hash)
     values, _ = _modules(registry, guards, standing, lambda _name: random.Random(0), None)
     return {name: frozenset(found) for name, found in values.items()}
 

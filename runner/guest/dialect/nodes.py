@@ -97,6 +97,23 @@ def operator_hook(op: ast.operator, left: ast.expr, right: ast.expr) -> str | No
     return None
 
 
+def modulo(node: ast.BinOp) -> ast.expr:
+    """Guard `a % b` where `a` may be a text with places for `b`; numbers go on as fast as they can."""
+    of_bytes = isinstance(node.left, ast.Constant) and isinstance(node.left.value, bytes)
+    if is_number(node.right) or (isinstance(node.left, (ast.BinOp, ast.UnaryOp, ast.Constant)) and not of_bytes):
+        return node
+    guarded = call("_percent_", node.left, node.right)
+    if not isinstance(node.left, ast.Name) or not isinstance(node.right, ast.Name):
+        return at(node, guarded)
+    is_text = ast.Compare(call("_type_", node.left), [ast.Is()], [name_of("_str_")])
+    return at(node, ast.IfExp(is_text, guarded, node))
+
+
+def is_number(node: ast.expr) -> bool:
+    """Whether this is evidently no value that a text is made of, or one without an address."""
+    return isinstance(node, (ast.Constant, ast.BinOp, ast.UnaryOp, ast.JoinedStr))
+
+
 def _is_text(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
@@ -135,6 +152,25 @@ def is_join(node: ast.Call) -> bool:
     """Whether this is `x.join(y)`."""
     one = len(node.args) == 1 and not node.keywords and not isinstance(node.args[0], ast.Starred)
     return one and isinstance(node.func, ast.Attribute) and node.func.attr == "join"
+
+
+_TAKE_KEY = frozenset(words("sorted sort min max groupby nlargest nsmallest merge"))
+
+
+def string_function(node: ast.expr) -> ast.expr:
+    """Return what makes texts without addresses where `str` itself stands as a function, else the node."""
+    if not isinstance(node, ast.Name) or node.id != "str":
+        return node
+    return at(node, ast.IfExp(same("str", "_str_"), name_of("_string_"), node))
+
+
+def guard_string_functions(node: ast.Call, name: str) -> None:
+    """Guard the `str` that what is called `name` calls: `map(str, xs)`, `key=str`, `json.dumps(x, default=str)`."""
+    if name == "map" and node.args:
+        node.args[0] = string_function(node.args[0])
+    for keyword in node.keywords:
+        if (keyword.arg == "key" and name in _TAKE_KEY) or (keyword.arg == "default" and name == "dumps"):
+            keyword.value = string_function(keyword.value)
 
 
 def runs_code(node: ast.AST) -> bool:

@@ -45,14 +45,17 @@ from runner.guest.dialect.nodes import (
     end,
     fatal_handler,
     fstring,
+    guard_string_functions,
     imported,
     is_join,
+    is_number,
     is_small_spec,
     is_text_hook,
+    modulo,
     name_of,
     operator_hook,
     runs_code,
-    same,
+    string_function,
     type_in,
 )
 from runner.guest.dialect.rules import is_type_checking
@@ -182,7 +185,7 @@ class Rewrite(RestrictingNodeTransformer):
     def _contents(self, node: Node) -> Node:
         return self.node_contents_visit(node)
 
-    visit_Subscript = visit_comprehension = visit_For = visit_Assign = visit_AugAssign = _contents
+    visit_Subscript = visit_comprehension = visit_For = visit_Assign = _contents
     visit_NamedExpr = visit_Nonlocal = visit_arguments = _contents
 
     def _inside(self, node: Node) -> Node:
@@ -214,15 +217,27 @@ class Rewrite(RestrictingNodeTransformer):
         if is_join(node):
             assert isinstance(node.func, ast.Attribute)
             return at(node, call("_join_", self.visit(node.func.value), self.visit(node.args[0])))
+        called = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
         self.node_contents_visit(node)
-        if isinstance(node.func, ast.Name) and node.func.id == "str" and len(node.args) == 1 and not node.keywords:
-            node.func = at(node.func, ast.IfExp(same("str", "_str_"), name_of("_string_"), node.func))
+        if len(node.args) == 1 and not node.keywords:
+            node.func = string_function(node.func)
+        guard_string_functions(node, called)
         return node
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         node.left, node.right = self.visit(node.left), self.visit(node.right)
         hook = operator_hook(node.op, node.left, node.right)
+        if hook is None and isinstance(node.op, ast.Mod):
+            return modulo(node)
         return at(node, call(hook, node.left, node.right)) if hook else node
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> Any:
+        self.node_contents_visit(node)
+        if not isinstance(node.op, ast.Mod) or is_number(node.value) or not isinstance(node.target, ast.Name):
+            return node
+        name = node.target.id
+        test = ast.Compare(call("_type_", name_of(name)), [ast.Is()], [name_of("_str_")])
+        return [node, at(node, ast.If(test, [bind(name, call("_clean_", name_of(name)))], []))]
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
         values: list[ast.expr | None] = []

@@ -87,6 +87,8 @@ def format_of(value: Any, spec: Any = "") -> str:
 def percent(template: Any, values: Any) -> Any:
     """Return `template % values` without addresses."""
     made = template % values
+    if type(made) is bytes and b" at 0x" in made:
+        return without_addresses(made.decode("latin-1")).encode("latin-1")
     if type(made) is not str:
         return made
     if "<Handle " in made and composable_in(values) is not None:

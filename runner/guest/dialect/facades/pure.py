@@ -33,6 +33,7 @@ from typing import Any
 
 from runner.guest.dialect.bounds import power, shift
 from runner.guest.dialect.names import words
+from runner.guest.dialect.text import percent
 
 # Python imports these on first use, and then nothing can be imported any more.
 for _late in words("""
@@ -131,9 +132,10 @@ SAFE_OPERATORS: dict[str, Any] = {
     **_names(
         operator,
         """
-        add sub mul truediv floordiv mod matmul neg pos invert inv abs and_ or_ xor not_ rshift truth lt le gt ge eq ne
+        add sub mul truediv floordiv matmul neg pos invert inv abs and_ or_ xor not_ rshift truth lt le gt ge eq ne
         is_ is_not contains countOf indexOf index concat getitem setitem delitem itemgetter iadd isub imul iconcat""",
     ),
+    "mod": percent,
     "pow": power,
     "lshift": shift,
 }

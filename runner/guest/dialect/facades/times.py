@@ -127,20 +127,20 @@ _DRAWS = words("""
 
 def random_module(randomness: Randomness) -> tuple[dict[str, Any], type]:
     """Return the names of `random` and its class, whose unseeded instances draw their seed from the journalled one."""
-    seeds = randomness("Random")
+    seeds, again = randomness("Random"), randomness("seed")
 
     class Random(random.Random):
         def __init__(self, x: Any = None) -> None:
             super().__init__(seeds.getrandbits(64) if x is None else x)
 
         def seed(self, a: Any = None, version: int = 2) -> None:
-            super().seed(seeds.getrandbits(64) if a is None else a, version)
+            super().seed(again.getrandbits(64) if a is None else a, version)
 
     Random.__module__ = "random"
     stream = randomness("random")
 
     def seed(a: Any = None, version: int = 2) -> None:
-        stream.seed(seeds.getrandbits(64) if a is None else a, version)
+        stream.seed(again.getrandbits(64) if a is None else a, version)
 
     draws = {name: getattr(stream, name) for name in _DRAWS if hasattr(stream, name)}
     return {**draws, "seed": seed, "Random": Random}, Random
