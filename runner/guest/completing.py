@@ -1,9 +1,9 @@
 """`as_completed`: yield handles as their outcomes are told, and follow the collection that they came from.
 
 What is told is read from the log of deliveries, each delivery once. What is added to the collection meanwhile is found
-without looking at all of it: small ones are looked at before each wait, of large ones the ends, where a list or dict
-grows; of a large set those handles that were made since. Now and then the whole is looked at, so that nothing stays
-unseen, seldom enough to keep a loop over a hundred thousand handles linear.
+without looking at all of it: when handles were made, or its size is another. Small ones are looked at whole, of large
+ones the ends, where a list or dict grows; of a large set those handles that were made since. Now and then the whole is
+looked at, so that nothing stays unseen, seldom enough to keep a loop over a hundred thousand handles linear.
 
 Not here: the asking (waiting).
 """
@@ -11,7 +11,7 @@ Not here: the asking (waiting).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from itertools import islice
 from typing import Any
 
@@ -100,6 +100,7 @@ class Source:
         self._kept: list[Handle] = []
         self._looks = 0
         self._size = len(self._given)
+        self._when_looked = (-1, 0)
         self._newborn: deque[Handle] = deque(maxlen=_LOOKS)
 
     def close(self) -> None:
@@ -116,7 +117,12 @@ class Source:
 
     def fresh(self, *, all_of_it: bool) -> list[Handle]:
         """Return the handles that were added since, as far as a look of reasonable cost finds them."""
-        self._looks += _LOOKS
+        now = (len(self._source) if isinstance(self._source, Sized) else -1, current().handles)
+        # Where nothing was made and the size is the same, hardly anything can be new.
+        self._looks += _LOOKS if now != self._when_looked else _LOOKS // 16
+        if not all_of_it and now == self._when_looked and self._size > self._looks:
+            return []
+        self._when_looked = now
         if all_of_it or self._size <= self._looks:
             self._looks = 0
             whole = list(self._source)
@@ -143,10 +149,13 @@ class Source:
 
     def _new(self, handles: Iterable[Any]) -> list[Handle]:
         found = []
+        seen = self._seen
         for handle in handles:
+            if type(handle) is Handle and handle._made is None and handle._n in seen:
+                continue
             key = self._key(handle)
-            if key not in self._seen:
-                self._seen.add(key)
+            if key not in seen:
+                seen.add(key)
                 found.append(handle)
                 if key < 0:
                     self._kept.append(handle)

@@ -85,6 +85,8 @@ class Conversation:
         self.log: list[int] = []
         """The numbers of the handles that were delivered, in that order."""
         self.callbacks = Callbacks()
+        self.handles = 0
+        """How many handles the script has made, parts and texts among them."""
         self.newborn: list[Callable[[Any], None]] = []
         """Who wants to be told of each handle that the script makes."""
         self.inside_then = False

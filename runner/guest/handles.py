@@ -164,7 +164,9 @@ def _make(n: int, made: Part | Text | None) -> Handle:
     handle._n = n
     handle._made = made
     handle._known = None
-    for tell in current().newborn:
+    conversation = current()
+    conversation.handles += 1
+    for tell in conversation.newborn:
         tell(handle)
     return handle
 

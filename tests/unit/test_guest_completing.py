@@ -225,14 +225,15 @@ def test_a_trickle_into_a_growing_collection_costs_each_handle_the_same(begin, k
         handles = [spawn("echo", n) for n in range(1, size)]
         pending = {"list": list, "set": set, "dict": dict.fromkeys}[kind](handles)
         count = 0
-        real = Source._key
+        real = Source._new
 
-        def key(handle):
+        def new(self, handles):
             nonlocal count
-            count += 1
-            return real(handle)
+            held = list(handles)
+            count += len(held)
+            return real(self, held)
 
-        Source._key = staticmethod(key)
+        Source._new = new
         try:
             for number, handle in enumerate(as_completed(pending)):
                 if number < size:
@@ -242,7 +243,7 @@ def test_a_trickle_into_a_growing_collection_costs_each_handle_the_same(begin, k
                     )
                 assert handle.ok
         finally:
-            Source._key = staticmethod(real)
+            Source._new = real
         return count
 
     assert looked_at(8_000) < 11 * looked_at(1_000)
