@@ -21,6 +21,12 @@ from runner.guest.wire import MAX_RETRIES, RETRIED
 from runner.models import Finding
 from runner.policy.schemas import SchemaRefused, validator
 
+# Options of spawn() as other libraries name them.
+_MEANT = {
+    "retries": "retry", "attempts": "retry", "max_retries": "retry", "fallbacks": "fallback", "scope": "scopes",
+    "timeout_seconds": "timeout", "schema": "accept", "output_schema": "accept", "name": "label", "id": "label",
+    "tag": "label", "input": "inputs", "args": "inputs", "params": "inputs", "payload": "inputs", "data": "inputs",
+}  # fmt: skip
 _TIMEOUT_FIX = "write for example `60`, or leave timeout= out"
 
 
@@ -41,6 +47,8 @@ def _keyword_meant(subject: Subject, call: ApiCall, written: str, known: tuple[s
         agent = texts(call.node.args[0], subject.reading) if call.node.args else None
         if any(written in properties(entry.input_schema) for entry in subject.listed(agent)):
             return f'put it into the inputs: {{"{written}": ...}}'
+        if written in _MEANT:
+            return f"write {_MEANT[written]}="
     close = get_close_matches(written, known, n=1)
     return f"did you mean {close[0]}=?" if close else f"known here: {', '.join(known) or 'none'}"
 
@@ -95,7 +103,7 @@ def _wrong_spawn_options(subject: Subject, spawn: SpawnCall) -> Iterator[Finding
         message = "spawn() takes the name of an agent first"
         yield subject.finding("wrong-option", spawn.agent, message, f"one of {agents}")
     retry = attempts_node(subject, spawn)
-    if retry is not None and retry_made(subject, spawn) is None and not _may_be(retry, _is_count):
+    if retry is not None and retry_made(subject, spawn) is None and not _may_be(retry, _is_count_or_none):
         message = f"retry= takes how many further attempts, 0 to {MAX_RETRIES}, or a Retry(...)"
         yield subject.finding("wrong-option", retry, message, "write for example `2`")
     label = spawn.options.get("label")
@@ -116,6 +124,10 @@ def _wrong_gather_options(subject: Subject, call: ApiCall) -> Iterator[Finding]:
         close = get_close_matches(written, ON_ERROR, n=1) if isinstance(written, str) else []
         fix = f'write `"{close[0] if close else "none"}"`'
         yield subject.finding("wrong-option", on_error, f"on_error= is one of {named(ON_ERROR)}", fix)
+    exceptions = given.get("return_exceptions")
+    if exceptions is not None and not _may_be(exceptions, lambda value: type(value) is bool):
+        message = "return_exceptions= is True or False"
+        yield subject.finding("wrong-option", exceptions, message, "write `True`")
     for name in ("min_ok", "enough"):
         node = given.get(name)
         if node is not None and not _may_be(node, _is_share):
@@ -165,6 +177,10 @@ def _not_negative(value: object) -> bool:
 
 def _is_count(value: object) -> bool:
     return type(value) is int and 0 <= value <= MAX_RETRIES
+
+
+def _is_count_or_none(value: object) -> bool:
+    return value is None or _is_count(value)
 
 
 def _is_share(value: object) -> bool:

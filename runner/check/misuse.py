@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from string import Formatter
 
 from runner.check.handles import Kind, is_text
 from runner.check.signatures import HANDLE_MEMBERS, OF_HANDLES
 from runner.check.subject import Subject
+from runner.guest.dialect.names import DIRECT
 from runner.models import Finding
 
 _ITERATING = frozenset({
@@ -54,9 +56,36 @@ def handle_as_text(subject: Subject) -> Iterator[Finding]:
                         "handle-as-text", part, message, f'{_waited(subject, part)}, or an f-string: f"... {{h}} ..."'
                     )
 
+    for use in subject.reading.attributes.get("format", ()):
+        if use.call is not None and isinstance(use.node, ast.Attribute):
+            yield from _format_called(subject, use.call, use.node.value)
+
+
+def _format_called(subject: Subject, call: ast.Call, template: ast.expr) -> Iterator[Finding]:
+    """What `"{:>8}".format(h)` asks of a handle, for the plain fields of a text that stands there."""
+    named = {keyword.arg: keyword.value for keyword in call.keywords}
+    try:
+        fields = list(Formatter().parse(template.value)) if _is_plain_text(template) else []  # type: ignore[attr-defined]
+    except ValueError:
+        return
+    for position, (_, field, spec, conversion) in enumerate(one for one in fields if one[1] is not None):
+        number = int(field) if field and field.isdecimal() and len(field) < 4 else position
+        given = named.get(field) if field and not field.isdecimal() else None
+        if given is None and (not field or field.isdecimal()) and number < len(call.args):
+            given = call.args[number]
+        if given is not None and subject.handles.is_handle(given) and (spec or conversion in ("r", "a")):
+            what = "a format" if spec else f"`!{conversion}`"
+            message = f"{what} cannot be used on a handle: its output is not there yet"
+            yield subject.finding("handle-as-text", given, message, _waited(subject, given))
+
+
+def _is_plain_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
 
 def handle_not_waited(subject: Subject) -> Iterator[Finding]:
     yield from _asked_for_truth(subject)
+    yield from _changed(subject)
     yield from _iterated(subject)
     yield from _calculated(subject)
     yield from _read_attributes(subject)
@@ -134,17 +163,49 @@ def _compared(subject: Subject, node: ast.Compare) -> Iterator[Finding]:
                 yield subject.finding("handle-not-waited", side, message, _waited(subject, side))
 
 
+def _changed(subject: Subject) -> Iterator[Finding]:
+    """Items that are set, and parts of a text."""
+    for item in subject.reading.written_items:
+        if subject.handles.is_handle(item.value):
+            message = "a handle cannot be changed: its output is not there yet"
+            yield subject.finding("handle-not-waited", item.value, message, _waited(subject, item.value))
+    for name in subject.reading.values:
+        if subject.handles.of(ast.Name(name)) is not Kind.TEXT_HANDLE:
+            continue
+        for use in subject.reading.uses.get(name, ()):
+            if isinstance(use.parent, ast.Subscript) and use.parent.value is use.node:
+                message = "a text made of handles has no parts before they are there"
+                yield subject.finding("handle-not-waited", use.node, message, _waited(subject, use.node))
+
+
+# What a script may mean by names that other libraries use.
+_MEANT = {
+    **dict.fromkeys(("value", "output", "outputs", "data", "get_result", "response"), "{0}.result()"),
+    **dict.fromkeys(("status", "done", "succeeded"), "{0}.ok"),
+    "exception": "{0}.error",
+    "kind": "{0}.error.kind",
+    "name": "{0}.agent",
+    "id": "{0}.label",
+}
+
+
 def _read_attributes(subject: Subject) -> Iterator[Finding]:
     for name, uses in subject.reading.attributes.items():
         if name in HANDLE_MEMBERS or name.startswith("__"):
             continue
         for use in uses:
             node = use.node
-            if isinstance(node, ast.Attribute) and subject.handles.is_handle(node.value):
-                message = f'a handle has no "{name}"; its output, which may have it, is not there yet'
-                yield subject.finding(
-                    "handle-not-waited", node, message, f"write `{_code(subject, node.value)}.result().{name}`"
-                )
+            if not isinstance(node, ast.Attribute) or not subject.handles.is_handle(node.value):
+                continue
+            message = f'a handle has no "{name}"; its output, which may have it, is not there yet'
+            if name in DIRECT:
+                place, meant = use.node, f"{{0}}.result().{name}"
+            elif use.call is not None:
+                place, meant = use.call, _MEANT.get(name, "{0}.result()")
+            else:
+                place, meant = use.node, _MEANT.get(name, f'{{0}}["{name}"]')
+            held = _atom(subject, node.value)
+            yield subject.finding("handle-not-waited", place, message, f"write `{meant.replace('{0}', held)}`")
 
 
 def method_arguments(subject: Subject) -> Iterator[Finding]:

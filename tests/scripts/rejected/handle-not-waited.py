@@ -11,5 +11,9 @@ for handle in handles:
 if best == "done" or "x" in best:
     print("compared")
 total = sum(best["scores"])
+best["seen"] = best.status
+print(best.output, best.confidence, best.wait())
+line = f"the best: {best}"
+first = line[:20]
 same = best is None or best == handles[0]
 result = gather(handles)

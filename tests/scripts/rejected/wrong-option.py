@@ -11,5 +11,7 @@ handles = [
 some = gather(handles, min_ok=True)
 most = gather(handles, enough=1.5)
 some = gather(handles, on_error="ignore")
+some = gather(handles, return_exceptions="yes", timeout=None)
+fine = spawn("research", {"vendor": "Acme"}, retry=None, timeout=None, fallback=None, label=None, scopes=None, accept=None)
 sleep("1")
-result = some
+result = [some, fine.result()]
