@@ -990,6 +990,35 @@ loot = random.random.__self__
 ### the seed behind the streams
 import random
 loot = random.Random.__init__.__globals__
+### what answers for a hash
+class A: pass
+loot = A().__hash__.func
+### what answers for a hash, by its cell
+loot = object().__hash__.__closure__[0].cell_contents
+### what answers for a text
+loot = [].__repr__.__globals__
+### the numbers behind hash
+loot = hash.__self__
+### str that was rebound
+def evil(*a): return a
+str = evil
+loot = list(map(str, [1]))[0][0].__class__.__mro__
+### a text hook by its name
+loot = _clean_
+### percent reads attributes
+class A:
+    def __getitem__(self, k): return k
+text = "%(__class__)s"
+loot = (text % A()).__class__.__base__
+### asynchronous code in an annotation runs
+def f(x: (await 1)): pass
+async def g(): pass
+loot = g()
+### an asynchronous comprehension
+loot = [x async for x in y]
+### a coroutine through a decorator of types
+import types
+loot = types.coroutine(lambda: 1)
 ### the doc of what is not a script's
 loot = __doc__.__class__.__mro__
 ### an enum hook that yields what it likes

@@ -80,6 +80,9 @@ def make_builtins(
     def ascii(o: Any, /) -> str:
         return repr_of(o, as_ascii=True)
 
+    def hash(o: Any, /) -> int:
+        return numbers.hash_of(o)
+
     named = {name: builtins.__dict__[name] for name in (*_AS_THEY_ARE, *_EXCEPTIONS)}
     return {
         **named,
@@ -93,6 +96,6 @@ def make_builtins(
         "repr": repr,
         "ascii": ascii,
         "format": format_of,
-        "hash": numbers.hash_of,
+        "hash": hash,
         "pow": power,
     }

@@ -236,7 +236,7 @@ def _is_of_metaclass(value: Any, name: str) -> bool:
 def _without_addresses(method: Any, name: str, hash_of: Callable[[Any], int]) -> Any:
     """Return the method, or what stands in for it where its answer could tell an address."""
     if name == "__hash__" and getattr(method, "__objclass__", None) is object:
-        return functools.partial(hash_of, method.__self__) if hasattr(method, "__self__") else hash_of
+        return (lambda: hash_of(method.__self__)) if hasattr(method, "__self__") else lambda o: hash_of(o)
     if name not in _TEXTS:
         return method
 
