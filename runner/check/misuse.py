@@ -38,7 +38,7 @@ def handle_as_text(subject: Subject) -> Iterator[Finding]:
             yield subject.finding("handle-as-text", formatted.value, message, _waited(subject, formatted.value))
     for call in subject.reading.builtin_calls:
         name = call.func.id if isinstance(call.func, ast.Name) else ""
-        writes = name in ("str", "format", "ascii") and not subject.reading.counts[name]
+        writes = name in ("str", "format") and not subject.reading.counts[name]
         if writes and call.args and handles.is_handle(call.args[0]):
             fix = (
                 f'write `f"{{{_code(subject, call.args[0])}}}"`'
