@@ -63,6 +63,11 @@ def composable_in(value: Any) -> Composable | None:
 
 def join(separator: Any, parts: Any) -> Any:
     """Return `separator.join(parts)`, a composed text where handles are among the parts."""
+    if type(separator) is str and type(parts) is list:
+        try:
+            return separator.join(parts)
+        except TypeError:
+            pass
     if not isinstance(separator, str):
         return separator.join(parts)
     held = parts if isinstance(parts, (list, tuple)) else list(parts)
