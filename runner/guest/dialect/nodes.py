@@ -120,32 +120,12 @@ def _is_text(node: ast.expr) -> bool:
 
 def _is_fstring(node: ast.expr) -> bool:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        return node.func.id == _MANY or node.func.id in _BY_COUNT.values()
+        return node.func.id == MANY_VALUES or node.func.id in FSTRING_HOOKS.values()
     return isinstance(node, ast.JoinedStr)
 
 
-_BY_COUNT = {1: "_text1_", 2: "_text2_", 3: "_text3_", 4: "_text4_"}
-_MANY = "_texts_"
-
-
-def fstring(node: ast.JoinedStr, values: list[ast.expr | None]) -> ast.expr:
-    """Return what an f-string becomes: a call with its literals and values in turn, so that handles can stand in it.
-
-    `values` says for each piece the value that goes in as it is, or None for a literal or a formatted value.
-    """
-    if not any(values):
-        return node
-    pieces: list[ast.expr] = []
-    for piece, value in zip(node.values, values, strict=True):
-        if isinstance(piece, ast.Constant):
-            pieces.append(piece)
-            continue
-        if len(pieces) % 2 == 0:
-            pieces.append(ast.Constant(""))
-        pieces.append(value or at(piece, ast.JoinedStr([piece])))
-    if len(pieces) % 2 == 0:
-        pieces.append(ast.Constant(""))
-    return at(node, call(_BY_COUNT.get(len(pieces) // 2, _MANY), *pieces))
+FSTRING_HOOKS = {1: "_text1_", 2: "_text2_", 3: "_text3_", 4: "_text4_"}
+MANY_VALUES = "_texts_"
 
 
 def is_join(node: ast.Call) -> bool:
@@ -173,11 +153,6 @@ def guard_string_functions(node: ast.Call, name: str) -> None:
             keyword.value = string_function(keyword.value)
 
 
-def runs_code(node: ast.AST) -> bool:
-    """Whether evaluating this may change a value beside it: it calls something, or lets others run."""
-    return any(isinstance(one, (ast.Call, ast.Yield, ast.YieldFrom)) for one in ast.walk(node))
-
-
 def is_sequence(node: ast.expr) -> bool:
     text = isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes))
     return text or _is_fstring(node) or isinstance(node, (ast.List, ast.Tuple))
@@ -185,10 +160,6 @@ def is_sequence(node: ast.expr) -> bool:
 
 def is_small_int(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, int) and abs(node.value) <= _SMALL
-
-
-def is_text_hook(call: ast.Call) -> bool:
-    return isinstance(call.func, ast.Name) and call.func.id in ("_repr_", "_string_")
 
 
 def is_small_spec(spec: ast.expr) -> bool:

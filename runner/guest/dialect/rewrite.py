@@ -32,8 +32,7 @@ import ast
 from collections import Counter
 from typing import Any
 
-from RestrictedPython.transformer import RestrictingNodeTransformer
-
+from runner.guest.dialect.fstrings import FStrings
 from runner.guest.dialect.names import DIRECT, WATCHED, attribute_fault, identifier_fault
 from runner.guest.dialect.nodes import (
     Node,
@@ -44,17 +43,13 @@ from runner.guest.dialect.nodes import (
     child_fields,
     end,
     fatal_handler,
-    fstring,
     guard_string_functions,
     imported,
     is_join,
     is_number,
-    is_small_spec,
-    is_text_hook,
     modulo,
     name_of,
     operator_hook,
-    runs_code,
     string_function,
     type_in,
 )
@@ -74,7 +69,7 @@ def rewrite(tree: ast.Module, stored: Counter[str]) -> tuple[ast.Module, list[st
     return tree, transformer.errors
 
 
-class Rewrite(RestrictingNodeTransformer):
+class Rewrite(FStrings):
     """The transformer; one object rewrites one tree."""
 
     def __init__(self, stored: Counter[str]) -> None:
@@ -238,36 +233,6 @@ class Rewrite(RestrictingNodeTransformer):
         name = node.target.id
         test = ast.Compare(call("_type_", name_of(name)), [ast.Is()], [name_of("_str_")])
         return [node, at(node, ast.If(test, [bind(name, call("_clean_", name_of(name)))], []))]
-
-    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
-        values: list[ast.expr | None] = []
-        for index, piece in enumerate(node.values):
-            plain = isinstance(piece, ast.FormattedValue) and piece.format_spec is None
-            if not isinstance(piece, ast.FormattedValue) or not plain or piece.conversion not in (-1, ord("s")):
-                node.values[index] = self.visit(piece)
-                values.append(None)
-                continue
-            # A value is made a text before the next one is looked at, as far as that could make a difference.
-            hook = "_said_" if piece.conversion == ord("s") else "_text_"
-            at_once = hook == "_said_" or any(runs_code(later) for later in node.values[index + 1 :])
-            value = self.visit(piece.value)
-            values.append(at(piece, call(hook, value)) if at_once else value)
-        return fstring(node, values)
-
-    def visit_FormattedValue(self, node: ast.FormattedValue) -> ast.AST:
-        """Put a value with a conversion or a format through the guard that they ask for."""
-        value = self.visit(node.value)
-        spec = node.format_spec
-        if node.conversion in (ord("r"), ord("a")):
-            value, node.conversion = call("_repr_", value, ast.Constant(node.conversion == ord("a"))), -1
-        elif node.conversion == ord("s"):
-            value, node.conversion = call("_string_", value), -1
-        if spec is None:
-            value = value if isinstance(value, ast.Call) and is_text_hook(value) else call("_text_", value)
-        elif not is_small_spec(spec):
-            value, node.format_spec = call("_format_", value, self.visit(spec)), None
-        node.value = at(node, value)
-        return node
 
     # Statements
 
