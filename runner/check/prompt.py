@@ -29,13 +29,20 @@ from runner.check.stub_text import doc, errors, signature
 from runner.policy.model import DEFAULT_RETRIES, DEFAULT_TIMEOUT_SECONDS, AgentEntry, Policy
 from runner.printable import clean
 
+USUAL_IMPORTS = ("json", "re", "math", "statistics", "random", "datetime", "collections", "itertools", "dataclasses")
+"""Of all that can be imported where the policy does not say."""
+
 MAX_TOKENS = 1_500
 """For ten agents. Each agent beyond that may add a tenth of what the agents have of it."""
 _AGENTS = 10
+TAUGHT_TOKENS = 966
+"""Of what is the same under every policy, by the tokenizer that needs more: a test counts again."""
+_RESERVE = 15
+"""What an agent's lines may need beyond their estimate: 3 % of 500."""
 
 _HEAD = """\
-Write one Python script that does what is asked by calling the agents below. Answer with the script alone. It is plain \
-synchronous Python in a sandbox: no async, no files, no network. These names are there without import:\
+Write one Python script that does what is asked with the agents below. Answer with the script alone: synchronous \
+Python in a sandbox, no async, files or network. These names need no import:\
 """
 
 LEFT_OUT = (
@@ -47,29 +54,35 @@ LEFT_OUT = (
     "Takes `gather([a, b])`, `gather(a, b)`, or lists, tuples and dicts with handles at the leaves, to any depth.",
     "What the policy refuses is on the handle, as SpawnDenied.",
     "Beyond the run's limit of spawns it raises LimitReached.",
-    '`on_error="return"` (or `return_exceptions=True`): it becomes its exception.',
-    "Two handles are equal when they are the same one.",
+    "It can be a dict key; two handles are equal when they are the same one.",
+    "It counts from when the attempt starts.",
+    "`gather(h)` returns one output, not a list: write `gather(handles)` and not `gather(*handles)`.",
+    "`return_exceptions=True` is the same.",
+    "It is called while the script waits, and only on success.",
+    "If it raises, its handle fails.",
+    "All failed: TooFewResults.",
 )
 """Sentences of the stub text that a first script does not need, or that the prompt says elsewhere."""
 
 EXAMPLES = (
     '''\
-# Handles go into other spawns without waiting: each brief starts when its own notes are there.
+# Each brief starts when its own notes are there; the script does not wait.
 notes = {c: spawn("look", {"city": c}, retry=2, fallback="look_old") for c in inputs["cities"]}
 briefs = {c: spawn("brief", {"title": f"{c}: {n['topic']}", "text": n["text"]}) for c, n in notes.items()}
 first = gather(briefs, on_error="none")  # the same dict; None where one failed
 unsure = [c for c, b in first.items() if b is None or b["score"] < 0.6]
-second = gather({c: spawn("dig", {"city": c}) for c in unsure}, on_error="none")
+second = gather({c: spawn("dig", {"city": c}) for c in unsure})
 result = {**first, **second}
 ''',
     '''\
-parts, names = [spawn("split", {"part": p}) for p in inputs["parts"]], []
-for h in as_completed(parts):
+part_of = {spawn("split", {"part": p}): p for p in inputs["parts"]}
+names = {}
+for h in as_completed(part_of):
     if h.ok:
-        names.append(h.result()["name"])
-        parts += [spawn("split", {"part": p}) for p in h.result()["parts"]]
+        names[part_of[h]] = h.result()["name"]
+        part_of |= {spawn("split", {"part": p}): p for p in h.result()["parts"]}
     else:
-        log("left out", why=str(h.error))
+        log("left out", why=h.error.kind)
 result = names
 ''',
 )
@@ -79,7 +92,7 @@ PAIRS = (
     ('[spawn("a", x).result() for x in xs]', 'gather([spawn("a", x) for x in xs])'),
     ('spawn("b", {"doc": h.result()["text"]})', 'spawn("b", {"doc": h["text"]})'),
     ('"For " + str(h)', 'f"For {h}"'),
-    ('for n in range(3): try: spawn("a", x).result() ...', 'spawn("a", x, retry=2)'),
+    ("gather(*handles)", "gather(handles)"),
     ("spawn(name, x)", 'spawn("a", x): agents by literal name'),
 )
 """What is written wrong most, and what to write."""
@@ -87,23 +100,32 @@ PAIRS = (
 
 def prompt(policy: Policy) -> str:
     """Return the prompt for scripts under this policy, ending in a line feed."""
-    above = "\n".join([_HEAD, "", *_api(), "", _limits(policy)])
-    below = "\n".join(["Wrong -> right:", *(f"{wrong} -> {right}" for wrong, right in PAIRS), "", *_examples()])
-    left = MAX_TOKENS - estimated_tokens(above) - estimated_tokens(below)
+    above, below = taught_everywhere()
+    limits = _limits(policy)
+    left = MAX_TOKENS - _RESERVE - TAUGHT_TOKENS - estimated_tokens(limits)
     agents = "\n".join(_agents(policy, left * max(_AGENTS, len(policy.agents)) // _AGENTS))
-    return f"{above}\n\n{agents}\n\n{below}\n"
+    return f"{above}\n\n{limits}\n\n{agents}\n\n{below}\n"
+
+
+def taught_everywhere() -> tuple[str, str]:
+    """Return what stands above and below the limits and agents of a policy, the same under every policy."""
+    above = [_HEAD, "", *_api()]
+    below = ["Wrong -> right:", *(f"{wrong} -> {right}" for wrong, right in PAIRS), "", *_examples()]
+    return "\n".join(above), "\n".join(below)
 
 
 def _api() -> list[str]:
     return [
         f"{signature('spawn')} -> Handle: {taught('spawn')}",
-        f"{signature('gather')}: {taught('gather')}",
+        f"{signature('gather').replace(' return_exceptions=False,', '')}: {taught('gather')}",
         f"{signature('as_completed')}: {taught('as_completed')}",
         f"Handle: {taught('Handle')}",
-        f"SpawnError with .kind, .agent, .label, .cause; below it {', '.join(errors())}.",
-        f"Also {', '.join(signature(name) for name in ('first_ok', 'sleep', 'log'))}, h.{signature('Handle.then')}, "
-        f"h.{signature('Handle.cancel')}.",
-        "inputs: the run's inputs. At the end assign the answer, a JSON value, to result.",
+        f"h.{signature('Handle.then')}: {taught('Handle.then')}",
+        f"{signature('first_ok')}: {taught('first_ok')}",
+        f"Also {signature('sleep')}, {signature('log')}, h.{signature('Handle.cancel')}.",
+        'SpawnError with .kind ("timed_out" of SpawnTimedOut, ...), .agent, .label, .cause; below it '
+        f"{', '.join(errors())} (.results).",
+        "inputs: the run's inputs. At the end assign the answer, JSON, to result.",
     ]
 
 
@@ -118,20 +140,20 @@ def taught(name: str) -> str:
 def _limits(policy: Policy) -> str:
     limits = policy.limits
     return (
-        f"Limits of a run: {limits.spawns} spawns (limits.spawns_left), {limits.parallel_spawns} at once, "
+        f"Limits of a run: {limits.spawns} spawns (limits.spawns_left), {limits.parallel_spawns} at once (more queue), "
         f"{limits.wall_seconds:g} s (limits.seconds_left). {_imports(policy)}"
     )
 
 
 def _imports(policy: Policy) -> str:
     if policy.imports is None:
-        return "Imports: json, re, math, datetime, collections and the like, nothing with I/O."
+        return f"Imports: {', '.join(USUAL_IMPORTS)}, ... (no I/O)."
     return f"Imports: {', '.join(sorted(policy.imports)) or 'none'}."
 
 
 def _examples() -> list[str]:
     fenced = (f"```python\n{text}```" for text in EXAMPLES)
-    return ["Two examples, with other agents:", *fenced]
+    return ["Examples with other agents:", *fenced]
 
 
 # --- agents --------------------------------------------------------------------------------
@@ -227,13 +249,13 @@ def _key(name: str) -> str:
     return name if name.isidentifier() and name.isascii() else clean(json.dumps(name, ensure_ascii=False), limit=60)
 
 
-_PIECE = re.compile(r" ?[A-Za-z]{1,12}|[0-9]{1,3}|[^\x00-\x7f]| ?[^\sA-Za-z0-9_]{1,3}|_|\n *")
+_PIECE = re.compile(r" ?[A-Za-z]{1,7}|[0-9]{1,3}|[^\x00-\x7f]| ?[^\sA-Za-z0-9_]{1,3}|_|\n *")
 
 
 def estimated_tokens(text: str) -> int:
     """Return about how many tokens a text has.
 
-    Counted are letters by twelve, digits by three, other signs by three, line ends, and three for a sign beyond ASCII.
-    Of whole prompts it is 1 to 5 % above what cl100k and o200k need, of an agent's line 5 % below to 1 % above.
+    Counted are letters by seven, digits by three, other signs by three, line ends, and three for a sign beyond ASCII.
+    Of whole prompts it is 2 to 8 % above what cl100k and o200k need, of agents' lines 3 % below to 5 % above.
     """
     return sum(1 if piece.isascii() else 3 for piece in _PIECE.findall(text))

@@ -24,14 +24,15 @@ def spawn(
     accept: Json = None,
     label: str | None = None,
 ) -> Handle:
-    """Ask for one call of an agent and return at once. Spawns run in parallel.
+    """Ask for one call of an agent and return at once; spawns run in parallel.
 
     `inputs` are copied here: later changes have no effect. Left out, they are {}. What is no JSON raises InvalidInput
     at this line. A handle may stand anywhere in them, whole, as a part (`h["hits"][0]`) or in a text (`f"Sum up {h}"`):
     the spawn starts when the outputs are there, and the script does not wait.
-    `scopes`: the authority it needs; left out, the agent's default. `timeout`: seconds for each attempt, from when it
-    starts. `retry=2`: up to two more attempts. `fallback`: an agent, or several in order, for when the attempts are
-    used up. `accept`: a JSON Schema that a good output satisfies as well; another output is InvalidOutput.
+    `scopes`: a list, the authority it needs; left out, the agent's default. `timeout`: seconds per attempt. It counts
+    from when the attempt starts. `retry=2`: up to two more attempts after a failure, timeout or InvalidOutput.
+    `fallback`: an agent, or several in order, to try then with the same inputs. `accept`: a JSON Schema for the output,
+    else it is InvalidOutput.
     What the policy refuses is on the handle, as SpawnDenied. Beyond the run's limit of spawns it raises LimitReached.
     """
 
@@ -43,19 +44,19 @@ def gather(
     enough: int | float | None = None,
     timeout: float | None = None,
 ) -> Any:
-    """Wait for handles and return their outputs in the shape that was given.
+    """Wait for handles, return their outputs in the shape that was given.
 
     Takes `gather([a, b])`, `gather(a, b)`, or lists, tuples and dicts with handles at the leaves, to any depth.
     `gather(h)` returns one output, not a list: write `gather(handles)` and not `gather(*handles)`.
-    `on_error="raise"`: the first failure is raised and the other unfinished ones are cancelled.
-    `on_error="none"`: a failure becomes None. `on_error="return"` (or `return_exceptions=True`): it becomes its exception.
-    `min_ok=3` (or 0.8 of them): wait for all, raise TooFewResults if fewer succeeded; failures become None.
-    `enough=3` (or 0.5 of them): return once that many succeeded and cancel the rest (None); TooFewResults when they cannot.
-    `timeout`: seconds; what is unfinished then is stopped, its outcome is SpawnTimedOut.
+    `on_error="raise"`: raise the first failure and cancel what is unfinished. `"none"`: a failure becomes None.
+    `"return"`: it becomes its exception. `return_exceptions=True` is the same.
+    `min_ok=3` (or 0.8 of them, rounded up): wait for all, failures become None. `enough=3`: return once that many
+    succeeded and cancel the rest (None). Both raise TooFewResults if fewer succeed.
+    `timeout`: seconds; what is unfinished then fails with SpawnTimedOut.
     """
 
 def as_completed(handles: Iterable[Handle]) -> Iterator[Handle]:
-    """Yield each handle when its outcome is there, failures included. Handles appended meanwhile are seen."""
+    """Yield each handle when its outcome is there, failures too. Handles added meanwhile are seen."""
 
 def first_ok(handles: Iterable[Handle]) -> Any:
     """Return the output of the first that succeeds and cancel the others. All failed: TooFewResults."""
@@ -67,10 +68,12 @@ def log(message: object, /, **fields: Json) -> None:
     """Write to the run's log, as `print` does, with fields."""
 
 class Handle:
-    """A spawn's outcome to come. `h.result()`, `h.ok` and `h.error` wait for it; ask as often as you like.
+    """A spawn's outcome to come. `h.result()`, `h.ok` and `h.error` (SpawnError or None) wait for it.
 
-    Pass it on without waiting: in another spawn's inputs, as a part (`h["hits"][0]["url"]`, `h["hits"][:3]`), in a
-    text (`f"..."`, `+`, `", ".join(...)`, `"...".format(...)`). Two handles are equal when they are the same one.
+    Pass it on without waiting: at any depth of another spawn's inputs, as a part (`h["hits"][0]["url"]`, slices too),
+    in a text (`f"{h}"` without format spec, `+`, `.format`, `", ".join(h["name"] for h in hs)`). Parts and texts are
+    handles too: gather them as well. What needs a failed one is not called: DependencyFailed.
+    It can be a dict key; two handles are equal when they are the same one.
     """
 
     agent: str
@@ -81,15 +84,16 @@ class Handle:
 
     @property
     def error(self) -> SpawnError | None:
-        """The exception that `result()` raises, or None."""
+        """The SpawnError that `result()` raises, or None."""
 
     def result(self) -> Json:
         """Return the agent's output, or raise the SpawnError of its failure."""
 
     def then(self, fn: Callable[[Any], Any]) -> Handle:
-        """Return a handle of `fn(output)`, called while the script waits, and only on success.
+        """Return a handle of `fn(output)`.
 
-        `fn` may spawn and return a JSON value with handles in it; it may not wait. If it raises, its handle fails.
+        It is called while the script waits, and only on success. `fn` may spawn and return a handle, or JSON with
+        handles in it, not wait. If it raises, its handle fails.
         """
 
     def cancel(self) -> None:

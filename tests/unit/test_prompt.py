@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,22 @@ import pytest
 from rs_bpe.bpe import openai
 
 from runner.check import check
-from runner.check.prompt import EXAMPLES, LEFT_OUT, MAX_TOKENS, PAIRS, compact, estimated_tokens, prompt
+from runner.check.prompt import (
+    EXAMPLES,
+    LEFT_OUT,
+    MAX_TOKENS,
+    PAIRS,
+    TAUGHT_TOKENS,
+    USUAL_IMPORTS,
+    compact,
+    estimated_tokens,
+    prompt,
+    taught_everywhere,
+)  # fmt: skip
 from runner.check.schema_types import type_of
 from runner.check.stub_text import doc, errors, signature
 from runner.cli import call
+from runner.guest.errors import ERRORS, SpawnError
 from runner.models import Json, Script
 from runner.policy import load_policy, load_policy_text
 from runner.policy.model import Policy
@@ -76,6 +89,10 @@ def test_the_shipped_policies_are_told_in_full(file):
     assert "{...}" not in text
 
 
+def test_what_is_the_same_under_every_policy_is_counted_exactly():
+    assert tokens("\n\n".join(taught_everywhere())) == TAUGHT_TOKENS
+
+
 def test_inputs_are_told_in_full_as_long_as_there_is_room():
     told = prompt(policy_of(TEN_USUAL))
 
@@ -101,7 +118,7 @@ def test_the_same_policy_gives_the_same_text():
 
 @pytest.mark.parametrize("sentence", LEFT_OUT)
 def test_what_is_left_out_of_the_stub_text_stands_in_it(sentence):
-    told = " ".join(" ".join(doc(name).split()) for name in ("spawn", "gather", "Handle"))
+    told = " ".join(" ".join(doc(name).split()) for name in ("spawn", "gather", "first_ok", "Handle", "Handle.then"))
 
     assert f" {sentence}" in told
     assert sentence not in prompt(policy_of(TEN_USUAL))
@@ -110,11 +127,22 @@ def test_what_is_left_out_of_the_stub_text_stands_in_it(sentence):
 def test_it_teaches_the_api_in_the_words_of_the_stub_text():
     text = prompt(policy_of({"one": agent()}))
 
-    for name in ("spawn", "gather", "as_completed", "first_ok", "sleep", "log", "Handle.then", "Handle.cancel"):
+    for name in ("spawn", "as_completed", "first_ok", "sleep", "log", "Handle.then", "Handle.cancel"):
         assert signature(name) in text
     assert all(name in text for name in errors())
+    assert signature("gather").replace(" return_exceptions=False,", "") in text
     assert " ".join(doc("as_completed").split()) in text
     assert all(word in text for word in ("retry=2", 'on_error="none"', "fallback", "h.error", "limits.spawns_left", "result"))
+
+
+def test_what_it_says_of_kinds_and_imports_is_so():
+    text = prompt(policy_of({"one": agent()}))
+    kinds = {error.__name__: error.kind for error in ERRORS if error.kind and error is not SpawnError}
+
+    assert '"timed_out" of SpawnTimedOut, ...' in text
+    assert kinds == {name: re.sub(r"(?<!^)([A-Z])", r"_\1", name.removeprefix("Spawn")).lower() for name in kinds}
+    assert f"Imports: {', '.join(USUAL_IMPORTS)}, ... (no I/O)." in text
+    assert check(Script("imports", f"import {', '.join(USUAL_IMPORTS)}\nresult = 1".encode()), policy_of({})).accepted
 
 
 def test_it_says_what_an_agent_takes_and_gives_and_what_may_be_asked():
@@ -134,7 +162,7 @@ def test_it_says_what_an_agent_takes_and_gives_and_what_may_be_asked():
 def test_it_says_the_limits_and_what_can_be_imported():
     told = prompt(policy_of({"one": agent()}, limits={"spawns": 7, "parallel": 3, "wall": "90s"}, imports=["re", "json"]))
 
-    assert "Limits of a run: 7 spawns (limits.spawns_left), 3 at once, 90 s (limits.seconds_left). Imports: json, re.\n" in told
+    assert "Limits of a run: 7 spawns (limits.spawns_left), 3 at once (more queue), 90 s (limits.seconds_left). Imports: json, re.\n" in told
     assert "Imports: none." in prompt(policy_of({"one": agent()}, imports=[]))
     assert "Agents: none. spawn() cannot be used." in prompt(policy_of({}))
 
@@ -188,7 +216,7 @@ def test_an_example_has_no_finding(source):
 
 @pytest.mark.parametrize(("wrong", "right"), PAIRS)
 def test_what_is_shown_as_right_is_accepted(wrong, right):
-    body = f'xs = inputs\nx = xs[0]\nh = spawn("a", x)\ns = {right.partition(": agents")[0]}\nresult = gather([h])'
+    body = f'xs = inputs\nhandles = [spawn("a")]\nx = xs[0]\nh = spawn("a", x)\ns = {right.partition(": agents")[0]}\nresult = gather([h])'
 
     assert check(Script("right", body.encode()), SHOWN).accepted
 
