@@ -31,10 +31,27 @@ def endless_spawn(subject: Subject) -> Iterator[Finding]:
         if _spawns_on_lines(subject, loop) and not _bounded(loop):
             yield subject.finding("endless-spawn", loop, message, fix, warning=True)
     for each, owner in subject.reading.fors:
-        if not isinstance(each, ast.For) or not _is_endless(subject.reading, each.iter):
+        if not isinstance(each, ast.For) or not (_is_endless(subject.reading, each.iter) or _feeds_itself(each)):
             continue
         if _spawns_on_lines(subject, owner) and not _ends_counted(each):
             yield subject.finding("endless-spawn", each, message, fix, warning=True)
+
+
+def _feeds_itself(loop: ast.For) -> bool:
+    """Say whether each round of a loop over `as_completed(handles)` appends to these handles, whatever comes."""
+    over = loop.iter
+    follows = isinstance(over, ast.Call) and isinstance(over.func, ast.Name) and over.func.id == "as_completed"
+    if not follows or not isinstance(over, ast.Call) or not over.args or not isinstance(over.args[0], ast.Name):
+        return False
+    if any(isinstance(node, ast.Continue) for one in loop.body for node in ast.walk(one)):
+        return False
+    for one in loop.body:
+        call = one.value if isinstance(one, ast.Expr) else None
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
+            continue
+        if call.func.attr in ("append", "add") and _own_name(call.func.value) == over.args[0].id:
+            return True
+    return False
 
 
 def _ends_counted(loop: ast.For) -> bool:

@@ -77,6 +77,8 @@ class Reading:
     attributes: dict[str, list[Use]] = field(default_factory=dict)
     """Where an attribute of this name is read, of whatever object."""
     written_attributes: set[str] = field(default_factory=set)
+    kept: dict[str, list[tuple[ast.expr | None, ast.AST | None]]] = field(default_factory=dict)
+    """attribute → what is assigned to it, each with the function around; None where that is no plain assignment."""
     written_items: list[ast.Subscript] = field(default_factory=list)
     put_items: dict[ast.AST, ast.expr] = field(default_factory=dict)
     """`table[key]` of a plain assignment → what is put there."""

@@ -16,8 +16,6 @@ from runner.check.subject import Scopes, SpawnCall, Subject, named
 from runner.models import Finding
 from runner.policy.model import AgentEntry
 
-_OPTIONS_OF_AUTHORITY = "agent, scopes or fallback"
-
 
 def agent_not_in_policy(subject: Subject) -> Iterator[Finding]:
     for spawn in subject.spawns:
@@ -174,6 +172,7 @@ def dynamic_scopes(subject: Subject) -> Iterator[Finding]:
         )
         if node is None and spawn.open:
             node = next((keyword.value for keyword in spawn.node.keywords if keyword.arg is None), None)
-            message = f"what comes through `**` may hold {_OPTIONS_OF_AUTHORITY}: that shows only when the script runs"
+            holds = "scopes or fallback" if spawn.agent is not None else "agent, scopes or fallback"
+            message = f"what comes through `**` may hold {holds}: that shows only when the script runs"
         if node is not None or spawn.names is not None:
             yield subject.finding("dynamic-scopes", node or spawn.node, message, fix, warning=True)

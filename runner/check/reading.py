@@ -100,16 +100,21 @@ def _bind(reading: Reading, node: ast.AST, name: str, around: Around) -> None:
         reading.bindings.append(Binding(node, name, not around.module))
 
 
-def _note_attribute(reading: Reading, node: ast.Attribute, parent: ast.AST | None, around: Around) -> None:
+def _note_attribute(reading: Reading, node: ast.Attribute, parent: Any, around: Around) -> None:
     if node.ctx.__class__ is ast.Load:
         reading.attributes.setdefault(node.attr, []).append(Use(node, parent, around))
     else:
         reading.written_attributes.add(node.attr)
+        plain = isinstance(parent, ast.Assign) and len(parent.targets) == 1 and parent.targets[0] is node
+        value = parent.value if plain else None
+        reading.kept.setdefault(node.attr, []).append((value, around.function))
 
 
 def _note_assign(reading: Reading, node: ast.Assign, around: Around) -> None:
     for target in node.targets:
         if around.members:
+            if isinstance(target, ast.Name):
+                reading.kept.setdefault(target.id, []).append((node.value, None))
             continue
         if isinstance(target, ast.Name):
             reading.values.setdefault(target.id, []).append(node.value)
@@ -128,6 +133,9 @@ def _note_pairs(reading: Reading, targets: list[ast.expr], values: list[ast.expr
 
 
 def _note_one_value(reading: Reading, node: ast.AnnAssign | ast.NamedExpr, around: Around) -> None:
+    if around.members and isinstance(node.target, ast.Name):
+        # A field of a dataclass may be given another value where an instance is made.
+        reading.kept.setdefault(node.target.id, []).append((None, None))
     if isinstance(node.target, ast.Name) and node.value is not None and not around.members:
         reading.values.setdefault(node.target.id, []).append(node.value)
 

@@ -171,7 +171,46 @@ class Subject:
                 open_ = open_ or known is None
         agent = positional[0] if positional else options.pop("agent", None)
         inputs = positional[1] if len(positional) > 1 else options.pop("inputs", None)
-        return SpawnCall(node, call.around, call.parent, agent, inputs, options, open_, texts(agent, self.reading))
+        names = self._texts(agent)
+        return SpawnCall(node, call.around, call.parent, agent, inputs, options, open_, names)
+
+    def _texts(self, node: ast.expr | None) -> tuple[str, ...] | None:
+        """Return every text that an expression can be, attributes of the script's own objects included."""
+        own = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self"
+        if not own or not isinstance(node, ast.Attribute):
+            return texts(node, self.reading)
+        key = "kept", node.attr
+        if key not in self.reading.memo:
+            self.reading.memo[key] = self._kept(node.attr)
+        found: tuple[str, ...] | None = self.reading.memo[key]
+        return found
+
+    def _kept(self, attribute: str) -> tuple[str, ...] | None:
+        """Return the texts that an attribute holds: constants, and what constructors were given."""
+        values = self.reading.kept.get(attribute)
+        if not values or "setattr" in self.reading.uses:
+            return None
+        found: dict[str, None] = {}
+        for value, function in values:
+            for one in self._given_to(value, function):
+                known = texts(one, self.reading)
+                if known is None:
+                    return None
+                found.update(dict.fromkeys(known))
+        return tuple(found)
+
+    def _given_to(self, value: ast.expr | None, function: ast.AST | None) -> list[ast.expr | None]:
+        """Return what a value is at each call of the function around, if it is a parameter; else the value."""
+        plain = isinstance(function, ast.FunctionDef) and isinstance(value, ast.Name)
+        if not plain or not isinstance(function, ast.FunctionDef) or not isinstance(value, ast.Name):
+            return [value]
+        if value.id not in _parameters(function) or value.id in self._stored(function):
+            return [value]
+        left_out = defaults(function).get(value.id)
+        sites = self.following.sites(function)
+        return (
+            [None] if sites is None else [None if site.open else site.given.get(value.id, left_out) for site in sites]
+        )
 
     def _spread(self, node: ast.expr) -> dict[str, ast.expr] | None:
         """Return the keywords of `**node`, where they stand in the text."""

@@ -24,6 +24,14 @@ while True:
 queue = [inputs["text"]]
 while queue:
     queue.extend(spawn("summarise", {"text": queue.pop()}).result()["more"])
+open_calls = [spawn("mail", {"n": 1})]
+for call in as_completed(open_calls):
+    print(call.label)
+    open_calls.append(spawn("mail", {"n": 2}))
+growing = [spawn("mail", {"n": 1})]
+for call in as_completed(growing):
+    if call.ok and call.result()["more"]:
+        growing.append(spawn("mail", {"n": 2}))
 while limits.spawns_left > 10:
     spawn("mail", {"n": 1}).result()
 result = text
