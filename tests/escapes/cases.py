@@ -1252,7 +1252,8 @@ seen = [time.monotonic(), time.perf_counter(), time.time_ns() / 1e9, time.mktime
 if [x for x in seen if abs(x - time.time()) >= 1]: loot = seen
 ### CPU time
 import time
-loot = time.process_time()
+used = time.process_time()
+if used != time.time(): loot = used
 ### entropy
 import secrets
 loot = secrets.token_hex()

@@ -29,7 +29,7 @@ def test_random_programs_show_what_they_show_in_cpython() -> None:
     ended: Counter[str] = Counter()
 
     @settings(drawn, max_examples=PROGRAMS)
-    @given(st.binary(min_size=80, max_size=220))
+    @given(st.binary(min_size=60, max_size=180))
     def compare(choices: bytes) -> None:
         source, used = program(choices)
         plain, ours = plainly(source, PRELUDE), dialectally(source, PRELUDE)

@@ -111,7 +111,7 @@ _NAMES: dict[ModuleType, str] = {
         normalize is_normalized name lookup category bidirectional combining east_asian_width mirrored decomposition
         decimal digit numeric unidata_version""",
 }
-_ASYNC_ABCS = {"Awaitable", "Coroutine", "AsyncIterable", "AsyncIterator", "AsyncGenerator", "ByteString", "Buffer"}
+_LEFT_OUT = {"ByteString", "Buffer"}
 
 
 def pure_modules() -> dict[str, Mapping[str, Any]]:
@@ -119,7 +119,7 @@ def pure_modules() -> dict[str, Mapping[str, Any]]:
     return {
         **{module.__name__: _names(module, names) for module, names in _NAMES.items()},
         "collections.abc": {
-            name: getattr(collections.abc, name) for name in collections.abc.__all__ if name not in _ASYNC_ABCS
+            name: getattr(collections.abc, name) for name in collections.abc.__all__ if name not in _LEFT_OUT
         },
         "copy": {"copy": copy.copy, "deepcopy": _deepcopy, "Error": copy.Error},
         "hashlib": _hashes(),

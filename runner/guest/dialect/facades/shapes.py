@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import inspect
 import keyword
+import re
 import typing
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,7 @@ from runner.guest.dialect.classes import NamedTupleBase, TypedDict
 from runner.guest.dialect.facades.pure import SAFE_COLLECTIONS, SAFE_FUNCTIONS, SAFE_OPERATORS
 from runner.guest.dialect.guards import Guards, Registry
 from runner.guest.dialect.names import attribute_fault, words
+from runner.guest.dialect.text import repr_of
 
 _DATACLASS_OPTIONS = frozenset(
     {"init", "repr", "eq", "order", "unsafe_hash", "frozen", "match_args", "kw_only", "slots"}
@@ -149,9 +151,13 @@ class Inert:
 _INERT = words("""
     Any Optional Union Literal Final ClassVar Annotated Generic Protocol TypeVar ParamSpec Concatenate TypeAlias Self
     Never NoReturn LiteralString TypeGuard Required NotRequired Unpack TypeVarTuple Text AnyStr SupportsFloat
-    SupportsInt SupportsIndex SupportsAbs SupportsRound
+    SupportsInt SupportsIndex SupportsAbs SupportsRound SupportsBytes ContextManager AbstractSet TypeIs ReadOnly
 """)
 _BUILT_IN = {"List": list, "Dict": dict, "Set": set, "FrozenSet": frozenset, "Tuple": tuple}
+
+
+def _never(arg: Any, /) -> Any:
+    raise AssertionError(f"Expected code to be unreachable, but got: {repr_of(arg)}")
 
 
 def typing_module(registry: Registry) -> dict[str, Any]:
@@ -169,6 +175,9 @@ def typing_module(registry: Registry) -> dict[str, Any]:
         "NamedTuple": NamedTupleBase(registry),
         "TypedDict": TypedDict,
         "TYPE_CHECKING": False,
+        "Pattern": re.Pattern,
+        "Match": re.Match,
+        "assert_never": _never,
         "cast": lambda typ, val: val,
         "overload": lambda func: func,
         "final": lambda f: f,
