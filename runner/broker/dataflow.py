@@ -74,6 +74,8 @@ class Dataflow:
             self._failing.append((live, min(failed, key=lambda source: source.order)))
             self.work()
             return
+        if not sources:  # A text of no handles: nobody honest sends it.
+            self._is_complete(live)
         for source in sources:
             if source.settled:
                 self._one_less(live)
@@ -103,8 +105,11 @@ class Dataflow:
             return
         live.needs.missing -= 1
         if live.needs.missing == 0 and live.needs.value:
-            heappush(self._complete, (live.n, live))
-            self.work()
+            self._is_complete(live)
+
+    def _is_complete(self, live: LiveHandle) -> None:
+        heappush(self._complete, (live.n, live))
+        self.work()
 
     def work(self) -> None:
         """Work off what there is, unless that is under way."""
@@ -119,6 +124,8 @@ class Dataflow:
             self._working.cancel()
             with suppress(asyncio.CancelledError):
                 await self._working
+            # One that was cancelled before its first step has told nobody.
+            self._is_idle()
 
     async def _work_off(self) -> None:
         done = 0
@@ -131,11 +138,14 @@ class Dataflow:
                         done = 0
                         await asyncio.sleep(0)
         finally:
-            self._working = None
-            idle, self._idle = self._idle, []
-            for woken in idle:
-                if not woken.done():
-                    woken.set_result(None)
+            self._is_idle()
+
+    def _is_idle(self) -> None:
+        self._working = None
+        idle, self._idle = self._idle, []
+        for woken in idle:
+            if not woken.done():
+                woken.set_result(None)
 
     def _step(self) -> int | None:
         """Do one piece of work and return about how many bytes it was; None when nothing is left."""

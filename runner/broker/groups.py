@@ -97,12 +97,14 @@ def note_delivered(live: LiveHandle) -> None:
 class OpenWait:
     """The wait that is open."""
 
-    __slots__ = ("ended", "future", "group", "timer", "wait")
+    __slots__ = ("ended", "ending", "future", "group", "timer", "wait")
 
     def __init__(self, wait: Wait, group: Group, future: asyncio.Future[Reply]) -> None:
         self.wait = wait
         self.group = group
         self.future = future
         self.timer: Timer | None = None
+        self.ending = False
+        """It is looked at in a moment, and answered if it is over then."""
         self.ended = ""
         """Why it is over; "" while it is not."""

@@ -67,7 +67,8 @@ class Outputs:
         value = json.loads(text)
         self._parsed[live.n] = len(text), value
         self._parsed_chars += len(text)
-        while self._parsed_chars > KEPT_PARSED_CHARS:
+        # The last one stays in any case: the next part is mostly of the same output.
+        while self._parsed_chars > KEPT_PARSED_CHARS and len(self._parsed) > 1:
             _, (chars, _) = self._parsed.popitem(last=False)
             self._parsed_chars -= chars
         return value

@@ -54,7 +54,7 @@ class Waits:
         opened = self._open = OpenWait(wait, group, asyncio.get_running_loop().create_future())
         if wait.until is not None:
             due = self._clock.monotonic() + max(0.0, wait.until - self._clock.now())
-            opened.timer = self._clock.call_at(due, partial(self._over, opened, "timeout"))
+            opened.timer = self._clock.call_at(due, partial(self._time_is_over, opened))
         self._look()
         return await opened.future
 
@@ -92,36 +92,50 @@ class Waits:
     def _look(self) -> None:
         """End the wait in a moment if it is over."""
         opened = self._open
-        if opened is None or opened.ended:
-            return
-        ended = opened.group.over(opened.wait) or ("woken" if self._waking else "")
-        if ended:
-            self._over(opened, ended)
+        if opened is not None and not opened.ending and (opened.group.over(opened.wait) or self._waking):
+            self._end_soon(opened)
 
-    def _over(self, opened: OpenWait, ended: str) -> None:
-        if opened.ended:
-            return
-        opened.ended = ended
-        if opened.timer is not None:
-            opened.timer.cancel()
+    def _end_soon(self, opened: OpenWait) -> None:
+        opened.ending = True
         asyncio.get_running_loop().call_soon(self._end, opened)
+
+    def _time_is_over(self, opened: OpenWait) -> None:
+        """Settle what is open now, whatever else happens at this time of the clock."""
+        opened.timer = None
+        if opened is self._open and not opened.ended and not opened.group.over(opened.wait):
+            opened.ended = "timeout"
+            self._stop_rest(opened)
+            self._end_soon(opened)
 
     def _end(self, opened: OpenWait) -> None:
         """Settle the rest, then answer, each once all that follows from what has settled is worked out."""
         if self._open is not opened:
             return
         if self._dataflow.busy:
-            asyncio.get_running_loop().call_soon(self._end, opened)
-            return
+            self._end_soon(opened)
+        elif opened.ended:
+            self._answer(opened)
+        elif ended := opened.group.over(opened.wait) or ("woken" if self._waking else ""):
+            opened.ended = ended
+            if self._stop_rest(opened):
+                self._end_soon(opened)
+            else:
+                self._answer(opened)
+        else:  # What woke it was cancelled in the same turn.
+            opened.ending = False
+
+    def _stop_rest(self, opened: OpenWait) -> bool:
+        """Settle what the wait does not leave alone. False when there is nothing."""
         kind = _rest_kind(opened)
-        if kind is not None and opened.group.open:
-            self._stop([live for _, live in sorted(opened.group.open.items())], kind)
-            asyncio.get_running_loop().call_soon(self._end, opened)
-            return
-        self._answer(opened)
+        if kind is None or not opened.group.open:
+            return False
+        self._stop([live for _, live in sorted(opened.group.open.items())], kind)
+        return True
 
     def _answer(self, opened: OpenWait) -> None:
         self._open = None
+        if opened.timer is not None:
+            opened.timer.cancel()
         # Equal where nothing else is waited for; else those of other groups come in between.
         found = {**opened.group.settled, **self._waking}
         delivered = sorted(found.values(), key=lambda live: live.order)

@@ -45,15 +45,16 @@ class Stage:
     """A broker with its journal, clock and scripted agent."""
 
     def __init__(
-        self, home: Path, *, parallel: int = 100, run_parallel: int = 100, output: Any = ANY, limits: Limits | None = None
-    ) -> None:
+        self, home: Path, *, parallel: int = 100, run_parallel: int = 100, output: Any = ANY, needs: Any = ANY,
+        limits: Limits | None = None,
+    ) -> None:  # fmt: skip
         self.store = open_store(home)
         self.clock = HeldClock()
         self.agent = Scripted()
         self.waits = 0
         # A timed out attempt of an agent that is not idempotent would be of unknown outcome.
         entry = AgentEntry(
-            "a", "scripted", "python", {"call": "m:f"}, ANY, output, timeout_seconds=10.0, max_timeout_seconds=10.0,
+            "a", "scripted", "python", {"call": "m:f"}, needs, output, timeout_seconds=10.0, max_timeout_seconds=10.0,
             parallel=parallel, idempotent=True,
         )  # fmt: skip
         policy = Policy(
