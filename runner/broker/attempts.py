@@ -123,6 +123,7 @@ class Attempts:
 
     def over(self, live: LiveSpawn) -> float:
         """Close the account of a spawn that settles. Return the seconds of its last attempt, 0.0 where none ran."""
+        live.inputs_text = ""
         if live.attempt is None:
             return 0.0
         live.attempt.over = True
@@ -344,6 +345,8 @@ class Attempts:
             attempt.timer.cancel()
             attempt.timer = None
         self._lingering.discard(attempt)
+        if attempt.live.settled:  # Ten thousand of them need not stay in memory.
+            attempt.live.attempt = None
         if attempt.task is task:  # Else it lingered, and its slot was given back already.
             attempt.task = None
             self._free(attempt)
