@@ -191,7 +191,7 @@ class Subject:
         if not values or "setattr" in self.reading.uses:
             return None
         found: dict[str, None] = {}
-        for value, function in values:
+        for value, function in sorted(values, key=lambda pair: getattr(pair[0], "lineno", 0)):
             for one in self._given_to(value, function):
                 known = texts(one, self.reading)
                 if known is None:
