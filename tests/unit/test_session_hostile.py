@@ -62,13 +62,30 @@ class Recorder:
 
     def __init__(self, *, answers: bool = True) -> None:
         self.asked: list[object] = []
+        self.owes = 0
+        """How many turns of the loop what was said last still takes."""
         self._answers = answers
 
     def spawned(self, spawn: wire.Spawn) -> None:
         self.asked.append(spawn)
 
-    def cancelled(self, spawn: int) -> None:
-        self.asked.append(spawn)
+    def derived(self, then: wire.Then) -> None:
+        self.asked.append(then)
+
+    def settled(self, settled: wire.Settled) -> None:
+        self.asked.append(settled)
+
+    def cancelled(self, handle: int) -> None:
+        self.asked.append(handle)
+
+    @property
+    def busy(self) -> bool:
+        return self.owes > 0
+
+    async def idle(self) -> None:
+        while self.owes:
+            self.owes -= 1
+            await asyncio.sleep(0)
 
     def printed(self, output: wire.Output) -> None:
         self.asked.append(output)
@@ -91,7 +108,15 @@ def spawn(n: int) -> wire.Spawn:
 
 
 def wait(n: int, *handles: int) -> wire.Wait:
-    return wire.Wait(n, handles, len(handles))
+    return wire.Wait(n, 1, handles, len(handles))
+
+
+def then(n: int, *of: int) -> wire.Then:
+    return wire.Then(n, of)
+
+
+def made_of(handle: int) -> tuple[wire.Fill, ...]:
+    return (wire.Fill((), wire.Part(handle)),)
 
 
 async def converse(*says: bytes | None, exit: Exit | None = None, answers: bool = True, **limits: object) -> Ending:
@@ -116,17 +141,31 @@ DONE = wire.Finished(ok=True, result=1)
         (b"GET / HTTP/1.1\r\n\r\n", "a frame of"),
         (b"\x00\x00\x00\x04\xff\xff\xff\xff", "no UTF-8"),
         (said(READY), 'said "ready" again'),
-        (said(spawn(2)), "spawn 2 follows spawn 0"),
-        (said(spawn(1), spawn(1)), "spawn 1 follows spawn 1"),
+        (said(spawn(2)), "handle 2 follows handle 0"),
+        (said(spawn(1), spawn(1)), "handle 1 follows handle 1"),
         (said(*(spawn(n) for n in range(1, 12))), "beyond its limit of 10"),
-        (said(wire.Cancel(1)), "names spawn 1, which was never asked for"),
-        (said(wait(1, 1)), "names spawn 1, which was never asked for"),
+        (said(wire.Cancel(1)), "cancel names handle 1, which was never told"),
+        (said(wait(1, 1)), "wait names handle 1, which was never told"),
+        (said(spawn(1), then(3, 1)), "handle 3 follows handle 1"),
+        (said(spawn(1), then(1, 1)), "handle 1 follows handle 1"),
+        (said(then(1, 1)), "then names handle 1, which was never told"),
+        (said(spawn(1), then(2, 3)), "then names handle 3, which was never told"),
+        (said(wire.Spawn(1, "a", None, fills=made_of(1))), "spawn names handle 1, which was never told"),
+        (said(spawn(1), wire.Spawn(2, "a", None, fills=made_of(3))), "spawn names handle 3, which was never told"),
+        (said(wire.Settled(1, 1)), "settled names handle 1, which was never told"),
+        (said(spawn(1), then(2, 1), wire.Settled(2, None, made_of(3))), "settled names handle 3, which was never told"),
+        (
+            said(spawn(1), then(2, 1), wire.Settled(2, kind="failed", message="x", cause=3)),
+            "settled names handle 3, which was never told",
+        ),
+        (said(spawn(1), *(then(n, 1) for n in range(2, 1_043))), "more thens than it may"),
         (said(wait(2)), "wait 2 follows wait 0"),
         (said(wait(1), wait(2)), 'went on after "wait"'),
         (said(wait(1), spawn(1)), 'went on after "wait"'),
         (said(wait(1)) + b"\x00", 'went on after "wait"'),
         (said(DONE, DONE), 'went on after "finished"'),
         (said(DONE, spawn(1)), 'went on after "finished"'),
+        (said(wait(1), wire.Settled(1, 1)), 'went on after "wait"'),
     ],
 )
 async def test_a_guest_that_breaks_the_conversation_is_killed_and_named(says, word):
@@ -135,6 +174,29 @@ async def test_a_guest_that_breaks_the_conversation_is_killed_and_named(says, wo
     assert ending.state is RunState.CRASHED
     assert ending.error is not None and ending.error.kind == "misbehaved"
     assert word in ending.error.message
+
+
+async def test_as_many_thens_as_are_allowed_are_told():
+    ending = await converse(said(spawn(1), *(then(n, 1) for n in range(2, 1_042)), DONE), spawns=10)
+
+    assert ending == Ending(RunState.DONE, 1)
+
+
+async def test_the_next_message_is_told_once_the_last_has_been_worked_out():
+    told: list[tuple[object, int]] = []
+
+    class Slow(Recorder):
+        def spawned(self, spawn: wire.Spawn) -> None:
+            told.append((spawn.n, self.owes))
+            self.owes = 3
+
+    guest = BadGuest(said(READY), said(spawn(1), spawn(2), DONE))
+    session = Session(guest, responder := Slow(), limits=Limits(), clock=HeldClock())
+    await session.greet()
+    ending = await session.converse(START)
+    await session.gone()
+
+    assert (told, responder.owes, ending.state) == ([(1, 0), (2, 0)], 0, RunState.DONE)
 
 
 async def test_a_guest_that_speaks_while_it_waits_is_killed():
