@@ -221,6 +221,47 @@ def go():
     return asyncio.run(inner())
 result = go()
 # [1]
+### waiting for a while
+import asyncio
+async def quick(n):
+    try:
+        return await asyncio.wait_for(spawn("echo", {"n": n}), timeout=5)
+    except asyncio.TimeoutError:
+        return None
+async def main():
+    async with asyncio.timeout(9):
+        first = await asyncio.wait_for(quick(1), 3)
+        results = await asyncio.gather(*[quick(n) for n in (2, 3)], return_exceptions=True)
+    handles = [spawn("echo", n) for n in (4, 5)]
+    last = await asyncio.gather(*(h.result() for h in handles))
+    return [first, [r for r in results if not isinstance(r, Exception)], last]
+try:
+    result = asyncio.run(asyncio.wait_for(main(), timeout=60))
+except asyncio.CancelledError:
+    result = "cancelled"
+# [{"n": 1}, [{"n": 2}, {"n": 3}], [4, 5]]
+### tasks by name
+import asyncio as aio
+async def facts(topic):
+    return await spawn("echo", {"facts": topic})
+async def summary(topic):
+    found = await facts(topic)
+    return await spawn("echo", {"summary": found["facts"]})
+async def run_all():
+    one = aio.create_task(summary("a"))
+    two = aio.create_task(summary("b"))
+    first, second = await one, await two
+    three = await aio.gather(facts("c"), return_exceptions=True)
+    return first, second, three
+if __name__ == "__main__":
+    loop = aio.new_event_loop()
+    result = list(loop.run_until_complete(run_all()))
+# [{"summary": "a"}, {"summary": "b"}, [{"facts": "c"}]]
+### a lone statement after the import
+import asyncio; import json
+async def main(): print(json.dumps(await spawn("echo", 1)))
+asyncio.run(main()); result = 1
+# 1
 ### values that are no JSON
 import asyncio
 class Box:

@@ -36,6 +36,10 @@ class SpawnTimedOut(SpawnError):
     """It took too long; here nothing does."""
 
 
+class Cancelled(SpawnError):
+    """It was cancelled; here nothing is."""
+
+
 class Handle:
     """What `spawn` returns; its agent has answered already."""
 
@@ -83,6 +87,7 @@ def api(spawns: list[str]) -> dict[str, Any]:
         "Handle": Handle,
         "SpawnError": SpawnError,
         "SpawnTimedOut": SpawnTimedOut,
+        "Cancelled": Cancelled,
         "inputs": {"n": 3},
     }
 

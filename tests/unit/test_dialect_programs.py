@@ -36,18 +36,19 @@ def test_an_asynchronous_script_runs_with_its_fixes_applied_as_printed(name: str
 
 def test_the_fix_of_an_asynchronous_script_keeps_its_spawns_in_parallel() -> None:
     source = (
-        "import asyncio\nsem = asyncio.Semaphore(3)\nasync def one(n):\n    async with sem:\n        a = await spawn('echo', n)\n"
+        "import asyncio\nsem = asyncio.Semaphore(3)\nasync def start(n): return await spawn('echo', n)\nasync def one(n):\n    async with sem:\n        a = await start(n)\n"
         "        return await spawn('echo', {'a': a, 'text': f'{a}'})\nresult = asyncio.run(asyncio.gather(*[one(n) for n in (1, 2)]))"
     )
 
     assert [(one.line, one.text, one.fix) for one in compile_script(source).remarks] == [
         (1, "import asyncio", "from contextlib import nullcontext"),
         (2, "sem = asyncio.Semaphore(3)", "sem = nullcontext()"),
-        (3, "async def one(n):", "def one(n):"),
-        (4, "async with sem:", "with sem:"),
-        (5, "a = await spawn('echo', n)", "a = spawn('echo', n)"),
-        (6, "return await spawn('echo', {'a': a, 'text': f'{a}'})", "return spawn('echo', {'a': a, 'text': f'{a}'})"),
-        (7, "result = asyncio.run(asyncio.gather(*[one(n) for n in (1, 2)]))", "result = gather([one(n) for n in (1, 2)])"),
+        (3, "async def start(n): return await spawn('echo', n)", "def start(n): return spawn('echo', n)"),
+        (4, "async def one(n):", "def one(n):"),
+        (5, "async with sem:", "with sem:"),
+        (6, "a = await start(n)", "a = start(n)"),
+        (7, "return await spawn('echo', {'a': a, 'text': f'{a}'})", "return spawn('echo', {'a': a, 'text': f'{a}'})"),
+        (8, "result = asyncio.run(asyncio.gather(*[one(n) for n in (1, 2)]))", "result = gather([one(n) for n in (1, 2)])"),
     ]
 
 

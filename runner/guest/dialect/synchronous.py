@@ -28,7 +28,7 @@ _RENAMED = {
 }  # fmt: skip
 _UNWRAPPED = frozenset({"run", "create_task", "ensure_future", "shield", "run_until_complete"})
 # The runtime itself holds back what may not run at once.
-_CONTEXTS = frozenset({"Semaphore", "BoundedSemaphore", "Lock", "TaskGroup"})
+_CONTEXTS = frozenset({"Semaphore", "BoundedSemaphore", "Lock", "TaskGroup", "timeout"})
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _HELD = (ast.Dict, ast.List, ast.Tuple, ast.keyword, ast.JoinedStr)
 
@@ -66,8 +66,8 @@ class _Synchronous:
         """What is assigned to a name; of a loop variable, what is looped over, in a `Starred`."""
         for node in self.nodes:
             self._note(node)
-        self.piped = {name for name in self.bound if self._only_passed_on(name)}
         self.thin: set[str] = set(self.functions)
+        self.piped = {name for name in self.bound if self._only_passed_on(name)}
         self._settle()
 
     def _note(self, node: ast.AST) -> None:
@@ -129,7 +129,7 @@ class _Synchronous:
     def _only_passed_on(self, name: str) -> bool:
         """Whether what is awaited under this name only goes into inputs of spawns, or is returned."""
         [value, *more] = self.bound[name]
-        if more or not isinstance(value, ast.Await) or not self._spawns(value.value) or self._is_guarded(value):
+        if more or not isinstance(value, ast.Await) or not isinstance(value.value, ast.Call) or self._is_guarded(value):
             return False
         uses = [one for one in self.nodes if isinstance(one, ast.Name) and one.id == name and type(one.ctx) is ast.Load]
         return bool(uses) and all(self._goes_into_spawn(one) for one in uses)
@@ -174,12 +174,16 @@ class _Synchronous:
         """
         while True:
             thin = {name for name in self.thin if all(self._is_thin(one) for one in self.functions[name])}
-            piped = {name for name in self.piped if self._is_returned_as_handle(name)}
+            piped = {name for name in self.piped if self._holds_handle(name)}
             if (thin, piped) == (self.thin, self.piped):
                 return
             self.thin, self.piped = thin, piped
 
-    def _is_returned_as_handle(self, name: str) -> bool:
+    def _holds_handle(self, name: str) -> bool:
+        """Whether what is awaited is a handle, and who returns the name returns one."""
+        [value] = self.bound[name]
+        if not isinstance(value, ast.Await) or not self.is_handle(value.value):
+            return False
         returns = [one for one in self.nodes if isinstance(one, ast.Return) and isinstance(one.value, ast.Name)]
         around = [self._function_around(one) for one in returns if one.value.id == name]  # type: ignore[union-attr]
         return all(one is not None and one.name in self.thin for one in around)
