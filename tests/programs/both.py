@@ -56,6 +56,9 @@ class Handle:
     def error(self) -> Exception | None:
         return self._error
 
+    def __getitem__(self, key: Any) -> Handle:
+        return Handle(self.agent, self.result()[key], None)
+
     def result(self) -> Any:
         if self._error is not None:
             raise self._error
