@@ -48,16 +48,27 @@ class Stage(HeldRunner):
         self._waiting_guests = 3 if sandbox == "docker" else 0
         self._seen: dict[str, tuple[dict[str, Any], Comparable]] = {}
 
+    async def __aenter__(self) -> Stage:
+        await super().__aenter__()
+        assert self._driving is not None
+        self._driving.cancel()
+        return self
+
     async def play(self, case: Case) -> tuple[dict[str, Any], Comparable]:
         """Return how a script ended, and its comparable journal."""
         self.held = self._clock = HeldClock(reference.NOW)
         self._appended = self._durable = 0
         self._guest_waits = False
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            ran = await self.run(
-                Script(case.name, case.source.encode()), policy=policy_of(case), inputs=case.inputs_copy(),
-                seed=reference.SEED, on_event=self.saw,
-            )  # fmt: skip
+        # Two drivers on one loop would each take the other's next look for something that is left to happen.
+        driving = asyncio.ensure_future(self._drive())
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                ran = await self.run(
+                    Script(case.name, case.source.encode()), policy=policy_of(case), inputs=case.inputs_copy(),
+                    seed=reference.SEED, on_event=self.saw,
+                )  # fmt: skip
+        finally:
+            driving.cancel()
         # An error that nobody expects is shown with its message.
         error = ran.error and (ran.error.kind if case.error else f"{ran.error.kind}: {ran.error.message}")
         ended = {"error": error, "result": ran.result, "counts": dict(sorted(ran.spawns.items()))}
