@@ -148,9 +148,63 @@ async def test_an_error_says_what_to_write(sandbox, source, type_, message):
     assert (talk.last.error.type, talk.last.error.message) == (type_, message)
 
 
+COMPOSED = """
+def grow(page):
+    return [page["said"]["n"], spawn("more", {"n": page["said"]["n"] * 10})["said"]["n"]]
+
+pages = [spawn("page", {"n": n}, label=f"page {n}") for n in range(2)]
+grown = [page.then(grow) for page in pages]
+text = f"{len(pages)} pages: " + ", ".join(page["said"]["n"] for page in pages)
+summary = spawn("sum", {"text": text, "first": grown[0], "all": [pages[-1]["said"]]})
+print(summary, text)
+order = [handle.label for handle in as_completed({*pages})]
+result = {"grown": gather(grown), "summary": summary.result()["said"], "order": order, "text": gather(text)}
+"""
+
+
+async def test_a_script_composes_handles_and_what_then_makes_of_them(sandbox):
+    talk = await converse(await sandbox.start(LIMITS), COMPOSED)
+
+    assert talk.last == wire.Finished(ok=True, result={
+        "grown": [[0, 0], [1, 10]],
+        "summary": {"text": "2 pages: 0, 1", "first": [0, 0], "all": [{"n": 1}]},
+        "order": ["page 0", "page 1"],
+        "text": "2 pages: 0, 1",
+    })  # fmt: skip
+    first, second = (f"<Handle {n} page 'page {n - 1}' [\"said\"][\"n\"]>" for n in (1, 2))
+    assert talk.printed == f"<Handle 5 sum> 2 pages: {first}, {second}\n"
+
+
+WITHIN_THEN = {
+    "recursion": "def f(x): return f(x)",
+    "memory": "def f(x):\n    x = []\n    while True: x.append('x' * 1_000_000)",
+    "memory, caught": "def f(x):\n    x = []\n    while True:\n        try: x.append(list(range(1000)))\n"
+                      "        except Exception: pass",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WITHIN_THEN)
+@pytest.mark.parametrize("wait", ["h.ok", "gather([h], on_error='none')", "for one in as_completed([h]): one.error"])
+async def test_what_ends_a_run_ends_it_inside_a_then_too(sandbox, name, wait):
+    source = f"""
+{WITHIN_THEN[name]}
+h = spawn('a').then(f)
+try:
+    {wait}
+except Exception:
+    print("went on")
+finally:
+    print("went on")
+"""
+    talk = await converse(await sandbox.start(LIMITS), source)
+
+    assert (talk.last.limit, talk.exit.code, talk.printed) == (name.partition(",")[0], 0, "")
+
+
 @pytest.mark.parametrize(
     ("source", "limit"),
     [
+        ("spawn('a').then(lambda x: [spawn('a', n) for n in range(9)]).result()", "spawns"),
         *(ENDINGS[name] for name in ("memory, in big pieces", "memory, caught", "recursion", "recursion through sort")),
         ("for n in range(9): spawn('a', n)", "spawns"),
         ("try:\n    for n in range(9): spawn('a', n)\nexcept LimitReached as e:\n    raise", "spawns"),
@@ -164,6 +218,14 @@ async def test_a_limit_that_the_guest_reaches_is_its_last_word(sandbox, source, 
 
     assert (talk.last.limit, talk.exit.code) == (limit, 0)
     assert len(talk.of(wire.Spawn)) == (5 if limit == "spawns" else 0)
+
+
+async def test_thens_beyond_their_limit_end_the_run_like_spawns(sandbox):
+    source = "h = spawn('a')\n\nwhile True: h.then(len)"
+    talk = await converse(await sandbox.start(LIMITS), source, limits=Limits(memory_bytes=LIMITS.memory_bytes, spawns=5))
+
+    assert talk.last == wire.Finished(ok=False, limit="spawns", line=3)
+    assert len(talk.of(wire.Then)) == wire.thens_allowed(5)
 
 
 async def test_a_spawn_limit_can_be_caught(sandbox):
@@ -248,7 +310,7 @@ async def test_guests_know_nothing_of_each_other(sandbox):
 async def test_a_guest_of_another_dialect_says_so_and_runs_nothing(sandbox):
     talk = await converse(await sandbox.start(LIMITS), "print('ran')", dialect=99)
 
-    assert talk.said == [wire.Rejected("this guest has dialect 1, the host asked for 99")]
+    assert talk.said == [wire.Rejected(f"this guest has dialect {dialect.VERSION}, the host asked for 99")]
 
 
 REJECTED = ["import os", "x = (", "eval('1')", "().__subclasses__", "``` \nx\n```", "\0", "async def f(): pass"]

@@ -20,7 +20,7 @@ import pytest
 import pytest_asyncio
 
 from runner.errors import GuestDied, LockNotVerified, SandboxUnavailable
-from runner.guest import lock, wire
+from runner.guest import dialect, lock, wire
 from runner.models import MIB, Limits
 from runner.sandbox import proc
 from runner.sandbox.bundle import Bundle, bundle
@@ -69,7 +69,7 @@ async def test_a_guest_that_is_ready_is_seen_to_be_locked(sandbox):
 
     assert seen is not None
     assert (seen.seccomp, seen.threads, seen.no_new_privileges, seen.capabilities) == (2, 1, True, False)
-    assert message == wire.Ready(1, channel.facts.bundle, channel.facts.python, 1)
+    assert message == wire.Ready(wire.PROTOCOL, channel.facts.bundle, channel.facts.python, dialect.VERSION)
     assert {"seccomp-lock", "rlimits"} <= set(channel.facts.hardening)
 
 
