@@ -1,7 +1,7 @@
 """Hold outputs to the schema that a script wrote as its quality gate: `accept=` of a spawn.
 
 The schema is hostile text that is compiled and run on the host, so all of it is bounded:
-    what it may say     accept_schema
+    what it may say     policy.accept
     how much            the wire's MAX_ACCEPT_CHARS, MAX_PATTERNS patterns of bounded size, matched in linear time
     what a check costs  its parts times the output's; beyond MAX_STEPS the output is refused unseen
 Nothing is fetched, ever.
@@ -12,26 +12,18 @@ Not here: what of an output may pass at all (schema), who is told (attempts).
 from __future__ import annotations
 
 import json
-import re
 from collections import OrderedDict
 
 from runner.broker.accept_place import place_of
-from runner.broker.accept_schema import NUMBERS, AcceptRefused, Weight, compiled, looked_at, refused
 from runner.broker.expectation import pointer
 from runner.guest.wire import canonical
 from runner.models import Json
-
-__all__ = ["MAX_STEPS", "Accept", "AcceptRefused", "Accepts"]
+from runner.policy.accept import NUMBERS, loaded, read_accept
 
 # A step is some 10 ns: a check takes a third of a second at most, in which the host answers nobody.
 MAX_STEPS = 25_000_000
 # A run whose spawns have more than this many schemas in turn compiles some of them twice.
 _KEPT = 64
-
-# The larger the exponent, the longer the fraction: 20 us for 5e-324, a millisecond for 4,000 digits.
-_MOST_DIGITS = 40
-_MOST_EXPONENT = 1e20
-_ODD_NUMBERS = re.compile(rf"[0-9]{{{_MOST_DIGITS}}}|[0-9][eE][+-]?[0-9]{{2}}")
 
 
 class Accepts:
@@ -41,14 +33,10 @@ class Accepts:
         self._made: OrderedDict[str, Accept] = OrderedDict()
 
     def of(self, text: str) -> Accept:
-        """Return the compiled schema of a text in canonical JSON. Raises AcceptRefused."""
+        """Return the compiled schema of a text in canonical JSON. Raises SchemaRefused."""
         found = self._made.get(text)
         if found is None:
-            try:
-                schema = _loaded(text)
-            except OverflowError as error:
-                raise refused((), str(error)) from None
-            found = self._made[text] = Accept(schema)
+            found = self._made[text] = Accept(json.loads(text))
             if len(self._made) > _KEPT:
                 self._made.popitem(last=False)
         else:
@@ -60,10 +48,9 @@ class Accept:
     """One schema, compiled."""
 
     def __init__(self, schema: Json) -> None:
-        """Raises AcceptRefused."""
-        self._weight = Weight()
-        self._schema = looked_at(schema, (), self._weight)
-        self._is_valid = compiled(self._schema).is_valid
+        """Raises SchemaRefused."""
+        self._schema, self._weight, validator = read_accept(schema)
+        self._is_valid = validator.is_valid
 
     def refusal(self, text: str) -> str | None:
         """Return None for an output (as JSON text) that it accepts, else where and what it expected; no value of it."""
@@ -71,7 +58,7 @@ class Accept:
         if steps > MAX_STEPS:
             return f"{len(text):,} characters are too many for so much of a schema; ask for less in it"
         try:
-            value = _loaded(text)
+            value = loaded(text)
         except OverflowError as error:
             return str(error)
         if self._is_valid(value):
@@ -100,23 +87,3 @@ class _Fuel:
         """Take what a look at this value costs; False where it is too much."""
         self._left -= self._accept.steps(canonical(value))
         return self._left >= 0
-
-
-def _loaded(text: str) -> Json:
-    """Return the value of a JSON text. Raises OverflowError for a number that takes long to compare."""
-    if _ODD_NUMBERS.search(text) is None:
-        return json.loads(text)
-    return json.loads(text, parse_int=_short_int, parse_float=_near_float)
-
-
-def _short_int(text: str) -> int:
-    if len(text) > _MOST_DIGITS:
-        raise OverflowError(f"a number of more than {_MOST_DIGITS} digits is not compared")
-    return int(text)
-
-
-def _near_float(text: str) -> float:
-    number = float(text)
-    if number and not 1 / _MOST_EXPONENT < abs(number) < _MOST_EXPONENT:
-        raise OverflowError(f"a number beyond {_MOST_EXPONENT:g} or its inverse is not compared")
-    return number

@@ -11,9 +11,9 @@ from typing import Any
 
 import jsonschema_rs
 
-from runner.broker.accept_schema import Path, compiled
 from runner.broker.expectation import expectation
 from runner.models import Json
+from runner.policy.accept import Path, compiled
 
 # What decides together with a keyword, and what stands for it when the keyword alone is asked.
 _TOGETHER: dict[str, tuple[str, ...]] = {

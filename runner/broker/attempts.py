@@ -17,7 +17,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
-from runner.broker.accept import AcceptRefused, Accepts
+from runner.broker.accept import Accepts
 from runner.broker.chain import Failed, may_follow, pursue
 from runner.broker.live import Attempt, LiveSpawn
 from runner.broker.permit import Refusal
@@ -29,6 +29,7 @@ from runner.events import EventKind
 from runner.guest.wire import canonical
 from runner.models import Json, OutcomeKind
 from runner.policy.model import AgentEntry, Policy
+from runner.policy.schemas import SchemaRefused
 from runner.seams import Agent, Call, RunJournal
 
 # A cancelled agent gets this long to stop before the journal names it as lingering. Its spawn was
@@ -100,8 +101,9 @@ class Attempts:
         text = canonical(accept)
         try:
             self._accepts.of(text)
-        except AcceptRefused as error:
-            return Refusal("accept-not-held", str(error), OutcomeKind.INVALID_INPUT)
+        except SchemaRefused as error:
+            advice = f"; {error.hint}" if error.hint else ""
+            return Refusal("accept-no-schema", f"accept is {error}{advice}", OutcomeKind.INVALID_INPUT)
         live.accept = text
         return None
 

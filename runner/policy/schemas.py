@@ -43,13 +43,13 @@ class SchemaRefused(ValueError):
         self.hint = hint
 
 
-def validator(schema: Json) -> Any:
+def validator(schema: Json, **options: Any) -> Any:
     """Return the compiled schema (jsonschema_rs.Draft202012Validator). Opens no connection and no file.
 
     Raises SchemaRefused for what is no schema of draft 2020-12.
     """
     try:
-        return jsonschema_rs.Draft202012Validator(schema, offline=True)
+        return jsonschema_rs.Draft202012Validator(schema, offline=True, **options)
     except (ValueError, jsonschema_rs.ReferencingError) as error:
         path = tuple(getattr(error, "instance_path", ()))
         message = str(getattr(error, "message", error)).partition("\n")[0]

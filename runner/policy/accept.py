@@ -1,10 +1,14 @@
-"""What a script's schema may say (`accept=`), and what a look at a value then costs: before the library sees it.
+"""What a script's own schema may say (`accept=` of a spawn), and what a look at a value then costs.
+
+It is hostile text that is compiled and run on the host, so it is read here before the library sees it. The check asks
+here what the broker would refuse.
 
 Allowed are keywords that look at one value in one place. Refused is what refers or names (`$ref`, `$id`, ...), what is
 evaluated twice (`unevaluated...`, exponential when nested) and what would not be held (`format`). A misspelt keyword,
-which JSON Schema would ignore, is refused with the name that was meant.
+which JSON Schema would ignore, is refused with the name that was meant. A number is bounded, as it is compared as an
+exact fraction.
 
-Not here: outputs (accept), where one breaks it (accept_place).
+Not here: outputs, and where one breaks it (broker); the schemas of agents (schemas).
 """
 
 from __future__ import annotations
@@ -17,10 +21,9 @@ from typing import Any
 
 import jsonschema_rs
 
-from runner.broker.expectation import expectation, pointer
 from runner.guest.wire import MAX_DEPTH, canonical
 from runner.models import Json
-from runner.policy.schemas import DRAFT
+from runner.policy.schemas import DRAFT, SchemaRefused, validator
 
 MAX_PATTERNS = 16
 # Bytes that a compiled pattern may take → steps for each byte of text. The small ones run as a table; the others can
@@ -52,7 +55,7 @@ _REFUSED = {
     "$anchor": "leave it out",
     "$dynamicAnchor": "leave it out",
     "$vocabulary": "leave it out",
-    "format": "it is not held; write a pattern",
+    "format": "write a pattern",
     "unevaluatedProperties": "write additionalProperties",
     "unevaluatedItems": "write items",
 }
@@ -64,14 +67,14 @@ _NUMBER_STEPS = {
     "uniqueItems": 100,
 }  # fmt: skip
 _OPTION_STEPS = 300
+# The larger the exponent, the longer the fraction: 20 us for 5e-324, a millisecond for 4,000 digits.
+_MOST_DIGITS = 40
+_MOST_EXPONENT = 1e20
+_ODD_NUMBERS = re.compile(rf"[0-9]{{{_MOST_DIGITS}}}|[0-9][eE][+-]?[0-9]{{2}}")
 # Where a number begins, in a canonical text; now and then it is one within a text.
 NUMBERS = re.compile(r"(?:^|[\[:,])-?[0-9]")
 
 Path = tuple[str | int, ...]
-
-
-class AcceptRefused(ValueError):
-    """A script's schema cannot be held. The text says what is wrong, where, and what to write; fit for a model."""
 
 
 @dataclass(slots=True)
@@ -87,21 +90,35 @@ class Weight:
     patterns: int = 0
 
 
-def looked_at(schema: Json, path: Path, weight: Weight) -> Json:
-    """Return the schema without remarks, and add up what it costs. Raises AcceptRefused."""
+def read_accept(schema: Json) -> tuple[Json, Weight, Any]:
+    """Return a script's schema without remarks, what it costs, and its validator.
+
+    Raises SchemaRefused: it cannot be held; the hint is what to write. ValueError: it is no exact JSON.
+    """
+    try:
+        loaded(canonical(schema))
+    except OverflowError as error:
+        raise _refused((), str(error)) from None
+    weight = Weight()
+    found = _looked_at(schema, (), weight)
+    return found, weight, compiled(found)
+
+
+def _looked_at(schema: Json, path: Path, weight: Weight) -> Json:
+    """Return the schema without remarks, and add up what it costs. Raises SchemaRefused."""
     weight.value_steps += 1
     if isinstance(schema, bool):
         return schema
     if not isinstance(schema, dict):
-        raise refused(path, "a schema is an object, true or false")
+        raise _refused(path, "a schema is an object, true or false")
     if len(path) > MAX_DEPTH:
-        raise refused(path[:3], f"more than {MAX_DEPTH} levels deep")
+        raise _refused(path[:3], f"more than {MAX_DEPTH} levels deep")
     found = {}
     for keyword, part in schema.items():
         if keyword not in _KNOWN:
-            raise refused(path, _unknown(keyword))
+            raise _unknown(keyword, path)
         if keyword == "$schema" and (not isinstance(part, str) or part.rstrip("#") != DRAFT):
-            raise refused(path, f'"$schema" must be "{DRAFT}"; leave it out')
+            raise _refused(path, f'"$schema" is not "{DRAFT}"', "leave it out")
         if keyword not in _REMARKS:
             found[keyword] = _part(keyword, part, (*path, keyword), weight)
     return found
@@ -111,13 +128,13 @@ def _part(keyword: str, part: Json, path: Path, weight: Weight) -> Json:
     weight.value_steps += _STEPS.get(keyword, 1)
     weight.number_steps += _NUMBER_STEPS.get(keyword, 0)
     if keyword in _ONE:
-        return looked_at(part, path, weight)
+        return _looked_at(part, path, weight)
     if keyword in _LISTS and isinstance(part, list):
-        return [looked_at(one, (*path, n), weight) for n, one in enumerate(part)]
+        return [_looked_at(one, (*path, n), weight) for n, one in enumerate(part)]
     if keyword in _NAMED and isinstance(part, dict):
         for pattern in part if keyword == "patternProperties" else ():
             _weigh_pattern(pattern, path, weight)
-        return {name: looked_at(one, (*path, name), weight) for name, one in part.items()}
+        return {name: _looked_at(one, (*path, name), weight) for name, one in part.items()}
     if keyword == "pattern":
         _weigh_pattern(part, path, weight)
     elif keyword in _DATA:
@@ -134,17 +151,18 @@ def _part(keyword: str, part: Json, path: Path, weight: Weight) -> Json:
 def _weigh_pattern(pattern: Json, path: Path, weight: Weight) -> None:
     weight.patterns += 1
     if weight.patterns > MAX_PATTERNS:
-        raise refused(path, f"it has more than {MAX_PATTERNS} patterns")
+        raise _refused(path, f"it has more than {MAX_PATTERNS} patterns")
     if not isinstance(pattern, str):
-        raise refused(path, "a pattern is a text")
+        raise _refused(path, "a pattern is a text")
     for size, steps in _PATTERN_STEPS.items():
         if _fits(pattern, jsonschema_rs.RegexOptions(size_limit=size)):
             weight.byte_steps += steps
             return
-    why = "cannot be read, or is too large; ask for a length with minLength and maxLength"
+    shown = json.dumps(pattern[:60], ensure_ascii=False)
     if _LOOKS_AROUND.search(pattern):
-        why = "looks ahead, behind or back, which is not done here"
-    raise refused(path, f"the pattern {json.dumps(pattern[:60], ensure_ascii=False)} {why}")
+        raise _refused(path, f"the pattern {shown} looks ahead, behind or back", "write one that reads on")
+    hint = "ask for a length with minLength and maxLength"
+    raise _refused(path, f"the pattern {shown} cannot be read, or is too large", hint)
 
 
 def _fits(pattern: str, options: Any) -> bool:
@@ -155,24 +173,39 @@ def _fits(pattern: str, options: Any) -> bool:
     return True
 
 
-def _unknown(keyword: str) -> str:
+def _unknown(keyword: str, path: Path) -> SchemaRefused:
     shown = json.dumps(keyword[:60], ensure_ascii=False)
     if keyword in _REFUSED:
-        return f"{shown} is refused; {_REFUSED[keyword]}"
+        return _refused(path, f"{shown} is not taken", _REFUSED[keyword])
     close = get_close_matches(keyword[:60], _KNOWN, n=1)
-    return f"{shown} is no keyword that is held" + (f'; did you mean "{close[0]}"?' if close else "")
+    return _refused(path, f"{shown} is no keyword that is held", f'did you mean "{close[0]}"?' if close else "")
 
 
 def compiled(schema: Json) -> Any:
-    """Return the validator. Raises AcceptRefused for a keyword whose value is none of its kind."""
-    try:
-        return jsonschema_rs.Draft202012Validator(schema, offline=True, pattern_options=_PATTERN_OPTIONS)
-    except (ValueError, jsonschema_rs.ReferencingError) as error:
-        path = tuple(getattr(error, "instance_path", ()))
-        what = expectation(error) if isinstance(error, jsonschema_rs.ValidationError) else "it is none"
-        raise refused(path, what) from None
+    """Return the validator of what was read. Raises SchemaRefused for a keyword whose value is none of its kind."""
+    return validator(schema, pattern_options=_PATTERN_OPTIONS)
 
 
-def refused(path: Path, what: str) -> AcceptRefused:
-    at = f" at {pointer(list(path))}" if path else ""
-    return AcceptRefused(f"accept is no schema that can be held{at}: {what}")
+def _refused(path: Path, what: str, hint: str = "") -> SchemaRefused:
+    at = f" at {'.'.join(map(str, path))[:100]}" if path else ""
+    return SchemaRefused(f"not a schema that can be held{at}: {what}", path=path, hint=hint)
+
+
+def loaded(text: str) -> Json:
+    """Return the value of a JSON text. Raises OverflowError for a number that takes long to compare."""
+    if _ODD_NUMBERS.search(text) is None:
+        return json.loads(text)
+    return json.loads(text, parse_int=_short_int, parse_float=_near_float)
+
+
+def _short_int(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise OverflowError(f"a number of more than {_MOST_DIGITS} digits is not compared")
+    return int(text)
+
+
+def _near_float(text: str) -> float:
+    number = float(text)
+    if number and not 1 / _MOST_EXPONENT < abs(number) < _MOST_EXPONENT:
+        raise OverflowError(f"a number beyond {_MOST_EXPONENT:g} or its inverse is not compared")
+    return number
