@@ -66,7 +66,7 @@ def _run(conversation: Conversation, pending: Pending) -> None:
         if is_unseen(error):
             raise
         # The frames of the script would stay alive with it.
-        _raised(conversation, pending.n, error.with_traceback(None))
+        _raised(conversation, pending.n, BaseException.with_traceback(error, None))
         return
     _made(conversation, pending.n, value)
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from runner.guest import wire
+from runner.guest import dialect, wire
 from runner.guest.api import gather, spawn
 from runner.guest.errors import Cancelled, SpawnFailed
 from runner.guest.handles import Handle
@@ -235,3 +235,64 @@ def test_a_handle_holds_a_number_and_what_it_is_made_of_and_nothing_else(pipe):
     assert sys.getsizeof(handle) <= 56
     part = handle["x"]
     assert [getattr(part, name) for name in Handle.__slots__] == [None, wire.Part(1, ("x",)), 1]
+
+
+LEADS = [
+    "h.result.__globals__", "h.then.__func__", "h.result.__self__", "Handle.result.__code__", "Handle.agent.fget.__globals__",
+    "h.__class__.__mro__", "h.__dict__", "h.__slots__", "Handle.__new__", "h.__reduce_ex__", "h.__getattr__",
+    "Handle.__init_subclass__", "type(h).__subclasses__", "h.__init__.__globals__", "getattr(h, '__cl' + 'ass__')._n",
+    "as_completed([h]).gi_frame", "as_completed.__globals__", "spawn.__defaults__", "gather.__kwdefaults__",
+    "first_ok.__closure__", "Retry.__init__.__globals__", "Retry.__dataclass_fields__", "Fallback.__slots__",
+    "', '.join.__globals__", "(lambda j: j.__closure__)(', '.join)", "'{0._n}'.format(h)", "'{0.__class__.__mro__}'.format(h)",
+    "'{0.result.__globals__}'.format(h)", "'{a._made}'.format_map({'a': h})", "f'{h}'._made", "h.error.__traceback__",
+    "h.error.with_traceback.__self__.__traceback__", "limits.spawns_left.__class__.__base__", "vars(h)", "object(h)._n",
+    "Handle.__getitem__(h, 'x')", "Handle.__eq__.__globals__", "copy.copy(h)._n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("expression", LEADS)
+def test_nothing_that_a_script_holds_leads_from_a_handle_to_the_guest(pipe, expression):
+    """Refused by the rules, or by the guards."""
+    compiled = dialect.compile_script(f"import copy\nh = spawn('a', {{'fail': 'failed'}})\nresult = {expression}")
+    if compiled.code is None:
+        return
+
+    with pytest.raises((AttributeError, TypeError)):
+        run(f"import copy\nh = spawn('a', {{'fail': 'failed'}})\nresult = {expression}")
+
+
+def test_a_handle_in_a_subclass_of_a_container_is_found_without_running_its_code(pipe):
+    names = run(
+        """
+ran = []
+class Mine(list):
+    def __iter__(self):
+        ran.append(1)
+        return iter([])
+text = f"{Mine([spawn('a')])}"
+result = isinstance(text, Handle), ran
+"""
+    )
+
+    assert names["result"] == (True, [])
+
+
+def test_an_exception_in_a_then_is_told_without_asking_its_own_methods(pipe):
+    names = run(
+        """
+class Rude(Exception):
+    def with_traceback(self, trace):
+        return spawn("never")
+    def __eq__(self, other):
+        return True
+    def __str__(self):
+        return h.result()
+def fail(output):
+    raise Rude("x")
+h = spawn("a")
+result = str(spawn("b").then(fail).error)
+"""
+    )
+
+    assert names["result"] == "then: Rude: <Rude whose text cannot be made>"
+    assert len(pipe.of(wire.Spawn)) == 2

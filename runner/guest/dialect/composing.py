@@ -14,6 +14,7 @@ from typing import Any
 
 # A list with handles in it is shown when it stands in a text; this many of its items are looked at.
 _LOOKED_AT = 10_000
+_CONTAINERS: tuple[Any, ...] = (dict, list, tuple, set, frozenset)
 
 
 class Composable:
@@ -51,11 +52,12 @@ def composable_in(value: Any) -> Composable | None:
         for item in level:
             if isinstance(item, Composable):
                 return item
+            # A class of the script may have another `__iter__`: none of it runs here.
+            for kind in _CONTAINERS:
+                if isinstance(item, kind):
+                    below.extend(kind.__iter__(item))
             if isinstance(item, dict):
-                below.extend(item)
                 below.extend(dict.values(item))
-            elif isinstance(item, (list, tuple, set, frozenset)):
-                below.extend(item)
         looked += len(level)
         level = below
     return None
@@ -68,7 +70,7 @@ def join(separator: Any, parts: Any) -> Any:
             return separator.join(parts)
         except TypeError:
             pass
-    if not isinstance(separator, str):
+    if not isinstance(separator, str) or type(separator).join is not str.join:
         return separator.join(parts)
     held = parts if isinstance(parts, (list, tuple)) else list(parts)
     try:
