@@ -126,11 +126,17 @@ class SpawnView:
     message: str = ""
     output_bytes: int = 0
     lingered: bool = False
+    needs: tuple[int, ...] = ()
+    """The handles whose outputs stand in its inputs."""
+    called: str = ""
+    """The agent of its last attempt."""
+    pausing: bool = False
+    """An attempt failed, and another follows."""
 
     @property
     def state(self) -> str:
         """"queued", "running", or the outcome."""
-        return self.outcome or ("running" if self.attempts else "queued")
+        return self.outcome or ("running" if self.attempts and not self.pausing else "queued")
 
 
 @dataclass(slots=True)
@@ -267,17 +273,32 @@ def _started(view: RunView, event: Event) -> None:
 
 
 def _requested(view: RunView, event: Event) -> None:
-    body = event.body
-    label = event.content().get("label") if event.value is not None and '"label":null' not in event.value else None
-    view.spawns[body["spawn"]] = SpawnView(
-        body["spawn"], body["agent"], body["line"], tuple(body["scopes"] or ()), event.at_us / 1e6, label
+    body, value = event.body, event.value or ""
+    spawn = view.spawns[body["spawn"]] = SpawnView(
+        body["spawn"], body["agent"], body["line"], tuple(body["scopes"] or ()), event.at_us / 1e6
     )
+    # Most have neither, and inputs may be long: they are not parsed for nothing.
+    if value and ('"label":null' not in value or '"fills":' in value):
+        content = event.content()
+        spawn.label, spawn.needs = content.get("label"), _needs(content.get("fills", ()))
+
+
+def _needs(fills: Iterable[Json]) -> tuple[int, ...]:
+    """Return the handles that stand in fills, each once."""
+    refs = (ref for _, ref in fills)
+    parts = (part for ref in refs for part in ref.get("text", (ref,)))
+    return tuple(dict.fromkeys(part["part"] for part in parts if isinstance(part, dict)))
 
 
 def _attempt(view: RunView, event: Event) -> None:
     spawn = view.spawns[event.body["spawn"]]
-    spawn.attempts = event.body["attempt"]
+    spawn.attempts, spawn.pausing = event.body["attempt"], False
+    spawn.called = event.body.get("agent", spawn.agent)
     spawn.started_at = spawn.started_at or event.at_us / 1e6
+
+
+def _attempt_failed(view: RunView, event: Event) -> None:
+    view.spawns[event.body["spawn"]].pausing = True
 
 
 def _lingered(view: RunView, event: Event) -> None:
@@ -355,7 +376,7 @@ _APPLY = {
     EventKind.SPAWN_REQUESTED: _requested,
     EventKind.SPAWN_DENIED: _nothing,
     EventKind.ATTEMPT_STARTED: _attempt,
-    EventKind.ATTEMPT_FAILED: _nothing,
+    EventKind.ATTEMPT_FAILED: _attempt_failed,
     EventKind.AGENT_LINGERED: _lingered,
     EventKind.SPAWN_CANCELLED: _cancelled,
     EventKind.SPAWN_SETTLED: _settled,

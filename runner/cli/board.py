@@ -76,6 +76,8 @@ class Board:
         kind = event.kind
         if kind is EventKind.ATTEMPT_STARTED:
             self._attempted(event)
+        elif kind is EventKind.ATTEMPT_FAILED:
+            self._attempt_failed(event)
         elif kind is EventKind.SPAWN_SETTLED:
             self._settled(event)
         elif kind is EventKind.SPAWN_REQUESTED:
@@ -109,6 +111,17 @@ class Board:
         count.queued -= 1
         count.running += 1
         self.running += 1
+
+    def _attempt_failed(self, event: Event) -> None:
+        """Another attempt follows: until it begins the spawn is in no slot."""
+        spawn = self._open.get(event.body["spawn"])
+        if spawn is None or spawn[2] != "running":
+            return
+        count = self._count(spawn[0])
+        spawn[2] = "queued"
+        count.running -= 1
+        count.queued += 1
+        self.running -= 1
 
     def _settled(self, event: Event) -> None:
         spawn = self._open.pop(event.body["spawn"], None)

@@ -13,12 +13,13 @@ from runner.cli.board import AgentCount
 from runner.cli.plain import output_lines
 from runner.cli.summary import agent_lines, ended_in, error_story, failed_line, finding_lines, indented, usage_lines
 from runner.cli.text import columns, json_text, moment, plural, seconds
-from runner.events import RunView, SpawnView
+from runner.events import RunView, SpawnView, ThenView
 from runner.guest.wire import OK
 from runner.models import Finding, Json, OutcomeKind, RunResult, RunState, Script, Severity
 from runner.printable import clean, clean_block
 
 SHOWN_FAILURES = 20
+SHOWN_RETRIED = 10
 SHOWN_SLOWEST = 5
 SHOWN_WAITED = 10
 SHOWN_OUTPUT = 50
@@ -85,25 +86,45 @@ def waiting_lines(view: RunView, now: float) -> list[str]:
     until = "until they settle" if wait.until is None else f"until {moment(wait.until, now=now)} at the latest"
     if not wait.handles:
         return [f"waits at line {wait.line}: sleeps {since}, {until.removesuffix(' at the latest')}"]
-    waited = [view.spawns[n] for n in wait.handles if n in view.spawns and not view.spawns[n].outcome]
-    what = f"{wait.need:,} of {plural(len(wait.handles), 'spawn')}, {len(waited):,} of them open"
+    known = [view.spawns.get(n) or view.thens.get(n) for n in wait.handles]
+    waited = [handle for handle in known if handle is not None and not handle.outcome]
+    kind = "handle" if any(isinstance(handle, ThenView) for handle in known) else "spawn"
+    what = f"{wait.need:,} of {plural(len(wait.handles), kind)}, {len(waited):,} of them open"
     lines = [f"waits at line {wait.line} for {what}, {since}, {until}"]
-    lines += [f"  {_named(spawn)}: {_open(spawn, now)}" for spawn in waited[:SHOWN_WAITED]]
+    lines += [f"  {_named(handle)}: {_open(handle, view, now)}" for handle in waited[:SHOWN_WAITED]]
     if len(waited) > SHOWN_WAITED:
         lines.append(f"  and {len(waited) - SHOWN_WAITED:,} more")
     return lines
 
 
-def _open(spawn: SpawnView, now: float) -> str:
-    if not spawn.attempts:
-        return f"queued for {seconds(max(0.0, now - spawn.requested_at))}"
-    again = f", attempt {spawn.attempts}" if spawn.attempts > 1 else ""
-    return f"running for {seconds(max(0.0, now - spawn.started_at))}{again}"
+def _open(handle: SpawnView | ThenView, view: RunView, now: float) -> str:
+    since = seconds(max(0.0, now - handle.requested_at))
+    if isinstance(handle, ThenView):
+        return f"not settled for {since}"
+    if not handle.attempts:
+        needs = [view.spawns.get(n) or view.thens.get(n) for n in handle.needs]
+        open_needs = [_short(need) for need in needs if need is not None and not need.outcome]
+        return f"waits for {_some(open_needs)} ({since})" if open_needs else f"queued for {since}"
+    other = f" of {clean(handle.called)}" if handle.called not in ("", handle.agent) else ""
+    if handle.pausing:
+        return f"attempt {handle.attempts}{other} failed; another one follows"
+    again = f", attempt {handle.attempts}{other}" if handle.attempts > 1 else ""
+    return f"running for {seconds(max(0.0, now - handle.started_at))}{again}"
 
 
-def _named(spawn: SpawnView) -> str:
-    label = f' "{clean(spawn.label, limit=60)}"' if spawn.label else ""
-    return f"spawn {spawn.n} {clean(spawn.agent)}{label}"
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
+
+
+def _short(handle: SpawnView | ThenView) -> str:
+    return f"{'spawn' if isinstance(handle, SpawnView) else 'then'} {handle.n}"
+
+
+def _named(handle: SpawnView | ThenView) -> str:
+    if isinstance(handle, ThenView):
+        return f"then {handle.n} of handle {', '.join(map(str, handle.of[:3]))}{', ...' if len(handle.of) > 3 else ''}"
+    label = f' "{clean(handle.label, limit=60)}"' if handle.label else ""
+    return f"spawn {handle.n} {clean(handle.agent)}{label}"
 
 
 def _asked(view: RunView, submitted: Mapping[str, Json]) -> list[str]:
@@ -151,15 +172,33 @@ def _spawns(view: RunView) -> list[str]:
         lines.append("slowest:")
         rows = [(seconds(_taken(spawn)), _named(spawn)) for spawn in slow[:SHOWN_SLOWEST]]
         lines += indented(columns(rows, right=(0,)))
-    bad = [spawn for spawn in view.spawns.values() if spawn.outcome not in ("", OK)]
+    lines += _retried(view)
+    failed_thens = [then for then in view.thens.values() if then.outcome not in ("", OK)]
+    if view.thens:
+        lines.append(f"thens: {len(view.thens):,}")
+    bad = [spawn for spawn in view.spawns.values() if spawn.outcome not in ("", OK)] + failed_thens
     if bad:
         lines.append("did not end well:")
         shown = bad[:SHOWN_FAILURES]
-        lines += [f"  {_named(spawn)}: {spawn.outcome}: {clean(spawn.message, limit=200)}" for spawn in shown]
+        lines += [f"  {_named(one)}: {one.outcome}: {clean(one.message, limit=200)}" for one in shown]
         if len(bad) > SHOWN_FAILURES:
             lines.append(f"  and {len(bad) - SHOWN_FAILURES:,} more: runner journal {view.run} tells them all")
     lingered = [spawn for spawn in view.spawns.values() if spawn.lingered]
     return lines + [f"  {_named(spawn)} still ran after its attempt was ended" for spawn in lingered]
+
+
+def _retried(view: RunView) -> list[str]:
+    """Return which spawns took more than one attempt, and who was called last."""
+    again = [spawn for spawn in view.spawns.values() if spawn.attempts > 1]
+    if not again:
+        return []
+    lines = ["took more than one attempt:"]
+    for spawn in again[:SHOWN_RETRIED]:
+        other = f", the last of {clean(spawn.called)}" if spawn.called not in ("", spawn.agent) else ""
+        lines.append(f"  {_named(spawn)}: {plural(spawn.attempts, 'attempt')}{other}")
+    if len(again) > SHOWN_RETRIED:
+        lines.append(f"  and {len(again) - SHOWN_RETRIED:,} more")
+    return lines
 
 
 def _taken(spawn: SpawnView) -> float:

@@ -51,12 +51,17 @@ class Told:
     def started(self, *, at: float = 0.0) -> Event:
         return self.tell(EventKind.RUN_STARTED, {"seed": 1, "now": START, "dialect": 1}, at=at)
 
-    def spawned(self, n: int, agent: str = "research", *, label: str | None = None, at: float = 0.0) -> Event:
+    def spawned(
+        self, n: int, agent: str = "research", *, label: str | None = None, needs: tuple[int, ...] = (), at: float = 0.0
+    ) -> Event:
         body = {
             "spawn": n, "agent": agent, "scopes": [], "timeout": None, "retry": None, "fallback": [], "line": 3,
             "span": "1" * 16,
         }  # fmt: skip
-        return self.tell(EventKind.SPAWN_REQUESTED, body, {"inputs": {}, "label": label}, at=at)
+        parts: list[Json] = [{"part": handle, "path": []} for handle in needs]
+        fills: list[Json] = [[["x"], {"text": ["of ", *parts]}]] if parts else []
+        value: dict[str, Json] = {"fills": fills, "inputs": {"x": None}, "label": label} if fills else {}
+        return self.tell(EventKind.SPAWN_REQUESTED, body, value or {"inputs": {}, "label": label}, at=at)
 
     def attempted(self, n: int, attempt: int = 1, agent: str = "research", *, at: float = 0.0) -> Event:
         body = {

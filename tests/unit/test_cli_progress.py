@@ -55,6 +55,10 @@ def test_the_status_line_tells_each_agent_by_what_its_spawns_do():
 def test_the_boards_counts_agree_with_the_fold_of_the_same_events():
     told = two_agents()
     told.attempted(3)
+    told.attempt_failed(3)
+    pausing = board_of(told)
+    assert (pausing.running, fold(told.events).counts()["queued"]) == (1, 1)
+    assert sum(count.queued for count in pausing.agents.values()) == 1
     told.attempted(3, attempt=2)
     told.settled(3)
     told.settled(4)

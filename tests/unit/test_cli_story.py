@@ -122,6 +122,51 @@ def test_the_story_of_a_live_run_begins_with_what_it_waits_for():
     ]
 
 
+def test_the_story_of_a_live_run_tells_what_its_handles_wait_for():
+    told = begun()
+    told.events.pop()  # The second attempt has not begun.
+    told.attempt_failed(1, backoff=2.0, at=3)
+    told.attempted(3, at=1)
+    told.attempt_failed(3, agent="summarise", following="fallback", at=2)
+    told.attempted(3, 2, "archive", at=2)
+    told.derived(4, 1, at=2)
+    told.spawned(5, "summarise", needs=(1, 2, 3, 4, 4), at=2)
+    told.spawned(6, "summarise", needs=(1,), at=2)
+    told.settled(2, at=4)
+    told.waited([1, 3, 4, 5, 6], at=4)
+
+    assert told_story(told, at=10).splitlines()[1:7] == [
+        "waits at line 4 for 5 of 5 handles, 5 of them open, since 15:06:44 (6.0 s), until they settle",
+        '  spawn 1 research "acme": attempt 1 failed; another one follows',
+        "  spawn 3 summarise: running for 9.0 s, attempt 2 of archive",
+        "  then 4 of handle 1: not settled for 8.0 s",
+        "  spawn 5 summarise: waits for spawn 1, spawn 3, then 4 (8.0 s)",
+        "  spawn 6 summarise: waits for spawn 1 (8.0 s)",
+    ]
+
+
+def test_the_story_tells_thens_and_who_was_tried_again():
+    told = begun()
+    told.attempt_failed(1, following="fallback", at=3)
+    told.attempted(1, 2, "archive", at=3)
+    told.settled(1, agent="archive", attempts=2, at=4)
+    told.derived(4, 1, at=4)
+    told.returned(4, fills=True, at=4)
+    told.then_settled(4, "dependency_failed", message="no such part", at=4)
+    told.derived(5, 1, 2, 3, 4, at=4)
+    told.returned(5, {"x": 1}, at=4)
+    lines = told_story(told, at=10).splitlines()
+    begin = lines.index("took more than one attempt:")
+
+    assert lines[begin : begin + 5] == [
+        "took more than one attempt:",
+        '  spawn 1 research "acme": 2 attempts, the last of archive',
+        "thens: 2",
+        "did not end well:",
+        "  then 4 of handle 1: dependency_failed: no such part",
+    ]
+
+
 def test_a_sleeping_script_waits_without_handles():
     told = begun()
     told.waited([], until=START + 61, at=1)
