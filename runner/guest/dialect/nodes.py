@@ -174,3 +174,12 @@ def is_small_spec(spec: ast.expr) -> bool:
             if digits > _SMALL_WIDTH_DIGITS:
                 return False
     return True
+
+
+def without_traceback(node: ast.FunctionDef) -> list[ast.stmt]:
+    """Return what takes the traceback from an `__exit__` before its body begins."""
+    names = [one.arg for one in [*node.args.posonlyargs, *node.args.args]]
+    changes = [bind(name, ast.Constant(None)) for name in names[3:4]]
+    if node.args.vararg:
+        changes.append(bind(node.args.vararg.arg, call("_untraced_", name_of(node.args.vararg.arg))))
+    return [at(node, one) for one in changes]

@@ -153,3 +153,19 @@ METHOD_ADVICE: dict[str, str] = {
     "__anext__": "write `__next__`",
 }
 """Methods that models define and the dialect refuses, and what to write instead."""
+
+
+def instead_of(rule: str, name: str, value: str | None = None) -> str:
+    """Return what to write instead of a name, or of an attribute of `value`, which this rule refuses."""
+    if rule == "no-dunder":
+        return DUNDER_ADVICE.get(name, "use a name without double underscores").format(value or "obj")
+    if rule == "private-name" and value is not None:
+        return f"{value}.{name[1:]}"
+    return name.strip("_") or "name"
+
+
+def without_metaclass(metaclass: str) -> str:
+    """Return what to write instead of `metaclass=`."""
+    if metaclass in ("ABCMeta", "abc.ABCMeta"):
+        return "derive from ABC: `from abc import ABC`"
+    return "remove `metaclass=`; use a decorator or a plain function"

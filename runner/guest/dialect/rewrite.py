@@ -52,6 +52,7 @@ from runner.guest.dialect.nodes import (
     operator_hook,
     string_function,
     type_in,
+    without_traceback,
 )
 from runner.guest.dialect.rules import is_type_checking
 from runner.guest.dialect.toplevel import as_function
@@ -304,7 +305,7 @@ class Rewrite(FStrings):
         prelude: list[ast.stmt] = [at(node, bind(flag, test)) for flag, test in self.flags.items()]
         self.classes, self.unbindable, self.fixed, self.flags = outer
         if node.name == "__exit__":
-            prelude[:0] = [end(node), *_without_traceback(node)]
+            prelude[:0] = [end(node), *without_traceback(node)]
             if node.decorator_list:
                 node.decorator_list.insert(0, at(node, name_of("_exit_")))
         start = 1 if ast.get_docstring(node, clean=False) is not None else 0
@@ -402,12 +403,3 @@ class Rewrite(FStrings):
         hidden = f"_m{self.temporaries}_"
         before.append(at(value, bind(hidden, value)))
         return at(value, name_of(hidden))
-
-
-def _without_traceback(node: ast.FunctionDef) -> list[ast.stmt]:
-    """Return what takes the traceback from an `__exit__` before its body begins."""
-    names = [one.arg for one in [*node.args.posonlyargs, *node.args.args]]
-    changes = [bind(name, ast.Constant(None)) for name in names[3:4]]
-    if node.args.vararg:
-        changes.append(bind(node.args.vararg.arg, call("_untraced_", name_of(node.args.vararg.arg))))
-    return [at(node, one) for one in changes]

@@ -25,7 +25,15 @@ from runner.guest.dialect.names import (
     identifier_fault,
 )
 from runner.guest.dialect.nodes import child_fields
-from runner.guest.dialect.remarks import BUILTIN_ADVICE, DUNDER_ADVICE, METHOD_ADVICE, MODULE_ADVICE, Remark, remark
+from runner.guest.dialect.remarks import (
+    BUILTIN_ADVICE,
+    METHOD_ADVICE,
+    MODULE_ADVICE,
+    Remark,
+    instead_of,
+    remark,
+    without_metaclass,
+)
 from runner.guest.dialect.source import MAX_BLOCKS, MAX_DEPTH
 from runner.guest.dialect.synchronous import replacements
 
@@ -256,15 +264,6 @@ def _attribute(rules: Rules, node: ast.Attribute, around: int) -> None:
         rules.add(fault, node, node.attr, instead_of(fault, node.attr, ast.unparse(node.value)[:60]))
 
 
-def instead_of(rule: str, name: str, value: str | None = None) -> str:
-    """Return what to write instead of a name, or of an attribute of `value`, which this rule refuses."""
-    if rule == "no-dunder":
-        return DUNDER_ADVICE.get(name, "use a name without double underscores").format(value or "obj")
-    if rule == "private-name" and value is not None:
-        return f"{value}.{name[1:]}"
-    return name.strip("_") or "name"
-
-
 def _function(rules: Rules, node: ast.FunctionDef, around: int) -> None:
     if node.name.startswith("__") and node.name.endswith("__") and node.name.strip("_"):
         if not around & IN_CLASS_BODY or node.name not in METHOD_DUNDERS:
@@ -280,15 +279,9 @@ def _class(rules: Rules, node: ast.ClassDef, around: int) -> None:
     _no_type_parameters(rules, node)
     for keyword in node.keywords:
         if keyword.arg == "metaclass":
-            rules.add("no-metaclass", keyword, _without_metaclass(keyword.value))
+            rules.add("no-metaclass", keyword, without_metaclass(ast.unparse(keyword.value)))
         elif keyword.arg != "total":
             rules.add("class-keyword", keyword, f"{keyword.arg}=" if keyword.arg else "**")
-
-
-def _without_metaclass(value: ast.expr) -> str:
-    if ast.unparse(value) in ("ABCMeta", "abc.ABCMeta"):
-        return "derive from ABC: `from abc import ABC`"
-    return "remove `metaclass=`; use a decorator or a plain function"
 
 
 def _no_type_parameters(rules: Rules, node: ast.AST) -> None:
