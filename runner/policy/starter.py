@@ -38,6 +38,7 @@ agents:
         frequent: {type: array, items: {type: string}}
       required: [words, frequent]
     timeout: 10s
+    retries: 2          # how many further attempts a script may ask for
     effects: none       # irreversible, unless you say otherwise
 """
 
