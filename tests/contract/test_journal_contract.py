@@ -176,3 +176,32 @@ async def test_a_run_without_an_event_can_be_closed(journal: Journal) -> None:
     await opened.close()
 
     assert journal.runs() == []
+
+
+@pytest.mark.parametrize("text", ['{"output":"fine"}', '{"output":"' + "é" * 40_000 + '"}'], ids=["short", "long"])
+async def test_a_value_is_served_before_and_after_it_is_durable(journal: Journal, text: str) -> None:
+    opened = submit(journal, "r1")
+    seqs = [opened.append(EventKind.SPAWN_SETTLED, spawn_settled(n), text.replace("fine", f"é{n}")) for n in (1, 2)]
+    none = opened.append(EventKind.RUN_STARTED, STARTED)
+    at_once = [opened.value(seq) for seq in (*seqs, none)]
+    await opened.durable()
+    later = opened.append(EventKind.SPAWN_SETTLED, spawn_settled(3), '{"output":3}')
+
+    assert at_once == [text.replace("fine", "é1"), text.replace("fine", "é2"), None]
+    assert [opened.value(seq) for seq in (*seqs, none)] == at_once
+    assert opened.value(later) == '{"output":3}'
+    assert opened.value(1) == '{"script":"result = 1","inputs":{}}'
+    await opened.close()
+
+
+async def test_a_run_is_served_its_own_values(journal: Journal) -> None:
+    one, two = submit(journal, "r1"), submit(journal, "r2")
+    seqs = [run.append(EventKind.SPAWN_SETTLED, spawn_settled(1), f'{{"output":"{run.run}"}}') for run in (one, two)]
+    before = [one.value(seqs[0]), two.value(seqs[1])]
+    await one.durable()
+    await two.durable()
+
+    assert seqs[0] == seqs[1]
+    assert before == [one.value(seqs[0]), two.value(seqs[1])] == ['{"output":"r1"}', '{"output":"r2"}']
+    await one.close()
+    await two.close()
