@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from runner.guest.dialect import compile_script
@@ -58,3 +60,22 @@ def test_what_asyncio_has_and_the_api_has_not_is_said(used: str) -> None:
 
     assert {one.rule for one in remarks} == {"no-async"}
     assert len(remarks) >= 2
+
+
+HOSTILE = {
+    "many imports": "import asyncio\n" * 15_000,
+    "names that stand for each other": "x = x\ny = z\nz = y\nawait x\nawait y\nfor q in xs: await q\nxs = ys\nys = xs\n",
+    "names behind names": "".join(f"a{i} = a{i + 1}\na{i} = a{i + 1}\n" for i in range(4_000)) + "await a0\n",
+    "functions behind functions": "".join(f"async def f{i}(): return await f{i + 1}()\n" for i in range(3_000)) + "async def f3000(): return 1\n",
+    "one long line": "await x;" * 12_000 + "\n",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_asynchronous_script_is_answered_in_short_time(name: str) -> None:
+    began = time.process_time()
+    remarks = compile_script(HOSTILE[name]).remarks
+
+    assert {one.rule for one in remarks} == {"no-async"}
+    # 0.3 to 1.4 s where it was written.
+    assert time.process_time() - began < 10

@@ -19,6 +19,9 @@ UNWRAPPED = frozenset({"run", "create_task", "ensure_future", "shield", "run_unt
 # The runtime itself holds back what may not run at once.
 CONTEXTS = frozenset({"Semaphore", "BoundedSemaphore", "Lock", "TaskGroup", "timeout"})
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+# People's scripts need two rounds, and look through three names.
+_MOST_ROUNDS = 20
+_MOST_NAMES = 20
 _HELD = (ast.Dict, ast.List, ast.Tuple, ast.keyword, ast.JoinedStr)
 
 
@@ -35,8 +38,16 @@ class Awaited:
         self.functions: dict[str, list[Function]] = {}
         self.bound: dict[str, list[ast.expr]] = {}
         """What is assigned to a name; of a loop variable, what is looped over, in a `Starred`."""
+        self.uses: dict[str, list[ast.Name]] = {}
+        """Where a name is read."""
         for node in self.nodes:
             self._note(node)
+        self.returns = {one: _returns(one) for named in self.functions.values() for one in named}
+        """The `return` statements of each function; None where it cannot yield a handle at its end."""
+        self._answers: dict[str, bool] = {}
+        """What was found for a name in this round, and True for one that is being looked at."""
+        self._asked = 0
+        """How many names are being looked at because of each other."""
         self.thin: set[str] = set(self.functions)
         """Functions that yield handles."""
         self.piped = {name for name in self.bound if self._only_passed_on(name)}
@@ -48,6 +59,8 @@ class Awaited:
             self.modules |= {one.asname or one.name for one in node.names if one.name == "asyncio"}
         elif isinstance(node, ast.ImportFrom) and node.module == "asyncio":
             self.imported |= {one.asname or one.name: one.name for one in node.names}
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            self.uses.setdefault(node.id, []).append(node)
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             self.functions.setdefault(node.name, []).append(node)
         elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
@@ -69,11 +82,19 @@ class Awaited:
         if isinstance(node, ast.Call):
             return self._call_is_handle(node)
         if isinstance(node, ast.Name):
-            bound = self.bound.get(node.id, [])
-            return not bound or any(self._bound_is_handle(one) for one in bound)
+            return self._answer(node.id)
         if isinstance(node, ast.Await):
             return self.stays_handle(node)
         return isinstance(node, (ast.Subscript, ast.Attribute))
+
+    def _answer(self, name: str) -> bool:
+        if name not in self._answers and self._asked < _MOST_NAMES:
+            self._answers[name] = True
+            bound = self.bound.get(name, [])
+            self._asked += 1
+            self._answers[name] = not bound or any(self._bound_is_handle(one) for one in bound)
+            self._asked -= 1
+        return self._answers.get(name, True)
 
     def _call_is_handle(self, node: ast.Call) -> bool:
         name = self.asyncio_name(node.func)
@@ -94,17 +115,18 @@ class Awaited:
             return any(self.is_handle(one) for one in node.elts)
         if isinstance(node, ast.Call) and node.args and (self.asyncio_name(node.func) or "") == "as_completed":
             return self.holds_handles(node.args[0])
-        if isinstance(node, ast.Name) and len(self.bound.get(node.id, ())) == 1:
-            value = self.bound[node.id][0]
-            return isinstance(value, ast.Starred) or self.holds_handles(value)
-        return True
+        seen: set[str] = set()
+        while isinstance(node, ast.Name) and len(self.bound.get(node.id, ())) == 1 and node.id not in seen:
+            seen.add(node.id)
+            node = self.bound[node.id][0]
+        return not seen or isinstance(node, (ast.Name, ast.Starred)) or self.holds_handles(node)
 
     def _only_passed_on(self, name: str) -> bool:
         """Whether what is awaited under this name only goes into inputs of spawns, or is returned."""
         [value, *more] = self.bound[name]
         if more or not isinstance(value, ast.Await) or not isinstance(value.value, ast.Call) or self._is_guarded(value):
             return False
-        uses = [one for one in self.nodes if isinstance(one, ast.Name) and one.id == name and type(one.ctx) is ast.Load]
+        uses = self.uses.get(name, [])
         return bool(uses) and all(self._goes_into_spawn(one) for one in uses)
 
     def _spawns(self, node: ast.expr) -> bool:
@@ -143,30 +165,31 @@ class Awaited:
     def _settle(self) -> None:
         """Keep in `thin` the functions that yield handles, in `piped` the names that hold one.
 
-        Each depends on the other and on itself, so what fails is taken out until nothing does.
+        Each depends on the other and on itself, so what fails is taken out until nothing does. A script whose
+        functions depend on each other in more rounds than a person would write has none.
         """
-        while True:
+        for _ in range(_MOST_ROUNDS):
+            self._answers.clear()
             thin = {name for name in self.thin if all(self._is_thin(one) for one in self.functions[name])}
             piped = {name for name in self.piped if self._holds_handle(name)}
             if (thin, piped) == (self.thin, self.piped):
                 return
             self.thin, self.piped = thin, piped
+        self.thin, self.piped = set(), set()
+        self._answers.clear()
 
     def _holds_handle(self, name: str) -> bool:
         """Whether what is awaited is a handle, and who returns the name returns one."""
         [value] = self.bound[name]
         if not isinstance(value, ast.Await) or not self.is_handle(value.value):
             return False
-        returns = [one for one in self.nodes if isinstance(one, ast.Return) and isinstance(one.value, ast.Name)]
-        around = [self._function_around(one) for one in returns if one.value.id == name]  # type: ignore[union-attr]
+        returns = [use for use in self.uses[name] if isinstance(self.parents.get(use), ast.Return)]
+        around = [self._function_around(use) for use in returns]
         return all(one is not None and one.name in self.thin for one in around)
 
     def _is_thin(self, function: Function) -> bool:
-        inside = list(_own_nodes(function))
-        if any(isinstance(one, (ast.Yield, ast.YieldFrom)) for one in inside):
-            return False
-        returns = [one for one in inside if isinstance(one, ast.Return)]
-        return _ends_in_return(function.body) and all(self._returns_handle(one) for one in returns)
+        returns = self.returns[function]
+        return returns is not None and all(self._returns_handle(one) for one in returns)
 
     def _returns_handle(self, node: ast.Return) -> bool:
         if node.value is None or self._is_guarded(node):
@@ -193,6 +216,14 @@ class Awaited:
         while found is not None and not isinstance(found, (ast.FunctionDef, ast.AsyncFunctionDef)):
             found = self.parents.get(found)
         return found
+
+
+def _returns(function: Function) -> list[ast.Return] | None:
+    inside = list(_own_nodes(function))
+    is_generator = any(isinstance(one, (ast.Yield, ast.YieldFrom)) for one in inside)
+    if is_generator or not _ends_in_return(function.body):
+        return None
+    return [one for one in inside if isinstance(one, ast.Return)]
 
 
 def _ends_in_return(body: list[ast.stmt]) -> bool:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from runner.guest.dialect.awaited import CONTEXTS, UNWRAPPED, Awaited
@@ -45,6 +46,10 @@ class _Synchronous:
         self.edits: dict[int, list[tuple[int, int, bytes]]] = {}
         self.whole: dict[int, str] = {}
         """Lines that are replaced as a whole."""
+        self.begins = Counter(one.lineno for one in self.script.nodes if isinstance(one, ast.stmt))
+        """How many statements begin in each line."""
+        calls = [one for one in self.script.nodes if isinstance(one, ast.Call)]
+        self.needs_contexts = any(self.script.asyncio_name(one.func) in CONTEXTS for one in calls)
 
     # The edits
 
@@ -76,23 +81,15 @@ class _Synchronous:
         else:
             return
         new = [f"import {', '.join(others)}"] if others else []
-        if self._needs_contexts():
+        if self.needs_contexts:
             new.append("from contextlib import nullcontext")
-        if self._shares_line(node):
+        if self.begins[node.lineno] > 1:
             self._replace(node.lineno, node.col_offset, node.end_col_offset or 0, "; ".join(new) or "pass")
             return
         is_only = not isinstance(self.script.parents.get(node), (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef))
         self.whole[node.lineno] = "; ".join(new) or ("pass  " if is_only else "") + NOT_NEEDED
         for line in range(node.lineno + 1, (node.end_lineno or node.lineno) + 1):
             self.whole[line] = "# (of the import above)"
-
-    def _needs_contexts(self) -> bool:
-        calls = [one for one in self.script.nodes if isinstance(one, ast.Call)]
-        return any(self.script.asyncio_name(one.func) in CONTEXTS for one in calls)
-
-    def _shares_line(self, node: ast.stmt) -> bool:
-        statements = [one for one in self.script.nodes if isinstance(one, ast.stmt) and one is not node]
-        return any(one.lineno == node.lineno for one in statements)
 
     def _edit_await(self, node: ast.Await) -> None:
         self._drop_word(node, "await")
