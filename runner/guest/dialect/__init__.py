@@ -8,6 +8,8 @@ The host's check and the guest compile a script through the same `compile_script
     guards      reading and writing attributes                classes   bases, default hash and repr
     text        formatting and print                          bounds    sizes refused in one step
     facades     the modules that can be imported              fatal     what ends a run unobserved
+    composing   texts with handles in them                    remarks   messages, and what to write instead
+    synchronous, awaited     how a script that was written with `async` has to read
 
 A top-level `return value` assigns `result`. No I/O happens here.
 """

@@ -17,7 +17,8 @@ What is changed, and into what (hooks have names of the form `_x_`, which no scr
     f"{v!r:spec}"            v through `_repr_` or `_format_`
     s.join(parts)            `_join_(s, parts)`, for the same reason
     a ** b, a << b, "-" * n  where the size is unknown: `_power_`, `_shift_`, `_repeat_`
-    "..." % v                `_percent_`
+    "..." % v, t % v         `_percent_` where `t` may be a text; after `t %= v` a text goes through `_clean_`
+    str(v), map(str, ...)    `_string_` where `str` is Python's own; so in `key=str` and `default=str`
     top-level return         the module becomes one function whose names are global; `return v` assigns `result`
 
 Items, iteration, unpacking, calls and other operators stay as they are: the objects that a script can hold are safe by
