@@ -161,7 +161,8 @@ class Execution:
                 "state": str(ending.state), "kind": error.kind if error else "", "line": error.line if error else 0,
                 "spawns": result.spawns, "usage": asdict(result.usage),
             },
-            wire.canonical(value),
+            # The order of keys is part of what the script says.
+            wire.compact(value),
         )  # fmt: skip
         await self._journal.durable()
         return result
@@ -180,7 +181,7 @@ class Execution:
                 "python": platform.python_version(), "trace": self._trace, "span": secrets.token_hex(8),
                 "sandbox": policy.sandbox.demand,
             },
-            wire.canonical(value),
+            wire.compact(value),
         )  # fmt: skip
 
     def _note_verdict(self, verdict: Verdict) -> None:

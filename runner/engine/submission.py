@@ -89,9 +89,12 @@ def parse_inputs(text: str | None) -> Json:
 
 
 def exact(inputs: Json) -> Json:
-    """Return a copy of the inputs, as JSON carries them. Raises InputsError for what JSON cannot carry."""
+    """Return a copy of the inputs, as JSON carries them, keys in their order: a script that lists them shows it.
+
+    Raises InputsError for what JSON cannot carry.
+    """
     try:
-        text = wire.canonical(inputs)
+        text = wire.compact(inputs)
         text.encode()  # A lone surrogate is no text.
         if len(text) > wire.MAX_START_BYTES // 2:
             raise InputsError(f"inputs of {len(text)} characters; {wire.MAX_START_BYTES // 2} are allowed")

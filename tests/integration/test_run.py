@@ -264,3 +264,14 @@ async def test_an_agent_whose_schema_cannot_be_held_is_named_and_the_run_is_told
             await runner.run(script, policy=policy, on_start=begun.append)
 
         assert runner.view(begun[0]).state is RunState.CRASHED
+
+
+async def test_the_keys_of_inputs_and_of_the_result_keep_their_order(tmp_path) -> None:
+    source = "result = {'z': list(inputs), 'a': 1}"
+
+    ran = await run_script(tmp_path, source, inputs={"zeta": 1, "alpha": 2})
+
+    assert list(ran.result.result) == ["z", "a"]
+    assert ran.result.result["z"] == ["zeta", "alpha"]
+    assert list(ran.events[0].content()["inputs"]) == ["zeta", "alpha"]
+    assert list(ran.view.result) == ["z", "a"]

@@ -115,7 +115,7 @@ from runner.guest.wire.messages import (
     WireError,
     thens_allowed,
 )  # fmt: skip
-from runner.guest.wire.text import canonical, loads
+from runner.guest.wire.text import canonical, compact, loads
 
 __all__ = [
     "ENDED", "GROUPS_KEPT", "GUEST_KINDS", "GUEST_LIMITS", "MAX_ACCEPT_CHARS", "MAX_DEPTH", "MAX_FALLBACKS",
@@ -123,6 +123,6 @@ __all__ = [
     "MAX_START_BYTES", "MAX_TRACE", "NEEDS", "OK", "PROTOCOL", "RESTS", "RETRIED", "Answer", "Cancel", "Fill",
     "Finished", "FrameReader", "FromGuest", "FromHost", "Json", "NextAgent", "Output", "Part", "Ready", "Rejected",
     "RetryRule", "ScriptError", "Settled", "Spawn", "Start", "Step", "Text", "Then", "Wait", "WireError", "canonical",
-    "decode_guest", "decode_host", "encode_answer", "encode_guest", "encode_start", "fills_json", "loads",
+    "compact", "decode_guest", "decode_host", "encode_answer", "encode_guest", "encode_start", "fills_json", "loads",
     "payload_bytes", "thens_allowed",
 ]  # fmt: skip

@@ -57,6 +57,14 @@ def canonical(value: Json) -> str:
     return encode_canonical(value)
 
 
+def compact(value: Json) -> str:
+    """Return the value as JSON without spaces, its keys in the order that they have.
+
+    Raises ValueError for NaN, infinities and what is no JSON.
+    """
+    return encode(value)
+
+
 def loads(text: str) -> Json:
     """Parse exact JSON of at most MAX_DEPTH levels. Raises WireError for anything else."""
     try:
