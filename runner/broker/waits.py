@@ -61,7 +61,8 @@ class Waits:
     def settled(self, live: LiveHandle) -> None:
         """Take note of a handle that has settled."""
         note_settled(live)
-        if live.open_thens and live.succeeded:
+        # A plain value that a then came to is known to the guest, which made it.
+        if live.open_thens and live.succeeded and not live.delivered:
             self._waking[live.n] = live
         self._look()
 

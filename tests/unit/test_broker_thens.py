@@ -156,6 +156,21 @@ async def test_a_failure_that_the_guest_says_is_the_cause_of_what_needs_it(stage
     assert json.loads(text)["cause"] == outcome.get("cause", [2, "failed", "then: ValueError: no", 0])
 
 
+async def test_a_plain_value_wakes_nobody_although_it_has_a_then(stage):
+    await source_told(stage)
+    await stage.spawn(2)
+    stage.broker.derived(Then(3, (1,)))
+    stage.broker.derived(Then(4, (3,)))
+    stage.broker.settled(Settled(3, 1))
+    waiting = stage.wait(2)
+    await stage.quiet()
+    assert not waiting.done()
+    stage.broker.settled(Settled(4, 1))
+    await stage.end(2)
+
+    assert short(await waiting) == [(2, "ok")]
+
+
 async def test_a_value_with_handles_settles_when_they_are_there_and_an_answer_tells_it(stage):
     await source_told(stage)
     await stage.spawn(2)
