@@ -41,8 +41,8 @@ async def test_the_first_script_of_the_readme_runs_as_it_stands(own_home: Path) 
     )  # fmt: skip
 
     assert ran.result.state is RunState.DONE, ran.result.error
-    assert ran.result.result["tangled"] == ["re"]
-    assert list(ran.result.result["failed"]) == ["pydoc_data"]
+    assert ran.result.result["big"] == ["re"]
+    assert list(ran.result.result["failed"]) == ["this", "pydoc_data"]
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/library.md"])
