@@ -40,22 +40,25 @@ class Levels:
 
         Ask before `live.needs` are the new ones. After True `live` must fail, and with it what needs it.
         """
-        return any(n == live.n or self._needs(n, live) for n in needed)
+        clear: set[int] = set()
+        return any(n == live.n or self._needs(n, live, clear) for n in needed)
 
-    def _needs(self, n: int, live: LiveHandle) -> bool:
+    def _needs(self, n: int, live: LiveHandle, clear: set[int]) -> bool:
+        """As above, for one of them. `clear` are handles of the level of `live` whose needs were all looked at."""
         level, own = self._above.get(n, 0), self._above.get(live.n, 0)
-        if level < own:
+        if level < own or n in clear:
             return False
-        seen, complete = self._below(n, level)
+        seen, complete = self._below(n, level, clear)
         if live.n in seen:
             return True
         if complete and level == own:
+            clear |= seen
             return False
         self._above[live.n] = level if complete else level + 1
         return self._raised(live, seen if complete else {n})
 
-    def _below(self, n: int, level: int) -> tuple[set[int], bool]:
-        """Return what a handle needs on its own level, itself included, and whether that is all of it."""
+    def _below(self, n: int, level: int, clear: set[int]) -> tuple[set[int], bool]:
+        """Return what a handle needs on its own level, itself included, and whether that is all of it but `clear`."""
         seen, pending, steps = {n}, [n], 0
         while pending:
             needs = self._lives[pending.pop()].needs
@@ -63,7 +66,9 @@ class Levels:
                 steps += 1
                 if steps > STEPS:
                     return seen, False
-                if needed not in seen and self._above.get(needed, 0) == level and not self._lives[needed].settled:
+                if needed in seen or needed in clear or self._lives[needed].settled:
+                    continue
+                if self._above.get(needed, 0) == level:
                     seen.add(needed)
                     pending.append(needed)
         return seen, True

@@ -79,7 +79,8 @@ class InputSchema:
         return f"{subscript(error.instance_path)} {expectation(error)}{got}"
 
     def _unknown(self, path: list[Any]) -> str:
-        close = get_close_matches(str(path[-1]), self._names, n=1)
+        # A name of megabytes is like none, and takes a second to be compared.
+        close = get_close_matches(str(path[-1])[:_NAME_CHARS], self._names, n=1)
         if close:
             return f'{subscript(path)} is unknown; did you mean "{close[0]}"?'
         known = ", ".join(f'"{name}"' for name in self._names[:10])
