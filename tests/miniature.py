@@ -76,8 +76,7 @@ class Answers:
         elif isinstance(message, wire.Settled):
             self._made(message)
         elif isinstance(message, wire.Cancel):
-            self._tell(message.n)
-            self._settle(message.n, "cancelled", {"message": "cancelled by the script", "attempts": 0})
+            self._cancelled(message.n)
         elif isinstance(message, wire.Wait):
             return self._answered(message)
         return []
@@ -152,6 +151,7 @@ class Answers:
     def _made(self, said: wire.Settled) -> None:
         kept = self.kept[said.n]
         assert kept.then_of and not kept.kind, f"handle {said.n} is not the guest's to settle"
+        assert all(self.kept[n].told and self.kept[n].kind == wire.OK for n in kept.then_of)
         self._close_then(kept)
         if said.kind != wire.OK or not said.fills:
             self._tell(said.n)
@@ -176,6 +176,20 @@ class Answers:
             seen |= level
             level = {below for one in level for below in self.kept[one].needs} - seen
         return n in seen
+
+    def _cancelled(self, n: int) -> None:
+        kept, failure = self.kept[n], {"message": "cancelled by the script", "attempts": 0}
+        if kept.told:
+            return
+        self._tell(n)
+        if not kept.kind:
+            self._settle(n, "cancelled", failure)
+            return
+        # It had settled and nobody was told: what the guest still has to make of it fails after all.
+        kept.kind, kept.value = "cancelled", failure
+        for one, other in self.kept.items():
+            if n in other.then_of:
+                self._settle_because(one, n)
 
     def _output(self, n: int) -> Json:
         return self.kept[n].value

@@ -60,15 +60,22 @@ def _run(conversation: Conversation, pending: Pending) -> None:
     if source.error is not None:
         _missing(conversation, pending, source.error)
         return
+    raised: BaseException | None = None
+    value: Any = None
     try:
         value = pending.fn(source.value)
     except BaseException as error:
         if is_unseen(error):
             raise
         # The frames of the script would stay alive with it.
-        _raised(conversation, pending.n, BaseException.with_traceback(error, None))
+        raised = BaseException.with_traceback(error, None)
+    # The function may have cancelled its own handle.
+    if pending.n in conversation.delivered:
         return
-    _made(conversation, pending.n, value)
+    if raised is not None:
+        _raised(conversation, pending.n, raised)
+    else:
+        _made(conversation, pending.n, value)
 
 
 def _missing(conversation: Conversation, pending: Pending, error: SpawnError) -> None:

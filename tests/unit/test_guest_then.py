@@ -335,6 +335,24 @@ def test_a_then_can_be_cancelled(timed):
     assert calls == [] and timed.of(wire.Cancel) == [wire.Cancel(2)]
 
 
+@pytest.mark.parametrize("ending", ["return 1", "raise ValueError('no')"])
+def test_a_function_that_cancels_its_own_handle_settles_nothing_more(pipe, ending):
+    names = run(f"def f(x):\n    h.cancel()\n    {ending}\nh = spawn('a').then(f)\nresult = h.error")
+
+    assert type(names["result"]) is Cancelled
+    assert pipe.of(wire.Settled) == [] and pipe.of(wire.Cancel) == [wire.Cancel(2)]
+
+
+def test_a_source_cancelled_before_it_was_told_fails_its_then_although_it_had_succeeded(timed):
+    calls = []
+    source = spawn("echo", 1)
+    sleep(2)
+    source.cancel()
+    handle = source.then(calls.append)
+
+    assert type(handle.error) is DependencyFailed and calls == []
+
+
 def test_cancelling_a_source_fails_what_hangs_on_it(pipe):
     calls = []
     source = spawn("echo", 1)
