@@ -139,7 +139,7 @@ def test_a_walk_keeps_the_rules_of_the_conversation(begin, seed):
 def test_the_walks_go_everywhere(begin):
     said = set()
     calls = 0
-    for seed in range(40):
+    for seed in range(80):
         walk, pipe = Walk(seed), begin(spawn_limit=100_000)
         pipe.answers.takes = lambda spawn: (spawn.n * 7919) % 11 / 2
         for _ in range(60):
