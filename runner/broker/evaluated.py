@@ -126,7 +126,7 @@ class _Compiler:
                 found.append((self._holds(place), self._beside_at(at, part, place)))
         found += self._conditions(schema, at)
         for name, part in schema.get("dependentSchemas", {}).items():
-            found.append((_has_key(name), self._beside_at(at, part, f"{at}/dependentSchemas/{_escaped(name)}")))
+            found.append((_has_key(name), self._beside_at(at, part, f"{at}/dependentSchemas/{escaped(name)}")))
         return found
 
     def _conditions(self, schema: dict[str, Json], at: str) -> list[_Branch]:
@@ -157,9 +157,7 @@ class _Compiler:
         if isinstance(reference, str) and reference.startswith("#"):
             if reference in ("#", "#/"):
                 return self._root, "#"
-            found = (
-                _walk(self._root, reference) if reference[1] == "/" else _find_anchor(self._root, reference[1:], "#")
-            )
+            found = walk(self._root, reference) if reference[1] == "/" else _find_anchor(self._root, reference[1:], "#")
             if found is not None:
                 return found
         raise PolicyError(
@@ -173,14 +171,14 @@ class _Compiler:
 
     def _object(self, schema: dict[str, Json], at: str) -> MaskOf:
         properties = {
-            name: self.node(part, f"{at}/properties/{_escaped(name)}")
+            name: self.node(part, f"{at}/properties/{escaped(name)}")
             for name, part in schema.get("properties", {}).items()
         }
         patterns: list[tuple[Holds, _Node]] = [
             # The engine that validates must also say what matches: Python's regular expressions are others.
             (
                 jsonschema_rs.validator_for({"pattern": pattern}, offline=True).is_valid,
-                self.node(part, f"{at}/patternProperties/{_escaped(pattern)}"),
+                self.node(part, f"{at}/patternProperties/{escaped(pattern)}"),
             )
             for pattern, part in schema.get("patternProperties", {}).items()
         ]
@@ -325,11 +323,11 @@ def _is_scalar(kind: Json) -> bool:
     return "object" not in kinds and "array" not in kinds
 
 
-def _escaped(name: str) -> str:
+def escaped(name: str) -> str:
     return name.replace("~", "~0").replace("/", "~1")
 
 
-def _walk(root: Json, reference: str) -> tuple[Json, str] | None:
+def walk(root: Json, reference: str) -> tuple[Json, str] | None:
     """Return what a JSON pointer in a fragment means, and the pointer as the validators' map spells it."""
     found, place = root, "#"
     for part in unquote(reference).split("/")[1:]:
@@ -348,7 +346,7 @@ def _find_anchor(schema: Json, name: str, at: str) -> tuple[Json, str] | None:
     if isinstance(schema, dict):
         if schema.get("$anchor") == name:
             return schema, at
-        below = [(part, f"{at}/{_escaped(key)}") for key, part in schema.items()]
+        below = [(part, f"{at}/{escaped(key)}") for key, part in schema.items()]
     elif isinstance(schema, list):
         below = [(part, f"{at}/{n}") for n, part in enumerate(schema)]
     else:

@@ -16,13 +16,13 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import islice
 from typing import Any
 
 import jsonschema_rs
 
 from runner.broker.evaluated import Mask, compile_mask
 from runner.broker.expectation import expectation, pointer, shown, subscript
+from runner.broker.narrow import Narrow
 from runner.errors import PolicyError
 from runner.guest.wire import MAX_DEPTH
 from runner.models import Json
@@ -57,26 +57,28 @@ class InputSchema:
 
     def __init__(self, schema: Json) -> None:
         """Raises PolicyError: this is no JSON Schema. A schema that is closed already is taken as it is."""
-        held = _compiled(close(schema))
-        self._is_valid = held.is_valid
-        self._iter_errors = held.iter_errors
+        closed = close(schema)
+        self._is_valid = _compiled(closed).is_valid
+        self._told = Narrow(closed)
         self._names = sorted(set(_property_names(schema)))
 
     def check(self, inputs: Json) -> str | None:
         """Return None for inputs that may be sent, else what is wrong with them, for the model that wrote them."""
         if self._is_valid(inputs):
             return None
-        errors = list(islice(self._iter_errors(inputs), 2 * _TOLD))
+        errors, path = self._told.errors(inputs, 2 * _TOLD)
+        if not errors:
+            return f"{subscript(path)} is not what the schema says, and is too large to say more"
         # Where no alternative fits, none evaluates anything: that its keys are unknown says nothing more.
         causes = [error for error in errors if error.kind.name != "unevaluatedProperties"] or errors
-        return "; ".join(dict.fromkeys(self._refusal(error) for error in causes[:_TOLD]))
+        return "; ".join(dict.fromkeys(self._refusal(error, [*path, *error.instance_path]) for error in causes[:_TOLD]))
 
-    def _refusal(self, error: jsonschema_rs.ValidationError) -> str:
+    def _refusal(self, error: jsonschema_rs.ValidationError, path: list[Any]) -> str:
         if error.kind.name in ("additionalProperties", "unevaluatedProperties"):
             names: list[str] = error.kind.as_dict()["unexpected"]
-            return "; ".join(self._unknown([*error.instance_path, name]) for name in names[:_TOLD])
+            return "; ".join(self._unknown([*path, name]) for name in names[:_TOLD])
         got = "" if error.kind.name == "required" else f", got {shown(error.instance)}"
-        return f"{subscript(error.instance_path)} {expectation(error)}{got}"
+        return f"{subscript(path)} {expectation(error)}{got}"
 
     def _unknown(self, path: list[Any]) -> str:
         # A name of megabytes is like none, and takes a second to be compared.
@@ -92,9 +94,8 @@ class OutputSchema:
 
     def __init__(self, schema: Json) -> None:
         """Raises PolicyError: this is no JSON Schema, or one that cannot be held (see `evaluated`)."""
-        held = _compiled(schema)
-        self._is_valid = held.is_valid
-        self._iter_errors = held.iter_errors
+        self._is_valid = _compiled(schema).is_valid
+        self._told = Narrow(schema)
         self._mask = compile_mask(schema)
 
     def prune(self, output: Json) -> Pruned:
@@ -128,8 +129,10 @@ class OutputSchema:
         """
         if self._is_valid(output):
             return None
-        errors = islice(self._iter_errors(output), _TOLD)
-        told = dict.fromkeys(f"at {pointer(error.instance_path)}: {expectation(error)}" for error in errors)
+        errors, path = self._told.errors(output, _TOLD)
+        if not errors:
+            return f"at {pointer(path)}: it is not what the schema says, and is too large to say more"
+        told = dict.fromkeys(f"at {pointer([*path, *error.instance_path])}: {expectation(error)}" for error in errors)
         return "; ".join(told)
 
 
