@@ -20,7 +20,7 @@ from typing import Any
 
 from runner.broker.attempts import FRAME_MARGIN, Attempts
 from runner.broker.dataflow import Dataflow
-from runner.broker.fills import Filler, Unfit
+from runner.broker.fills import Filler, Unfit, weight_of
 from runner.broker.handle import LiveHandle, Needs, needed_message, quote
 from runner.broker.live import LiveSpawn
 from runner.broker.outputs import OutputGone, Outputs
@@ -37,9 +37,11 @@ from runner.models import MIB, OutcomeKind, Spawn, digest_of
 from runner.policy.model import AgentEntry, Policy
 from runner.seams import Agent, Reply, RunJournal
 
-# Inputs that the host filled, of spawns that have not settled: beyond this the others wait. A hundred attempts at
-# once may have more than a megabyte each.
-MOST_FILLED_BYTES = 128 * MIB
+# Inputs above this many characters, and all that the host fills, are parsed only when there is room for them. As
+# Python values they may take twenty times their text, and a script can ask for thousands at once.
+SMALL_CHARS = 4_096
+MOST_FILLED_BYTES = 256 * MIB
+"""What such inputs of spawns that have not settled may take in memory; a hundred at once may have 2.5 MiB each."""
 
 
 class Broker:
@@ -78,8 +80,9 @@ class Broker:
 
     def spawned(self, spawn: Spawn) -> None:
         inputs = canonical(spawn.inputs)
-        self._request(spawn, inputs)
-        live = LiveSpawn(spawn, "" if spawn.fills else digest_of(inputs))
+        requested = self._request(spawn, inputs)
+        waits = bool(spawn.fills) or len(inputs) > SMALL_CHARS
+        live = LiveSpawn(spawn, "" if waits else digest_of(inputs))
         self._lives[spawn.n] = live
         answer = permit(self._policy, spawn)
         if isinstance(answer, Refusal):
@@ -90,8 +93,8 @@ class Broker:
         if refusal is not None:
             self._refuse(live, refusal)
             return
-        if spawn.fills:
-            self._wait_for_fills(live, spawn, inputs)
+        if waits:
+            self._put_by(live, spawn, requested)
             return
         refusal = self.attempts.refuse_inputs(live)
         if refusal is not None:
@@ -99,29 +102,29 @@ class Broker:
         else:
             self.attempts.begin(live)
 
-    def _request(self, spawn: Spawn, inputs: str) -> None:
+    def _request(self, spawn: Spawn, inputs: str) -> int:
         label = "null" if spawn.label is None else quote(spawn.label)
         value = f'"inputs":{inputs},"label":{label}}}'
         if spawn.fills:
             value = f'"fills":{canonical(fills_json(spawn.fills))},{value}'
         if spawn.accept is not None:
             value = f'"accept":{canonical(spawn.accept)},{value}'
-        self._journal.append(
+        fallback = [[other.agent, other.scopes] for other in spawn.fallback] if spawn.fallback else []
+        return self._journal.append(
             EventKind.SPAWN_REQUESTED,
             {
                 "spawn": spawn.n, "agent": spawn.agent, "scopes": spawn.scopes, "timeout": spawn.timeout,
-                "retry": _retry_body(spawn), "fallback": [[other.agent, other.scopes] for other in spawn.fallback],
+                "retry": _retry_body(spawn), "fallback": fallback,
                 "line": spawn.line, "span": self.attempts.span(spawn.n, 0),
             },
             "{" + value,
         )  # fmt: skip
 
-    def _wait_for_fills(self, live: LiveSpawn, spawn: Spawn, inputs: str) -> None:
+    def _put_by(self, live: LiveSpawn, spawn: Spawn, requested: int) -> None:
+        """Let a spawn wait until its inputs can be made. They are in the journal: nothing of them stays here."""
         handles = handles_of(spawn.fills)
-        live.needs = Needs(array("i", handles), inputs, spawn.fills)
-        # Ten thousand of them may wait: one copy is enough.
-        live.inputs = spawn.inputs = None
-        spawn.fills = ()
+        live.needs = Needs(array("i", handles), requested)
+        live.inputs = live.spawn = None
         self._thens.waits_for(live)
         self._dataflow.wait_for(live, [self._lives[n] for n in handles])
 
@@ -204,8 +207,8 @@ class Broker:
         # Its inputs are in the journal; ten thousand of them need not stay in memory.
         live.spawn = live.inputs = live.needs = None
         live.inputs_text = ""
-        if live.filled:
-            self._filled_bytes -= live.filled
+        if live.weight:
+            self._filled_bytes -= live.weight
             self._dataflow.work()
 
     def _follow(self, live: LiveHandle) -> None:
@@ -252,13 +255,12 @@ class Broker:
         return self._complete(live)
 
     def has_room(self) -> bool:
-        """Whether another spawn's inputs may be filled now."""
+        """Whether another spawn's inputs may be made now."""
         return self._filled_bytes < MOST_FILLED_BYTES
 
     def _complete(self, live: LiveSpawn) -> Iterator[int]:
-        assert live.needs is not None
         try:
-            text, inputs = yield from self._filler.fill(live.needs.value, live.needs.fills)
+            text, inputs = yield from self._filler.fill(live, "inputs")
         except (Unfit, Missing, OutputGone) as unfilled:
             if not live.settled:
                 self._unfilled(live, unfilled)
@@ -270,8 +272,8 @@ class Broker:
         if refusal is not None:
             self._refuse(live, refusal)
             return
-        live.filled = len(text)
-        self._filled_bytes += live.filled
+        live.weight = weight_of(text)
+        self._filled_bytes += live.weight
         self.attempts.begin(live)
 
     def _unfilled(self, live: LiveSpawn, unfilled: Unfit | Missing | OutputGone) -> None:

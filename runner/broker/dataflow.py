@@ -74,7 +74,7 @@ class Dataflow:
             self._failing.append((live, min(failed, key=lambda source: source.order)))
             self.work()
             return
-        if not sources:  # A text of no handles: nobody honest sends it.
+        if not sources:
             self._is_complete(live)
         for source in sources:
             if source.settled:
@@ -104,7 +104,7 @@ class Dataflow:
         if live.settled or live.needs is None:
             return
         live.needs.missing -= 1
-        if live.needs.missing == 0 and live.needs.value:
+        if live.needs.missing == 0 and live.needs.seq:
             self._is_complete(live)
 
     def _is_complete(self, live: LiveHandle) -> None:

@@ -19,6 +19,7 @@ from runner.broker.handle import LiveHandle, quote
 from runner.broker.outputs import Outputs
 from runner.guest.filling import part_of, placed, text_of
 from runner.guest.wire import MAX_DEPTH, Fill, Json, Part, Text, WireError, canonical, loads
+from runner.guest.wire.fills import make_fills
 
 Work = Generator[int, None, tuple[str, Json]]
 """Yields about how many bytes it has read or written since it last did; returns a value as JSON and parsed."""
@@ -39,13 +40,20 @@ class Filler:
         self._mark = secrets.token_hex(16)
         self._marks = re.compile(f'"{self._mark}([0-9]+)"')
 
-    def fill(self, value: str, fills: tuple[Fill, ...]) -> Work:
-        """Return the filled value: as canonical JSON, and parsed, as a copy of its own.
+    def fill(self, live: LiveHandle, key: str) -> Work:
+        """Return what a handle is made of, as canonical JSON, and parsed, as a copy of its own.
 
+        `key` is where it stands in the value of the event that its needs name, beside its fills.
         Raises Missing, Unfit, OutputGone, StoreError.
         """
-        texts = yield from self._taken(len(value), fills)
-        marked = json.loads(value)
+        assert live.needs is not None
+        found = self._outputs.told(live, live.needs.seq)
+        yield len(found)
+        told = json.loads(found)
+        marked, fills = told[key], make_fills(told.get("fills", []), told[key])
+        if not fills:
+            return canonical(marked), marked
+        texts = yield from self._taken(len(canonical(marked)), fills)
         for number, fill in enumerate(fills):
             marked = placed(marked, fill.at, f"{self._mark}{number}")
         pieces = self._marks.split(canonical(marked))
@@ -59,7 +67,7 @@ class Filler:
             raise Unfit(f"with the outputs in it, it is more than {MAX_DEPTH} levels deep") from None
 
     def _taken(self, size: int, fills: tuple[Fill, ...]) -> Generator[int, None, dict[Part, str]]:
-        """Return each part as JSON. The sum of what they come to in the value stays below the cap."""
+        """Return each part as JSON. What they and the value, which has this size, come to stays below the cap."""
         counts: dict[Part, int] = {}
         for fill in fills:
             for part in _pieces(fill.ref):
@@ -104,3 +112,9 @@ def _fill_text(ref: Part | Text, texts: dict[Part, str]) -> str:
 def _in_text(text: str) -> str:
     """Return what a value, given as canonical JSON, looks like in a text. Only a text looks different."""
     return text_of(json.loads(text)) if text.startswith('"') else text
+
+
+def weight_of(text: str) -> int:
+    """Return about how many bytes a value takes in memory, given as JSON: at most, but for what few values are."""
+    # An empty list is 56 bytes, a number 32, a place in a dict up to 100, and each comma is between two of them.
+    return len(text) + 64 * (text.count("[") + text.count("{")) + 48 * text.count(",")

@@ -12,7 +12,7 @@ import json
 from array import array
 from typing import TYPE_CHECKING
 
-from runner.guest.wire import OK, Fill
+from runner.guest.wire import OK
 from runner.models import OutcomeKind
 
 if TYPE_CHECKING:
@@ -29,18 +29,17 @@ Cause = tuple[int, str, str, int]
 
 
 class Needs:
-    """What an unsettled handle waits for, and what is to be made of it. Its value is in the journal."""
+    """What an unsettled handle waits for. The value that is to be filled is in the journal, whence it is read."""
 
-    __slots__ = ("fills", "handles", "missing", "value")
+    __slots__ = ("handles", "missing", "seq")
 
-    def __init__(self, handles: array[int], value: str = "", fills: tuple[Fill, ...] = ()) -> None:
+    def __init__(self, handles: array[int], seq: int = 0) -> None:
         self.handles = handles
         """The handles whose outcome it needs, each once."""
         self.missing = len(handles)
         """How many of them have not succeeded yet."""
-        self.value = value
-        """The value, as JSON, into which the fills go."""
-        self.fills = fills
+        self.seq = seq
+        """The event that holds the value and its fills; 0 while only the guest can say what becomes of it."""
 
 
 class LiveHandle:

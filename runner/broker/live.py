@@ -35,8 +35,8 @@ class LiveSpawn(LiveHandle):
     """One spawn of this run, from the request to its outcome. Slotted: ten thousand may be open."""
 
     __slots__ = (
-        "accept", "agent", "attempt", "called", "chain", "filled", "inputs", "inputs_digest", "inputs_text", "label",
-        "outcome", "pursuit", "rule", "spawn", "turn", "unknown",
+        "accept", "agent", "attempt", "called", "chain", "inputs", "inputs_digest", "inputs_text", "label",
+        "outcome", "pursuit", "rule", "spawn", "turn", "unknown", "weight",
     )  # fmt: skip
 
     def __init__(self, spawn: Spawn, inputs_digest: str) -> None:
@@ -68,8 +68,8 @@ class LiveSpawn(LiveHandle):
         """What makes the attempts after the first."""
         self.outcome: asyncio.Future[None] | None = None
         """Of the attempt that the pursuit waits for."""
-        self.filled = 0
-        """Bytes of its inputs as the host filled them; 0 where it filled nothing."""
+        self.weight = 0
+        """About how many bytes its inputs take in memory; 0 for small ones, and while they are in the journal only."""
 
     @property
     def permit(self) -> Permit:

@@ -57,6 +57,13 @@ class Outputs:
             raise OutputGone(f"the output of {live.named} was erased from the journal")
         return value[live.output_at : -1]
 
+    def told(self, live: LiveHandle, seq: int) -> str:
+        """Return the value of an event in which the guest told something of a handle. Raises OutputGone, StoreError."""
+        value = self._journal.value(seq)
+        if value is None:
+            raise OutputGone(f"what the script told of {live.named} was erased from the journal")
+        return value
+
     def value(self, live: LiveHandle) -> Json:
         """Return it parsed: nobody may change it, it is handed out again. Raises OutputGone, StoreError."""
         found = self._parsed.get(live.n)

@@ -112,7 +112,7 @@ class Thens:
             EventKind.THEN_RETURNED, {"handle": live.n, "outcome": OK}, f"{{{fills}{_VALUE[1:]}{value}}}"
         )
         if said.fills:
-            self._wait_for_fills(live, said, value)
+            self._wait_for_fills(live, said)
             return
         live.output_at, live.size = len(_VALUE), len(value.encode())
         self._outputs.keep(live, value)
@@ -140,19 +140,18 @@ class Thens:
         self._waits.told(live)
         self._settled(live)
 
-    def _wait_for_fills(self, live: LiveThen, said: Settled, value: str) -> None:
+    def _wait_for_fills(self, live: LiveThen, said: Settled) -> None:
         handles = handles_of(said.fills)
         if self._levels.closes_circle(live, handles):
             self.fail(live, OutcomeKind.DEPENDENCY_FAILED, f"the value of {live.named} needs that value itself")
             return
-        live.needs = Needs(array("i", handles), value, said.fills)
+        live.needs = Needs(array("i", handles), live.seq)
         self._dataflow.wait_for(live, [self._lives[n] for n in handles])
 
     def complete(self, live: LiveThen) -> Iterator[int]:
         """Fill and settle a then whose value needs nothing any more. Yields the bytes of work it has done."""
-        assert live.needs is not None
         try:
-            text, _ = yield from self._filler.fill(live.needs.value, live.needs.fills)
+            text, _ = yield from self._filler.fill(live, "value")
         except (Unfit, Missing, OutputGone) as unfilled:
             self._unfilled(live, unfilled)
             return

@@ -64,6 +64,8 @@ class SqliteRunJournal:
         """The batch with the last event: once it is durable, all are."""
         self._values: deque[tuple[Batch, dict[int, str]]] = deque()
         """Values by seq of the batches that are not durable yet; the store has the others."""
+        self._recent: dict[int, str] = {}
+        """Those of the last batch."""
         self._ended = ""
         """Why nothing can be appended, in words; "" while it can."""
         self._failure: StoreError | None = None
@@ -102,7 +104,7 @@ class SqliteRunJournal:
             self._begin_values(batch)
         kept = value
         if encoded is not None and value is not None:
-            self._values[-1][1][seq] = value
+            self._recent[seq] = value
             if len(encoded) > INLINE_BYTES:
                 batch.blobs.append((value_digest, value))
                 kept = None
@@ -117,7 +119,8 @@ class SqliteRunJournal:
     def _begin_values(self, batch: Batch) -> None:
         while self._values and self._values[0][0].done:
             self._values.popleft()
-        self._values.append((batch, {}))
+        self._recent = {}
+        self._values.append((batch, self._recent))
 
     def value(self, seq: int) -> str | None:
         """Return the value of an event that was appended here, durable or not; None for one without, or erased.

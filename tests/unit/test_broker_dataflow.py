@@ -16,7 +16,7 @@ from runner.broker import outputs as outputs_module
 from runner.broker.outputs import Outputs
 from runner.errors import AgentFault
 from runner.events import EventKind
-from runner.guest.wire import Fill, Part, Text, Then, canonical
+from runner.guest.wire import Fill, Output, Part, Text, Then, canonical
 from runner.journal import open_store
 from runner.models import Json, Limits, Spawn, digest_of
 from tests.unit.broker_by_hand import ANY, Stage, needing, short, texting, told
@@ -392,7 +392,7 @@ async def test_filled_inputs_that_wait_for_a_slot_are_made_only_as_far_as_there_
     for n in range(2, 12):
         stage.broker.spawned(needing(n, 1))
     await stage.broker.idle()
-    held = [live.n for live in stage.broker._lives.values() if getattr(live, "filled", 0) and not live.settled]
+    held = [live.n for live in stage.broker._lives.values() if getattr(live, "weight", 0) and not live.settled]
     waiting = stage.wait(*range(2, 12))
     for n in range(2, 12):
         await stage.until(lambda n=n: n in stage.agent.calls)
@@ -402,6 +402,43 @@ async def test_filled_inputs_that_wait_for_a_slot_are_made_only_as_far_as_there_
     assert short(await waiting) == [(n, "ok") for n in range(2, 12)]
     assert stage.broker._filled_bytes == 0
     await stage.close()
+
+
+async def test_large_inputs_that_wait_for_a_slot_are_in_the_journal_and_not_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("runner.broker.broker.MOST_FILLED_BYTES", 2_000_000)
+    stage = Stage(tmp_path / "store", run_parallel=1)
+    tracemalloc.start()
+    for n in range(1, 21):
+        # 30 KB of text, most of a megabyte as Python values.
+        stage.broker.spawned(Spawn(n, "a", {"x": [[] for _ in range(10_000)]}))
+        await stage.broker.idle()
+    await stage.quiet()
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    for n in range(1, 21):
+        await stage.until(lambda n=n: n in stage.agent.calls)
+        assert len(stage.agent.seen[-1].inputs["x"]) == 10_000
+        stage.agent.seen.clear()
+        stage.agent.calls.pop(n).set_result({})
+
+    assert held < 6_000_000
+    assert await stage.told(*range(1, 21)) == [(n, "ok") for n in range(1, 21)]
+    await stage.close()
+
+
+async def test_inputs_that_were_erased_while_they_waited_fail_their_spawn(stage):
+    await stage.spawn(1)
+    stage.broker.spawned(needing(2, 1))
+    requested = (await stage.events())[-1]
+    stage.store.erase_value("run", requested.seq, "personal data")
+    await stage.quiet()
+    stage.broker.printed(Output("x"))
+    await stage.end(1)
+    [(_, kind, failure)] = told(await stage.wait(2))
+
+    assert (kind, failure["message"]) == (
+        "dependency_failed", 'what the script told of agent "a" was erased from the journal'
+    )  # fmt: skip
 
 
 async def test_ten_thousand_outputs_do_not_stand_in_memory(tmp_path):
