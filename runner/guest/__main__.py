@@ -104,6 +104,8 @@ def conduct(pipe: Pipe, start: Start) -> None:
         emit=api.emit,
         imports=imports,
     )
+    # `NormalDist.samples` draws from the instance of the module.
+    random.seed(f"{start.seed}:samples")
     code = compiled.code
     del compiled
     endings.keep_reserve()

@@ -149,7 +149,8 @@ class Conversation:
 
     def settle_failed(self, n: int, error: SpawnError, message: str, cause: int = 0) -> None:
         """Tell that it came to nothing: `error` is what the script sees, `message` what the host is told."""
-        kind = error.kind or "failed"
+        # That of its class: the script may have changed its own.
+        kind = type(error).kind or "failed"
         self.pipe.say(encode_guest(Settled(n, kind=kind, message=message, cause=cause)))
         self._deliver(n, error)
 

@@ -84,8 +84,10 @@ def _missing(conversation: Conversation, pending: Pending, error: SpawnError) ->
     made = reference(pending.source)
     parts = [part for part in ((made,) if isinstance(made, Part) else made.parts) if isinstance(part, Part)]
     cause = next(part.handle for part in parts if _is_missing(part, conversation.delivered[part.handle].value))
+    # The script may have put anything there.
+    message = plain_text(error.message, _MESSAGE_CHARS)
     conversation.settle_failed(
-        pending.n, DependencyFailed(error.message, agent=agent, label=label, cause=error), error.message, cause
+        pending.n, DependencyFailed(message, agent=agent, label=label, cause=error), message, cause
     )
 
 
@@ -100,7 +102,7 @@ def _is_missing(part: Part, output: Json) -> bool:
 def _raised(conversation: Conversation, n: int, error: BaseException) -> None:
     # The very exception of a limit, so that it ends the run as that limit when nobody catches it.
     if isinstance(error, SpawnError) and any(error is limit for limit in conversation.limit_errors.values()):
-        conversation.settle_failed(n, error, error.message)
+        conversation.settle_failed(n, error, plain_text(error.message, _MESSAGE_CHARS))
         return
     name = plain_text(type(error).__name__, 100)
     _fail(conversation, n, "failed", f"then: {name}: {plain_text(error, _MESSAGE_CHARS)}")

@@ -1337,3 +1337,128 @@ from contextlib import contextmanager
 from functools import cached_property
 loot = contextmanager(cached_property(len)).lock
 ''')
+
+attempts("what is made once is made again", '''
+### other names for a module through its own beginning
+import json
+def mine(*a): return 1
+json.__init__("json", {"dumps": mine})
+loot = json.dumps
+### other names for a module through methodcaller
+import math
+from operator import methodcaller
+methodcaller("__init__", "math", {"pi": 3})(math)
+loot = math.pi
+### a property of the standard library through its own beginning
+from fractions import Fraction
+Fraction.numerator.__init__(lambda self: 42)
+loot = Fraction(1, 2).numerator
+### a property of a path through str.format
+from pathlib import PurePosixPath
+loot = "{0.name.__init__}".format(PurePosixPath)
+### a cached property through its own beginning
+from functools import cached_property
+p = cached_property(len)
+p.__init__(print)
+loot = p
+''')
+
+attempts("classes that are made by a call", '''
+### an enumeration with a dunder for a name
+from enum import Enum
+loot = Enum("X", {"__class__": 1})
+### an enumeration with a name whose class answers for it
+from enum import Enum
+class S(str):
+    def isidentifier(self): return True
+    def startswith(self, *a): return False
+    def __eq__(self, other): return False
+    def __hash__(self): return 1
+loot = Enum("X", {S("__init_subclass__"): print})
+### an enumeration of a type that equals every type
+from enum import Enum
+class T:
+    def __eq__(self, other): return True
+    def __hash__(self): return 1
+loot = Enum("X", "a b", type=T())
+### an enumeration of a type that is no value
+from enum import Enum
+loot = Enum("X", "a b", type=type(iter([])))
+### an enumeration in the name of another module
+from enum import Enum
+X = Enum("X", "a", module="enum", qualname="Enum")
+if X.__module__ != "__main__": loot = X
+### an enumeration whose names change while they are read
+from enum import Enum
+class Names(dict):
+    def __iter__(self): return iter(["__class__"])
+    def __getitem__(self, name): return print
+loot = Enum("X", Names(a=1))
+### a named tuple with a dunder for a field
+from typing import NamedTuple
+loot = NamedTuple("P", [("__class__", int)])
+### a named tuple with source text for a field
+from typing import NamedTuple
+class S(str):
+    def __str__(self): return self
+    def isidentifier(self): return True
+loot = NamedTuple("P", [(S("x=print"), int)])
+### a named tuple with source text for a name
+from collections import namedtuple
+class S(str):
+    def isidentifier(self): return True
+loot = namedtuple(S("P(object): pass"), "a b")
+### a TypedDict with a name that is none
+from typing import TypedDict
+class S(str): pass
+loot = TypedDict(S("x"), {"a": int})
+### a class over what a TypedDict is made with
+from typing import TypedDict
+loot = type(TypedDict)("X", (dict,), {"__reduce__": print})
+''')
+
+attempts("texts of classes of the script", '''
+### attributes through a template that says another text
+class S(str):
+    def __str__(self): return "{0.__class__.__mro__}"
+loot = S("x").format(1)
+### attributes through a template in a field that is a template
+class S(str):
+    def __format__(self, spec): return "{0.__class__.__mro__}".format(1)
+loot = "{}".format(S("x"))
+### attributes through a name of a field that is computed
+loot = "{0.{1}}".format(print, "__globals__")
+### attributes through a separator that is none
+class J:
+    def join(self, parts): return parts.gi_frame
+loot = J().join(x for x in [1])
+### attributes of an exception of a text through a pattern
+class S(str): pass
+try: S("x").nothing
+except AttributeError as error:
+    match error:
+        case AttributeError(obj=o): loot = o
+### the traceback that an exit stack hands on
+from contextlib import ExitStack
+got = []
+with ExitStack() as stack:
+    stack.push(lambda *what: got.extend(what) or True)
+    1 / 0
+if got[2] is not None: loot = got[2]
+### the exits that an exit stack keeps
+from contextlib import ExitStack
+stack = ExitStack()
+stack.callback(print)
+loot = stack._exits
+### the end of a run through an exit stack
+from contextlib import ExitStack
+def deep(): return deep()
+try:
+    with ExitStack() as stack: stack.callback(deep)
+except BaseException: loot = 1
+### the end of a run through the text of an exception
+class E(Exception):
+    def __str__(self): return str(self)
+try: loot = f"{E()}"
+except BaseException: loot = 2
+''')

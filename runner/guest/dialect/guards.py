@@ -35,6 +35,8 @@ _LOCK = type(threading.RLock())
 FORBIDDEN = (types.ModuleType, types.FrameType, types.CodeType, types.TracebackType, types.CellType, _LOCK)
 _START_OF_SUPER: Callable[[Any], Any] = super.__dict__["__thisclass__"].__get__
 _TEXTS = frozenset({"__repr__", "__str__", "__format__", "__mod__", "__rmod__"})
+# Called again, they change what cannot be changed otherwise: a module, a property of a class that is not the script's.
+_BEGINNINGS = frozenset({"__init__", "__post_init__"})
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 
 _VALUES: tuple[type, ...] = (
@@ -172,6 +174,8 @@ def make_guards(
             return o.__members__
         if name == "__setattr__" and o is object:
             return set_anyway
+        if name in _BEGINNINGS and not (kind in own or kind is super or isinstance(o, Exception) or is_base(o)):
+            raise AttributeError(f'attribute "{name}" of a "{kind.__name__}" is not offered to scripts')
         if name in METHOD_DUNDERS and (kind is super or not isinstance(o, (*_FUNCTIONS, type)) or is_base(o)):
             return _without_addresses(getattr(o, name), name, hash_of)
         raise AttributeError(f'attribute "{name}" of a "{kind.__name__}" is not offered to scripts')

@@ -190,6 +190,6 @@ def print_to(emit: Callable[[str], None]) -> Callable[..., None]:
         between, after = " " if sep is None else sep, "\n" if end is None else end
         if not isinstance(between, str) or not isinstance(after, str):
             raise TypeError("sep and end must be None or a string")
-        emit(str(between).join(shown_of(one) for one in values) + str(after))
+        emit(str.join(between, [shown_of(one) for one in values]) + str.__str__(after))
 
     return print
