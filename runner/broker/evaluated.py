@@ -18,12 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Union
-from urllib.parse import unquote
 
 import jsonschema_rs
 
 from runner.errors import PolicyError
 from runner.models import Json
+from runner.policy.narrow import escaped, walk
 
 Mask = Union[dict[Any, "Mask"], None]
 MaskOf = Callable[[Json], Mask]
@@ -321,25 +321,6 @@ def _is_scalar(kind: Json) -> bool:
     """True when `type` allows neither objects nor lists: then nothing can be below."""
     kinds = [kind] if isinstance(kind, str) else kind or ["object"]
     return "object" not in kinds and "array" not in kinds
-
-
-def escaped(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
-
-
-def walk(root: Json, reference: str) -> tuple[Json, str] | None:
-    """Return what a JSON pointer in a fragment means, and the pointer as the validators' map spells it."""
-    found, place = root, "#"
-    for part in unquote(reference).split("/")[1:]:
-        name = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(found, dict) and name in found:
-            found = found[name]
-        elif isinstance(found, list) and name.isdigit() and int(name) < len(found):
-            found = found[int(name)]
-        else:
-            return None
-        place += f"/{part}"
-    return found, place
 
 
 def _find_anchor(schema: Json, name: str, at: str) -> tuple[Json, str] | None:

@@ -22,11 +22,11 @@ import jsonschema_rs
 
 from runner.broker.evaluated import Mask, compile_mask
 from runner.broker.expectation import expectation, pointer, shown, subscript
-from runner.broker.narrow import Narrow
 from runner.errors import PolicyError
 from runner.guest.wire import MAX_DEPTH
 from runner.models import Json
 from runner.policy.closing import close
+from runner.policy.narrow import Narrow
 from runner.policy.schemas import SchemaRefused, validator
 
 # Told at once: more would be read by nobody, and the first often causes the rest.

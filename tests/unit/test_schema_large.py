@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.broker import narrow
-from runner.broker.narrow import Narrow, is_small
 from runner.broker.schema import InputSchema, OutputSchema
+from runner.policy import narrow
+from runner.policy.narrow import Narrow, is_small
 
 MANY = 300_000
 TEXTS = {"type": "array", "items": {"type": "string"}}

@@ -4,7 +4,7 @@ The library lists every error before it tells the first, with each alternative t
 wrong items took it 14 s and 800 MB. Inputs come from a script, outputs from an agent; neither may stop the host. Small
 values are asked as they are. Of a large one the parts are asked whether they are valid, which takes no memory.
 
-Not here: the words for an error (expectation, schema).
+Not here: the words for an error (broker, check).
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
+from urllib.parse import unquote
 
 import jsonschema_rs
 
-from runner.broker.evaluated import escaped, walk
 from runner.models import Json
 from runner.policy.schemas import validator
 
@@ -147,3 +147,22 @@ def _is_meant(part: Json, value: Json) -> bool:
     kinds = part.get("type") if isinstance(part, dict) else None
     kind = "object" if isinstance(value, dict) else "array"
     return kinds is None or kind == kinds or (isinstance(kinds, list) and kind in kinds)
+
+
+def escaped(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def walk(root: Json, reference: str) -> tuple[Json, str] | None:
+    """Return what a JSON pointer in a fragment means, and the pointer as the validators' map spells it."""
+    found, place = root, "#"
+    for part in unquote(reference).split("/")[1:]:
+        name = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(found, dict) and name in found:
+            found = found[name]
+        elif isinstance(found, list) and name.isdigit() and int(name) < len(found):
+            found = found[int(name)]
+        else:
+            return None
+        place += f"/{part}"
+    return found, place
