@@ -85,6 +85,8 @@ def _unknown_keys(
     for key in keys[:MAX_ERRORS]:
         close = get_close_matches(key, known, n=1)
         fix = f'did you mean "{close[0]}"?' if close else f'remove "{key}"; known: {", ".join(known) or "none"}'
+        if spawn.names is not None and entry.name not in spawn.names:
+            fix = f'a fallback gets the same inputs: leave "{key}" out, or fall back to an agent that takes it'
         message = f'agent "{entry.name}" refuses its inputs: "{key}" is unknown{_at(path)}'
         yield subject.finding("inputs-break-schema", written.keys.get((*path, key), spawn.node), message, fix)
 

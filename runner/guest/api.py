@@ -19,7 +19,7 @@ from runner.guest.errors import ERRORS, InvalidInput
 from runner.guest.gathering import first_ok, gather
 from runner.guest.handles import Handle, make_handle
 from runner.guest.options import Fallback, Retry
-from runner.guest.values import NotJson, plain_text, require_exact, taken_apart
+from runner.guest.values import NotJson, exact, plain_text, taken_apart
 from runner.guest.waiting import pause
 from runner.guest.wire import Json, Spawn
 
@@ -112,8 +112,7 @@ def emit(text: str, fields: dict[str, Json] | None = None) -> None:
     plain: dict[str, Json] = {}
     for name, value in (fields or {}).items():
         try:
-            require_exact(value, name, conversation.frame_bytes // 2)
-            plain[name] = value
+            plain[name] = exact(value, name, conversation.frame_bytes // 2)
         except NotJson:
             plain[name] = plain_text(value if type(value) is Handle else repr(value), _MAX_LOG_CHARS)
     try:

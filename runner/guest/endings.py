@@ -15,7 +15,7 @@ from typing import NoReturn
 from runner.guest.conversation import SCRIPT_FILENAME, Conversation, script_line
 from runner.guest.exits import EXIT_DONE, EXIT_MEMORY
 from runner.guest.pipe import leave
-from runner.guest.values import NotJson, TooLarge, plain_text, require_exact
+from runner.guest.values import NotJson, TooLarge, exact, plain_text
 from runner.guest.wire import MAX_TRACE, Finished, Json, ScriptError, encode_guest, payload_bytes
 
 # A message is shown to a model: more than this hides what matters.
@@ -87,7 +87,7 @@ def _message(error: BaseException, max_chars: int) -> str:
 def done(conversation: Conversation, result: Json) -> Finished:
     """Return the end by a result; by an error where it is no JSON, by a limit where it is too large."""
     try:
-        require_exact(result, "result", conversation.frame_bytes // 2)
+        result = exact(result, "result", conversation.frame_bytes // 2)
         ending = Finished(ok=True, result=result)
         if payload_bytes(encode_guest(ending)) > conversation.frame_bytes:
             return limited("result")

@@ -10,11 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from runner.guest.dialect.composing import Composable
 from runner.guest.errors import SpawnError
-from runner.guest.values import NotJson, require_exact
+from runner.guest.values import NotJson, exact
 from runner.guest.wire import (
     MAX_ACCEPT_CHARS,
     MAX_FALLBACKS,
@@ -66,9 +65,10 @@ def agent_name(agent: object, where: str) -> str:
     """Return the name of an agent. A text of a class of the script, such as a StrEnum, is one."""
     if not isinstance(agent, str):
         raise TypeError(f"{where} takes the name of an agent first, not {a(agent)}")
-    if not 0 < len(agent) <= MAX_NAME_CHARS:
+    name = str.__str__(agent)
+    if not 0 < len(name) <= MAX_NAME_CHARS:
         raise ValueError(f"an agent's name has 1 to {MAX_NAME_CHARS} characters")
-    return str.__str__(agent)
+    return name
 
 
 def label_text(label: object) -> str | None:
@@ -77,9 +77,10 @@ def label_text(label: object) -> str | None:
     if not isinstance(label, str):
         more = "" if isinstance(label, Composable) else ": write label=str(...)"
         raise TypeError(f"label= takes a text, not {a(label)}{more}")
-    if len(label) > MAX_LABEL_CHARS:
+    text = str.__str__(label)
+    if len(text) > MAX_LABEL_CHARS:
         raise ValueError(f"label= takes a text of at most {MAX_LABEL_CHARS} characters")
-    return str.__str__(label)
+    return text
 
 
 def scope_list(scopes: object) -> tuple[str, ...] | None:
@@ -90,13 +91,14 @@ def scope_list(scopes: object) -> tuple[str, ...] | None:
         raise TypeError(f"scopes= takes a list of texts: write scopes=[{scopes!r}]")
     if isinstance(scopes, Composable) or not isinstance(scopes, Iterable):
         raise TypeError(f"scopes= takes a list of texts, not {a(scopes)}")
-    found: list[Any] = list(scopes)
-    for scope in found:
-        if not isinstance(scope, str) or not 0 < len(scope) <= MAX_NAME_CHARS:
+    plain: list[str] = []
+    for scope in scopes:
+        text = str.__str__(scope) if isinstance(scope, str) else ""
+        if not 0 < len(text) <= MAX_NAME_CHARS:
             raise TypeError(f"a scope is a text of 1 to {MAX_NAME_CHARS} characters, not {a(scope)}")
-    if len(found) > MAX_SCOPES:
+        plain.append(text)
+    if len(plain) > MAX_SCOPES:
         raise ValueError(f"scopes= takes at most {MAX_SCOPES} scopes")
-    plain = [str.__str__(scope) for scope in found]
     return tuple(sorted(plain) if isinstance(scopes, (set, frozenset)) else plain)
 
 
@@ -140,10 +142,11 @@ def _kinds(on: object) -> tuple[str, ...]:
     for kind in on:
         if isinstance(kind, type) and issubclass(kind, SpawnError) and kind.kind in RETRIED:
             raise TypeError(f'Retry(on=...) takes kinds as texts: write "{kind.kind}" for {kind.__name__}')
-        if not isinstance(kind, str) or kind not in RETRIED:
-            shown = repr(kind) if isinstance(kind, str) and len(kind) < MAX_NAME_CHARS else a(kind)
+        text = str.__str__(kind) if isinstance(kind, str) else ""
+        if text not in RETRIED:
+            shown = repr(text) if isinstance(kind, str) and len(text) < MAX_NAME_CHARS else a(kind)
             raise ValueError(f"Retry(on=...) takes {', '.join(RETRIED)}; it found {shown}")
-        found.append(str.__str__(kind))
+        found.append(text)
     return tuple(sorted(found, key=RETRIED.index) if isinstance(on, (set, frozenset)) else found)
 
 
@@ -174,7 +177,7 @@ def schema(accept: object, max_nodes: int) -> Json:
         example = 'accept={"required": ["summary"]}'
         raise TypeError(f"accept= takes a JSON Schema, such as {example}, not {a(accept)}")
     try:
-        require_exact(accept, "accept", max_nodes)
+        accept = exact(accept, "accept", max_nodes)
         size = len(canonical(accept))
     except NotJson as refused:
         raise TypeError(f"accept= takes a JSON Schema: {refused.reason}") from None

@@ -1,7 +1,9 @@
 """Exact JSON: what may leave a script as inputs, fields or result.
 
-None, bool, int, float (finite), str (encodable), list, tuple (sent as a list) and dict with str keys; no subclass
-of them, no cycle, at most `MAX_LEVELS` levels. What is refused is named by its place and told what to write.
+None, bool, int, float (finite), str (encodable), list, tuple (sent as a list) and dict with str keys; no cycle, at
+most `MAX_LEVELS` levels. Of their subclasses those pass whose JSON nobody can doubt, as what they hold: Counter,
+defaultdict, OrderedDict, named tuples, members of enums that are texts or whole numbers. What else is refused is
+named by its place and told what to write.
 
 Handles may stand in inputs and in what `then` makes: the value then travels with null in their places and with fills.
 
@@ -10,8 +12,12 @@ Not here: what happens then (api, __main__).
 
 from __future__ import annotations
 
+import collections
+import dataclasses
+import enum
 import json
 import math
+import operator
 import re
 from typing import Any
 
@@ -22,6 +28,7 @@ from runner.guest.wire import MAX_DEPTH, Fill, Json
 # A frame puts a value at most three levels down (answer, outcomes, outcome).
 MAX_LEVELS = MAX_DEPTH - 4
 
+_DICTS = frozenset((collections.Counter, collections.defaultdict, collections.OrderedDict))
 _ATOMS = frozenset((str, int, bool, type(None)))
 
 _ADVICE = {
@@ -36,9 +43,6 @@ _ADVICE = {
     "zip": "write list(...) around it",
     "range": "write list(...) around it",
     "deque": "write list(...) around it",
-    "defaultdict": "write dict(...) around it",
-    "Counter": "write dict(...) around it",
-    "OrderedDict": "write dict(...) around it",
     "bytes": "write .decode() behind it",
     "datetime": "write .isoformat() behind it",
     "date": "write .isoformat() behind it",
@@ -62,23 +66,26 @@ class TooLarge(NotJson):
     """It is, or would be, more bytes than a frame holds."""
 
 
-def require_exact(value: object, name: str, max_nodes: int) -> None:
-    """Return when the value is exact JSON, but for numbers of over 4,300 digits and lone surrogates.
+def exact(value: object, name: str, max_nodes: int) -> Json:
+    """Return the value as exact JSON, but for numbers of over 4,300 digits and lone surrogates.
 
     Those show when it is encoded. A value of n nodes has at least 2n - 1 bytes as JSON.
 
     Raises NotJson (TooLarge for more than `max_nodes` nodes; a cycle that branches shows as that, too).
     """
-    if _has_handles(value, name, max_nodes):
+    value, has_handles = _in_json(value, name, max_nodes)
+    if has_handles:
         raise NotJson(_find(value, name, handles=False))
+    return value
 
 
 def taken_apart(value: object, name: str, max_nodes: int) -> tuple[Json, tuple[Fill, ...]]:
     """Return the value as exact JSON with None where handles stand, and the fills for those.
 
-    The value itself when there are none. Raises as `require_exact` does.
+    The value itself when there are none. Raises as `exact` does.
     """
-    if not _has_handles(value, name, max_nodes):
+    value, has_handles = _in_json(value, name, max_nodes)
+    if not has_handles:
         return value, ()
     fills: list[Fill] = []
     return _without_handles(value, name, (), fills), tuple(fills)
@@ -97,6 +104,49 @@ def _without_handles(value: Any, name: str, at: tuple[str | int, ...], fills: li
             raise NotJson(f"{name}{''.join(f'[{_short(step)}]' for step in at)}: {error}") from None
         return None
     return value
+
+
+def _in_json(value: object, name: str, max_nodes: int) -> tuple[Json, bool]:
+    """Return the value as exact JSON but for handles, and whether there are any. Raises NotJson."""
+    try:
+        return value, _has_handles(value, name, max_nodes)
+    except TooLarge:
+        raise
+    except NotJson:
+        held = _as_held(value, {}, MAX_LEVELS)
+        if held is value:
+            raise
+        return held, _has_handles(held, name, max_nodes)
+
+
+def _as_held(item: Any, done: dict[int, Any], levels: int) -> Any:
+    """Return the item with what its containers and enum members hold in their place; itself where nothing changes.
+
+    Each container once, so that one that stands in itself, or in many places, costs no more.
+    """
+    kind = type(item)
+    if isinstance(item, enum.Enum):
+        # The value that it is, whatever the script's class makes of it.
+        if isinstance(item, str):
+            return str.__str__(item)
+        return int.__int__(item) if isinstance(item, int) else item
+    is_dict = kind is dict or kind in _DICTS
+    if levels == 0 or not (is_dict or kind is list or isinstance(item, tuple)):
+        return item
+    if id(item) in done:
+        return done[id(item)]
+    done[id(item)] = item
+    if is_dict:
+        found: Any = {key: _as_held(part, done, levels - 1) for key, part in dict.items(item)}
+        same = kind is dict and all(part is item[key] for key, part in found.items())
+    elif kind is list or kind is tuple or hasattr(kind, "_fields"):
+        parts = list.__iter__(item) if kind is list else tuple.__iter__(item)
+        found = [_as_held(part, done, levels - 1) for part in parts]
+        same = (kind is list or kind is tuple) and all(map(operator.is_, found, item))
+    else:
+        return item
+    done[id(item)] = item if same else found
+    return done[id(item)]
 
 
 def _has_handles(value: object, name: str, max_nodes: int) -> bool:
@@ -167,6 +217,12 @@ def _offence(item: object, handles: bool) -> str:
     if isinstance(item, Composable):
         return "" if handles else "is a handle: write gather(...) around it"
     advice = _ADVICE.get(kind.__name__)
+    if isinstance(item, enum.Enum):
+        advice = "write .value behind it"
+    elif isinstance(item, BaseException):
+        advice = "write str(...) around it"
+    elif dataclasses.is_dataclass(kind):
+        advice = "write asdict(...) around it"
     for base in (dict, list, tuple, str, int, float):
         if advice is None and isinstance(item, base):
             advice = f"write {base.__name__}(...) around it"
@@ -192,7 +248,8 @@ def plain_text(value: object, max_chars: int) -> str:
     MemoryError and RecursionError do come through: they end the run.
     """
     try:
-        text = value._shown() if isinstance(value, Composable) else str(value)
+        # `__str__` of a script may return a text of a class of its own.
+        text = str.__str__(value._shown() if isinstance(value, Composable) else str(value))
     except (MemoryError, RecursionError):
         raise
     except Exception:

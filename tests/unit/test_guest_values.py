@@ -3,18 +3,44 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import decimal
 import enum
+import json
 import math
+from typing import NamedTuple
 
 import pytest
 
 from runner.guest import wire
 from runner.guest.api import spawn
-from runner.guest.values import MAX_LEVELS, NotJson, TooLarge, plain_text, require_exact, taken_apart
+from runner.guest.values import MAX_LEVELS, NotJson, TooLarge, exact, plain_text, taken_apart
 from tests.inside import begin, pipe  # noqa: F401
 
 # ruff: noqa: F811
+
+
+class Size(enum.Enum):
+    SMALL = "small"
+
+
+class Rank(enum.IntEnum):
+    FIRST = 1
+
+
+class Bag(dict):
+    pass
+
+
+class Pair(NamedTuple):
+    first: int
+    rest: tuple
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+    y: int
 
 
 class Colour(enum.StrEnum):
@@ -39,7 +65,30 @@ def nested(levels: int) -> object:
     [None, True, 0, -1, 2**200, 1.5, "", "ä\n", [], {}, [1, [2, (3,)]], {"a": {"b": [None]}}, nested(MAX_LEVELS)],
 )
 def test_plain_values_are_exact(value):
-    require_exact(value, "inputs", 1_000)
+    assert exact(value, "inputs", 1_000) is value
+
+
+def test_what_has_only_one_reading_as_json_is_taken_as_what_it_holds():
+    groups = collections.defaultdict(list, {"b": [Colour.RED], "a": [Pair(1, (2,))]})
+    value = {"groups": groups, "votes": [collections.Counter("aab")], "rank": Rank.FIRST, "again": groups}
+
+    found = exact(value, "inputs", 1_000)
+
+    assert json.dumps(found) == (
+        '{"groups": {"b": ["red"], "a": [[1, [2]]]}, "votes": [{"a": 2, "b": 1}], "rank": 1, '
+        '"again": {"b": ["red"], "a": [[1, [2]]]}}'
+    )
+    assert type(found["groups"]["b"][0]) is str
+    assert type(found["rank"]) is int
+    assert value["groups"] is groups
+
+
+def test_a_structure_that_stands_in_itself_is_taken_apart_once():
+    bush = collections.OrderedDict()
+    bush["left"] = bush["right"] = bush
+
+    with pytest.raises(NotJson):
+        exact(bush, "inputs", 1_000)
 
 
 REFUSED = [
@@ -52,9 +101,11 @@ REFUSED = [
     (b"x", "inputs is a bytes, which is no JSON: write .decode() behind it"),
     (range(3), "inputs is a range, which is no JSON: write list(...) around it"),
     ({"a": 1}.keys(), "inputs is a dict_keys, which is no JSON: write list(...) around it"),
-    (Colour.RED, "inputs is a Colour, which is no JSON: write str(...) around it"),
-    (collections.OrderedDict(), "inputs is a OrderedDict, which is no JSON: write dict(...) around it"),
-    (collections.Counter("a"), "inputs is a Counter, which is no JSON: write dict(...) around it"),
+    (Size.SMALL, "inputs is a Size, which is no JSON: write .value behind it"),
+    ({"a": ValueError("x")}, 'inputs["a"] is a ValueError, which is no JSON: write str(...) around it'),
+    ([Point(1, 2)], "inputs[0] is a Point, which is no JSON: write asdict(...) around it"),
+    (Bag(a=1), "inputs is a Bag, which is no JSON: write dict(...) around it"),
+    (collections.Counter({1: 2}), "inputs has the key 1, which is no str: write str(...) around it"),
     (decimal.Decimal(1), "inputs is a Decimal, which is no JSON: write float(...) or str(...) around it"),
     (object(), "inputs is a object, which is no JSON: make a dict of its fields"),
     (CYCLE, f"inputs is more than {MAX_LEVELS} levels deep, or contains itself"),
@@ -65,7 +116,7 @@ REFUSED = [
 @pytest.mark.parametrize(("value", "reason"), REFUSED, ids=lambda each: each[:40] if isinstance(each, str) else type(each).__name__)
 def test_a_value_that_is_no_json_is_named_with_its_place_and_what_to_write(value, reason):
     with pytest.raises(NotJson) as refused:
-        require_exact(value, "inputs", 1_000)
+        exact(value, "inputs", 1_000)
 
     assert refused.value.reason == reason
 
@@ -73,7 +124,7 @@ def test_a_value_that_is_no_json_is_named_with_its_place_and_what_to_write(value
 @pytest.mark.parametrize("value", [[0] * 1_001, BUSH, {str(n): n for n in range(1_001)}], ids=["list", "bush", "dict"])
 def test_more_parts_than_a_frame_holds_are_too_large(value):
     with pytest.raises(TooLarge):
-        require_exact(value, "inputs", 1_000)
+        exact(value, "inputs", 1_000)
 
 
 def test_a_handle_is_refused_where_a_value_must_be_with_what_to_write(pipe):
@@ -88,7 +139,7 @@ def test_a_handle_is_refused_where_a_value_must_be_with_what_to_write(pipe):
 
     for value, reason in places:
         with pytest.raises(NotJson) as refused:
-            require_exact(value, "result", 1_000)
+            exact(value, "result", 1_000)
         assert refused.value.reason == reason
 
 
