@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from dataclasses import replace
 from itertools import islice
 
 from runner.check.reach import reach_of
@@ -34,6 +35,10 @@ PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 # Nobody reads more, and a journal keeps them all.
 MAX_FINDINGS = 200
+# What is said of a name or line repeats it. A model that is handed back a name of megabytes has no room left.
+MAX_MESSAGE_CHARS = 1_000
+# The lines of an asynchronous script as they read without `await` are longer than any other fix.
+MAX_FIX_CHARS = 4_000
 # A tree that the dialect calls so is not walked: every recursion here is bounded by the dialect's depth.
 _UNREADABLE = frozenset({"too-nested", "too-big"})
 
@@ -52,7 +57,18 @@ def check(script: Script, policy: Policy) -> Verdict:
 def _ordered(findings: list[Finding]) -> tuple[Finding, ...]:
     """Return the findings in the order of the source, errors kept before warnings where there are too many."""
     kept = sorted(dict.fromkeys(findings), key=lambda finding: finding.severity is not Severity.ERROR)[:MAX_FINDINGS]
-    return tuple(sorted(kept, key=lambda finding: (finding.line, finding.column, finding.rule)))
+    return tuple(sorted(map(_bounded, kept), key=lambda finding: (finding.line, finding.column, finding.rule)))
+
+
+def _bounded(finding: Finding) -> Finding:
+    if len(finding.message) <= MAX_MESSAGE_CHARS and len(finding.fix) <= MAX_FIX_CHARS:
+        return finding
+    message, fix = _cut(finding.message, MAX_MESSAGE_CHARS), _cut(finding.fix, MAX_FIX_CHARS)
+    return replace(finding, message=message, fix=fix)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 4] + " ..."
 
 
 def _judge(tree: ast.Module, script: Script, policy: Policy) -> tuple[list[Finding], Reach]:
