@@ -43,8 +43,8 @@ _PLAIN = (
     "pattern", "required", "type", "uniqueItems",
 )  # fmt: skip
 # What says nothing of a value. They are taken out: nobody need look at them again.
-_REMARKS = ("$comment", "$schema", "default", "deprecated", "description", "examples", "readOnly", "title", "writeOnly")
-_KNOWN = (*_ONE, *_LISTS, *_NAMED, *_DATA, *_PLAIN, *_REMARKS)
+REMARKS = ("$comment", "$schema", "default", "deprecated", "description", "examples", "readOnly", "title", "writeOnly")
+KEYWORDS = (*_ONE, *_LISTS, *_NAMED, *_DATA, *_PLAIN, *REMARKS)
 _REFUSED = {
     "$ref": "write the schema where it is used",
     "$dynamicRef": "write the schema where it is used",
@@ -115,11 +115,11 @@ def _looked_at(schema: Json, path: Path, weight: Weight) -> Json:
         raise _refused(path[:3], f"more than {MAX_DEPTH} levels deep")
     found = {}
     for keyword, part in schema.items():
-        if keyword not in _KNOWN:
+        if keyword not in KEYWORDS:
             raise _unknown(keyword, path)
         if keyword == "$schema" and (not isinstance(part, str) or part.rstrip("#") != DRAFT):
             raise _refused(path, f'"$schema" is not "{DRAFT}"', "leave it out")
-        if keyword not in _REMARKS:
+        if keyword not in REMARKS:
             found[keyword] = _part(keyword, part, (*path, keyword), weight)
     return found
 
@@ -177,7 +177,7 @@ def _unknown(keyword: str, path: Path) -> SchemaRefused:
     shown = json.dumps(keyword[:60], ensure_ascii=False)
     if keyword in _REFUSED:
         return _refused(path, f"{shown} is not taken", _REFUSED[keyword])
-    close = get_close_matches(keyword[:60], _KNOWN, n=1)
+    close = get_close_matches(keyword[:60], KEYWORDS, n=1)
     return _refused(path, f"{shown} is no keyword that is held", f'did you mean "{close[0]}"?' if close else "")
 
 

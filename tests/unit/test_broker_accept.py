@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from runner.broker import accept as accept_module
 from runner.broker.accept import MAX_STEPS, Accept, Accepts
 from runner.events import EventKind
 from runner.guest.wire import MAX_ACCEPT_CHARS, MAX_FRAME_BYTES, canonical
-from runner.policy.accept import read_accept
+from runner.policy.accept import KEYWORDS, REMARKS, read_accept
 from runner.policy.schemas import SchemaRefused
 from tests.unit.attempts_by_hand import Bench, entry, fallback, retry
 
@@ -138,6 +139,14 @@ def test_a_keyword_whose_value_is_none_of_its_kind_is_told(schema, told):
         read_accept(schema)
 
     assert str(caught.value) == f"not a JSON Schema{told}"
+
+
+def test_the_documented_keywords_are_those_that_are_taken():
+    page = (Path(__file__).parents[2] / "docs/agents.md").read_text()
+    section = page.split("\n## What a script's `accept` may say\n", 1)[1].split("\n## ", 1)[0]
+    documented = re.findall(r"`([a-zA-Z]+)`", section.split("- **Keywords:**", 1)[1].split("Remarks", 1)[0])
+
+    assert sorted(documented) == sorted(set(KEYWORDS) - set(REMARKS))
 
 
 def test_remarks_say_nothing_of_a_value():
