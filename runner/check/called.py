@@ -19,7 +19,8 @@ from runner.check.signatures import API_NAMES, HIDING, ON_ERROR, SHAPES
 from runner.check.subject import SpawnCall, Subject, named
 from runner.guest.wire import MAX_RETRIES, RETRIED
 from runner.models import Finding
-from runner.policy.schemas import SchemaRefused, validator
+from runner.policy.accept import read_accept
+from runner.policy.schemas import SchemaRefused
 
 # Options of spawn() as other libraries name them.
 _MEANT = {
@@ -227,10 +228,10 @@ def accept_no_schema(subject: Subject) -> Iterator[Finding]:
         try:
             if not isinstance(written.value, (dict, bool)):
                 raise SchemaRefused("not a JSON Schema: that is a dict")
-            validator(written.value)
+            read_accept(written.value)
         except SchemaRefused as refused:
             at = written.nodes.get(refused.path, node)
-            fix = 'write a JSON Schema, such as {"type": "object", "required": ["answer"]}'
+            fix = refused.hint or 'write a JSON Schema, such as {"type": "object", "required": ["answer"]}'
             yield subject.finding("accept-no-schema", at, f"accept= is {refused}", fix)
         except (ValueError, OverflowError):
             # A lone surrogate or a number beyond what the library takes: the guest tells it when it serialises.

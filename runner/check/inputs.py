@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from difflib import get_close_matches
-from itertools import islice
 from typing import Any
 
 from runner.check.literals import Literal, Path, literal
@@ -18,6 +17,7 @@ from runner.check.subject import SpawnCall, Subject
 from runner.guest.wire import canonical
 from runner.models import Finding, Json
 from runner.policy.model import AgentEntry
+from runner.policy.narrow import Narrow
 from runner.policy.schemas import SchemaRefused, validator
 
 # More of one spawn would only repeat the same misunderstanding.
@@ -51,14 +51,18 @@ def _broken(
         return
     try:
         if entry.name not in compiled:
-            compiled[entry.name] = validator(entry.input_schema)
-        errors = list(islice(compiled[entry.name].iter_errors(written.value), MAX_ERRORS))
+            compiled[entry.name] = validator(entry.input_schema), Narrow(entry.input_schema)
+        holds, narrow = compiled[entry.name]
+        if holds.is_valid(written.value):
+            return
+        # Of a large value only the first part that is refused is told: the library would list every error of all.
+        errors, above = narrow.errors(written.value, MAX_ERRORS)
     except (SchemaRefused, ValueError, OverflowError):
         # A lone surrogate or a number beyond what the library takes: the guest tells it when it serialises.
         return
-    elsewhere = {tuple(error.instance_path) for error in errors if error.kind.name != "unevaluatedProperties"}
+    elsewhere = {(*above, *error.instance_path) for error in errors if error.kind.name != "unevaluatedProperties"}
     for error in errors:
-        path = tuple(error.instance_path)
+        path = (*above, *error.instance_path)
         kind = error.kind.name
         # Where another part of the schema failed, what it names counts as unevaluated: that is no second mistake.
         if kind == "unevaluatedProperties" and path in elsewhere:

@@ -1,0 +1,19 @@
+"""Every kind of event, what its body says, and what a journal means: the run-state table and the folds.
+
+    kinds        the one enum, and what each event's body and value hold
+    views        what a journal says of one spawn, then and wait; which state may follow which
+    folds        events → RunView, the only truth about a run's state
+    comparable   a journal reduced to what a script can observe and cause
+
+No I/O here.
+"""
+
+from runner.events.comparable import comparable
+from runner.events.folds import RunView, fold
+from runner.events.kinds import Event, EventKind
+from runner.events.views import STATE_TABLE, SpawnView, ThenView, WaitsView, WaitView
+
+__all__ = [
+    "STATE_TABLE", "Event", "EventKind", "RunView", "SpawnView", "ThenView", "WaitView", "WaitsView", "comparable",
+    "fold",
+]  # fmt: skip

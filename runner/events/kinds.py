@@ -1,0 +1,92 @@
+"""Every kind of event, and what its body and value say.
+
+An event has a `body` of small facts (names, numbers, digests) that the chain covers, and at most one
+`value`, a JSON object as text, which stands beside it: the chain covers the value's digest, so the
+value can be erased and the chain still verifies. What a script or an agent wrote goes into the value,
+never into the body, but for the agents' names, scopes and outcome kinds.
+
+attempt_failed is of an attempt that another one follows; the last is told by spawn_settled, whose agent is the one
+that was called last. cause is [handle, kind, message, attempts]: the failure that came first. then_returned is what
+the guest made of its handles; then_settled follows where there were fills, or where the host settled the handle.
+
+    kind                body                                                       value
+    run_submitted       script, script_digest, policy, policy_digest,              script, policy, inputs
+                        inputs_digest, runner, python, trace, span, sandbox
+    script_checked      accepted, errors, warnings, dialect, python                findings, reach
+    sandbox_started     the fields of models.SandboxFacts, lock ("verified")       -
+    run_started         seed, now, dialect                                         -
+    spawn_requested     spawn, agent, scopes, timeout, retry, fallback, line,     inputs, label [, fills] [, accept]
+                        span
+    spawn_denied        spawn, agent, rule                                         message
+    attempt_started     spawn, attempt, agent, inputs_digest, timeout, span        -
+    attempt_failed      spawn, attempt, agent, outcome, seconds,                   message [, detail]
+                        next ("retry", "fallback"), backoff
+    agent_lingered      spawn, attempt, agent                                      -
+    spawn_cancelled     spawn (of a then: its handle), by ("script", "wait",       -
+                        "end")
+    spawn_settled       spawn, agent, outcome, attempts, seconds, bytes            output | message [, cause, detail,
+                                                                                   dropped]
+    then_requested      handle, of, line                                           -
+    then_returned       handle, outcome                                            value [, fills] | message [, cause]
+    then_settled        handle, outcome, bytes                                     output | message [, cause]
+    wait_opened         wait, group, handles, need, of, until, rest, line          -
+    answered            wait, handles (in order of delivery), ended, now           -
+    output_written      line, bytes                                                text, fields
+    stop_requested      by                                                         -
+    run_finished        state, kind, line, spawns, usage                           result | message, hint, trace
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from runner.models import Json
+
+
+class EventKind(StrEnum):
+    RUN_SUBMITTED = "run_submitted"
+    SCRIPT_CHECKED = "script_checked"
+    SANDBOX_STARTED = "sandbox_started"
+    RUN_STARTED = "run_started"
+    SPAWN_REQUESTED = "spawn_requested"
+    SPAWN_DENIED = "spawn_denied"
+    ATTEMPT_STARTED = "attempt_started"
+    ATTEMPT_FAILED = "attempt_failed"
+    AGENT_LINGERED = "agent_lingered"
+    SPAWN_CANCELLED = "spawn_cancelled"
+    SPAWN_SETTLED = "spawn_settled"
+    THEN_REQUESTED = "then_requested"
+    THEN_RETURNED = "then_returned"
+    THEN_SETTLED = "then_settled"
+    WAIT_OPENED = "wait_opened"
+    ANSWERED = "answered"
+    OUTPUT_WRITTEN = "output_written"
+    STOP_REQUESTED = "stop_requested"
+    RUN_FINISHED = "run_finished"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One entry of a run's journal, as read back."""
+
+    run: str
+    seq: int
+    """1, 2, 3 ... within the run."""
+    kind: EventKind
+    at_us: int
+    """Wall time in microseconds since the epoch."""
+    body: dict[str, Any]
+    value: str | None
+    """JSON object as text; None when there is none or it was erased (`value_digest` tells which)."""
+    value_digest: str
+    """sha256 of the value's text, or "" where there never was one."""
+    digest: str
+    """This event's link of the chain."""
+
+    def content(self) -> dict[str, Json]:
+        """The value, parsed; an empty dict when there is none."""
+        found: dict[str, Json] = json.loads(self.value) if self.value is not None else {}
+        return found
