@@ -20,6 +20,17 @@ for n in range(inputs["count"]):
     spawn("noop", {"n": n}).result()
 result = inputs["count"]
 """
+ONE_AFTER_THE_OTHER = b"""
+seen = 0
+for handle in as_completed([spawn(inputs["agent"], {"n": n}) for n in range(inputs["count"])]):
+    seen += 1
+result = seen
+"""
+MADE_OF_OTHERS = b"""
+first = [spawn(inputs["agent"], {"n": n}) for n in range(inputs["count"] // 2)]
+second = [spawn(inputs["agent"], {"n": h["n"]}) for h in first]
+result = 2 * len(gather(second))
+"""
 
 
 def figures() -> Iterator[Figure]:
@@ -59,6 +70,25 @@ async def _figures(home: Path, sync_ms: float) -> list[Figure]:
             Figure(
                 "per spawn at 100,000 against at 1,000", per_spawn[100_000] / per_spawn[1_000], "x", "<= 1.3",
                 f"{per_spawn[1_000]:.0f} us, {per_spawn[10_000]:.0f} us, {per_spawn[100_000]:.0f} us",
+            )
+        )  # fmt: skip
+        streamed = {
+            count: p50([await _run(runner, ONE_AFTER_THE_OTHER, "noop", count) for _ in range(3)])
+            for count in (1_000, 10_000)
+        }
+        streamed[100_000] = await _run(runner, ONE_AFTER_THE_OTHER, "noop", 100_000)
+        each = {count: seconds / count * 1e6 for count, seconds in streamed.items()}
+        found.append(
+            Figure(
+                "as_completed, per spawn at 100,000 against at 1,000", each[100_000] / each[1_000], "x", "<= 2",
+                f"{each[1_000]:.0f} us, {each[10_000]:.0f} us, {each[100_000]:.0f} us",
+            )
+        )  # fmt: skip
+        made = p50([await _run(runner, MADE_OF_OTHERS, "noop", 10_000) for _ in range(3)])
+        found.append(
+            Figure(
+                "10,000 spawns, half of them made of the others' outputs", 10_000 / made, "/s",
+                baseline=f"without {10_000 / rates[10_000]:.0f}/s",
             )
         )  # fmt: skip
         alone = await _run(runner, ONE_BY_ONE, "noop", 200)

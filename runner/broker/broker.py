@@ -15,13 +15,13 @@ guest makes itself (thens), how an agent is reached (agents), what a frame looks
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from runner.broker.attempts import FRAME_MARGIN, Attempts
 from runner.broker.dataflow import Dataflow
 from runner.broker.fills import Filler, Unfit, weight_of
-from runner.broker.handle import LiveHandle, Needs, needed_message, quote
+from runner.broker.handle import SMALL_CHARS, LiveHandle, Needs, needed_message, quote
 from runner.broker.live import LiveSpawn
 from runner.broker.outputs import OutputGone, Outputs
 from runner.broker.permit import Refusal, permit
@@ -37,11 +37,9 @@ from runner.models import MIB, OutcomeKind, Spawn, digest_of
 from runner.policy.model import AgentEntry, Policy
 from runner.seams import Agent, Reply, RunJournal
 
-# Inputs above this many characters, and all that the host fills, are parsed only when there is room for them. As
-# Python values they may take twenty times their text, and a script can ask for thousands at once.
-SMALL_CHARS = 4_096
 MOST_FILLED_BYTES = 256 * MIB
-"""What such inputs of spawns that have not settled may take in memory; a hundred at once may have 2.5 MiB each."""
+"""What large inputs of spawns that have not settled, and such as the host filled, may take in memory as Python values;
+beyond it the next ones wait in the journal. A hundred at once may take 2.5 MiB each."""
 
 
 class Broker:
@@ -80,7 +78,8 @@ class Broker:
 
     def spawned(self, spawn: Spawn) -> None:
         inputs = canonical(spawn.inputs)
-        requested = self._request(spawn, inputs)
+        requested = spawn_value(spawn, inputs)
+        seq = self._request(spawn, requested)
         waits = bool(spawn.fills) or len(inputs) > SMALL_CHARS
         live = LiveSpawn(spawn, "" if waits else digest_of(inputs))
         self._lives[spawn.n] = live
@@ -94,7 +93,8 @@ class Broker:
             self._refuse(live, refusal)
             return
         if waits:
-            self._put_by(live, spawn, requested)
+            live.needs = Needs(array("i", handles_of(spawn.fills)), seq, requested)
+            self._put_by(live, live.needs.handles)
             return
         refusal = self.attempts.refuse_inputs(live)
         if refusal is not None:
@@ -102,13 +102,7 @@ class Broker:
         else:
             self.attempts.begin(live)
 
-    def _request(self, spawn: Spawn, inputs: str) -> int:
-        label = "null" if spawn.label is None else quote(spawn.label)
-        value = f'"inputs":{inputs},"label":{label}}}'
-        if spawn.fills:
-            value = f'"fills":{canonical(fills_json(spawn.fills))},{value}'
-        if spawn.accept is not None:
-            value = f'"accept":{canonical(spawn.accept)},{value}'
+    def _request(self, spawn: Spawn, value: str) -> int:
         fallback = [[other.agent, other.scopes] for other in spawn.fallback] if spawn.fallback else []
         return self._journal.append(
             EventKind.SPAWN_REQUESTED,
@@ -117,20 +111,17 @@ class Broker:
                 "retry": _retry_body(spawn), "fallback": fallback,
                 "line": spawn.line, "span": self.attempts.span(spawn.n, 0),
             },
-            "{" + value,
+            value,
         )  # fmt: skip
 
-    def _put_by(self, live: LiveSpawn, spawn: Spawn, requested: int) -> None:
-        """Let a spawn wait until its inputs can be made. They are in the journal: nothing of them stays here."""
-        handles = handles_of(spawn.fills)
-        live.needs = Needs(array("i", handles), requested)
+    def _put_by(self, live: LiveSpawn, handles: Iterable[int]) -> None:
+        """Let a spawn wait until its inputs can be made; they take no memory here until then."""
         live.inputs = live.spawn = None
         self._thens.waits_for(live)
         self._dataflow.wait_for(live, [self._lives[n] for n in handles])
 
     def derived(self, then: Then) -> None:
-        # Its sources may have failed: what follows finds it by its number.
-        self._lives[then.n] = self._thens.derived(then)
+        self._thens.derived(then)
 
     def settled(self, settled: Settled) -> None:
         self._thens.returned(settled)
@@ -186,12 +177,14 @@ class Broker:
         live.output_at = len(passed.value) - 1 - len(passed.text)
         self._outputs.keep(live, passed.text)
         self._follow(live)
+        self._release(live)
 
     def failed(self, live: LiveSpawn, kind: OutcomeKind, message: str, *, detail: str = "") -> None:
         """It was refused or came to nothing. `message` is fit for a model, `detail` stays in the journal."""
         live.kind, live.message = str(kind), message
         self._note(live, live.failure_value(storable(detail)))
         self._follow(live)
+        self._release(live)
 
     def _note(self, live: LiveSpawn, value: str) -> None:
         seconds = self.attempts.over(live)
@@ -207,6 +200,9 @@ class Broker:
         # Its inputs are in the journal; ten thousand of them need not stay in memory.
         live.spawn = live.inputs = live.needs = None
         live.inputs_text = ""
+
+    def _release(self, live: LiveSpawn) -> None:
+        """Give back the room that its inputs took."""
         if live.weight:
             self._filled_bytes -= live.weight
             self._dataflow.work()
@@ -220,15 +216,17 @@ class Broker:
 
     def _cancel(self, lives: list[LiveHandle], by: str, kind: OutcomeKind = OutcomeKind.CANCELLED) -> None:
         """Settle these as cancelled (or as `kind`); then, once that is durable, kill what runs."""
-        for live in lives:
-            self._journal.append(EventKind.SPAWN_CANCELLED, {"spawn": live.n, "by": by})
-            if live.settled:  # Its output is in the journal and is charged; the script never sees it.
-                live.kind, live.message, live.cause = str(kind), "cancelled", None
-                self._dataflow.settled(live)
-            else:
-                self._fail(live, kind, _cancel_message(live, by, kind))
-            if isinstance(live, LiveSpawn):
-                self.attempts.stop(live)
+        # All of them before what follows: else one would fail because another one was cancelled.
+        with self._dataflow.held():
+            for live in lives:
+                self._journal.append(EventKind.SPAWN_CANCELLED, {"spawn": live.n, "by": by})
+                if live.settled:  # Its output is in the journal and is charged; the script never sees it.
+                    live.kind, live.message, live.cause = str(kind), "cancelled", None
+                    self._dataflow.settled(live)
+                else:
+                    self._fail(live, kind, _cancel_message(live, by, kind))
+                if isinstance(live, LiveSpawn):
+                    self.attempts.stop(live)
 
     def _stop_rest(self, lives: list[LiveHandle], kind: OutcomeKind) -> None:
         self._cancel(lives, "wait", kind)
@@ -286,6 +284,14 @@ class Broker:
             self.failed(live, OutcomeKind.DEPENDENCY_FAILED, needed_message(live.named, cause, source.named))
         else:
             self.failed(live, OutcomeKind.DEPENDENCY_FAILED, str(unfilled))
+
+
+def spawn_value(spawn: Spawn, inputs: str) -> str:
+    """Return what a script told of a spawn, as the journal's value: keys in order."""
+    accept = f'"accept":{canonical(spawn.accept)},' if spawn.accept is not None else ""
+    fills = f'"fills":{canonical(fills_json(spawn.fills))},' if spawn.fills else ""
+    label = "null" if spawn.label is None else quote(spawn.label)
+    return f'{{{accept}{fills}"inputs":{inputs},"label":{label}}}'
 
 
 def _retry_body(spawn: Spawn) -> dict[str, Any] | None:

@@ -1,8 +1,8 @@
 """Who needs whose output: what waits starts when all that it needs has succeeded, and fails with the first failure.
 
 Settling never calls itself: what follows from an outcome is worked off from two queues, failures first, then what is
-complete in the order of its numbers. So a chain of a hundred thousand fails without recursion, and in pieces, so that
-timers and other runs have their turn. While something is left the run is `busy`: the guest's next word and the
+complete in the order of its numbers. So a chain of a hundred thousand fails without recursion. A little is worked off
+at once, what is more in pieces, so that timers and other runs have their turn. While something is left the run is `busy`: the guest's next word and the
 answer to its wait stay back until all has been worked out, and so a script sees the same whatever the host's pace.
 
 An attempt that needs outputs begins after these have settled, and the journal makes events durable in order: by the
@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from heapq import heappop, heappush
 from typing import Protocol
 
@@ -25,6 +25,8 @@ from runner.errors import StoreError
 
 # Between two looks of the loop at timers and other runs: some ten milliseconds.
 _PIECE_BYTES = 1 << 20
+# What is worked off at once: as much as reading one more message of the guest takes.
+_SMALL_BYTES = 16 << 10
 _FAILURE_BYTES = 2_000
 
 
@@ -53,6 +55,8 @@ class Dataflow:
         self._complete: list[tuple[int, LiveHandle]] = []
         self._making: Iterator[int] | None = None
         self._working: asyncio.Task[None] | None = None
+        self._held = False
+        """Nothing is worked off just now."""
         self._idle: list[asyncio.Future[None]] = []
 
     @property
@@ -112,9 +116,19 @@ class Dataflow:
         self.work()
 
     def work(self) -> None:
-        """Work off what there is, unless that is under way."""
-        if self._working is None and (self._failing or (self._complete and self._whose.has_room())):
+        """Work off what there is: a little at once, and what is left in turns of its own."""
+        if self._working is None and not self._held and not self._piece(_SMALL_BYTES):
             self._working = asyncio.get_running_loop().create_task(self._work_off())
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let nothing follow until several handles have settled."""
+        held, self._held = self._held, True
+        try:
+            yield
+        finally:
+            self._held = held
+            self.work()
 
     async def close(self) -> None:
         """Drop what is left."""
@@ -128,17 +142,29 @@ class Dataflow:
             self._is_idle()
 
     async def _work_off(self) -> None:
-        done = 0
         try:
-            # After a failure of the store the run is ending; nothing that follows would be told.
-            with suppress(StoreError):
-                while (step := self._step()) is not None:
-                    done += step
-                    if done >= _PIECE_BYTES:
-                        done = 0
-                        await asyncio.sleep(0)
+            while True:
+                if self._piece(_PIECE_BYTES):
+                    return
+                await asyncio.sleep(0)
         finally:
             self._is_idle()
+
+    def _piece(self, most_bytes: int) -> bool:
+        """Do about so much of the work. True when nothing is left. What it settles works off nothing itself."""
+        held, self._held = self._held, True
+        done = 0
+        try:
+            while done < most_bytes:
+                step = self._step()
+                if step is None:
+                    return True
+                done += step
+        except StoreError:
+            return True  # The run is ending; nothing that follows would be told.
+        finally:
+            self._held = held
+        return False
 
     def _is_idle(self) -> None:
         self._working = None

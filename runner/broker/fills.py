@@ -46,8 +46,7 @@ class Filler:
         `key` is where it stands in the value of the event that its needs name, beside its fills.
         Raises Missing, Unfit, OutputGone, StoreError.
         """
-        assert live.needs is not None
-        found = self._outputs.told(live, live.needs.seq)
+        found = self._outputs.told(live)
         yield len(found)
         told = json.loads(found)
         marked, fills = told[key], make_fills(told.get("fills", []), told[key])

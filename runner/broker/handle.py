@@ -18,6 +18,9 @@ from runner.models import OutcomeKind
 if TYPE_CHECKING:
     from runner.broker.groups import Group
 
+# As Python values a text may take twenty times its size, and a script can ask for thousands at once: what is longer
+# is parsed when it is needed, and until then it is in the journal alone.
+SMALL_CHARS = 4_096
 # A failure is told again by everything that depends on it: a hundred thousand such texts must stay small.
 CAUSE_CHARS = 1_000
 _RETOLD_CHARS = 300
@@ -29,17 +32,19 @@ Cause = tuple[int, str, str, int]
 
 
 class Needs:
-    """What an unsettled handle waits for. The value that is to be filled is in the journal, whence it is read."""
+    """What an unsettled handle waits for. The value that is to be filled is in the journal; a short one is here too."""
 
-    __slots__ = ("handles", "missing", "seq")
+    __slots__ = ("handles", "missing", "seq", "told")
 
-    def __init__(self, handles: array[int], seq: int = 0) -> None:
+    def __init__(self, handles: array[int], seq: int = 0, told: str = "") -> None:
         self.handles = handles
         """The handles whose outcome it needs, each once."""
         self.missing = len(handles)
         """How many of them have not succeeded yet."""
         self.seq = seq
         """The event that holds the value and its fills; 0 while only the guest can say what becomes of it."""
+        self.told = told if len(told) <= SMALL_CHARS else ""
+        """That event's value, where it is short: reading it back takes some 30 us."""
 
 
 class LiveHandle:

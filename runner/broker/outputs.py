@@ -57,9 +57,10 @@ class Outputs:
             raise OutputGone(f"the output of {live.named} was erased from the journal")
         return value[live.output_at : -1]
 
-    def told(self, live: LiveHandle, seq: int) -> str:
-        """Return the value of an event in which the guest told something of a handle. Raises OutputGone, StoreError."""
-        value = self._journal.value(seq)
+    def told(self, live: LiveHandle) -> str:
+        """Return the value in which the guest told what a handle is made of. Raises OutputGone, StoreError."""
+        assert live.needs is not None
+        value = live.needs.told or self._journal.value(live.needs.seq)
         if value is None:
             raise OutputGone(f"what the script told of {live.named} was erased from the journal")
         return value

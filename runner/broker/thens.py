@@ -12,7 +12,7 @@ Not here: calling the script's function (guest), filling (fills), what follows (
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 from runner.broker.cycles import Levels
 from runner.broker.dataflow import Dataflow
@@ -59,7 +59,7 @@ class Thens:
 
     def __init__(
         self,
-        lives: Mapping[int, LiveHandle],
+        lives: dict[int, LiveHandle],
         journal: RunJournal,
         *,
         outputs: Outputs,
@@ -85,15 +85,14 @@ class Thens:
         """Take note of a handle that needs others and that nothing needs yet."""
         self._levels.add(live)
 
-    def derived(self, then: Then) -> LiveThen:
+    def derived(self, then: Then) -> None:
         """Take a handle that the guest will settle."""
         self._journal.append(EventKind.THEN_REQUESTED, {"handle": then.n, "of": then.of, "line": then.line})
-        live = LiveThen(then.n, array("i", then.of))
+        live = self._lives[then.n] = LiveThen(then.n, array("i", then.of))
         live.needs = Needs(live.of)
         self._levels.add(live)
         self._waits.then_opened(self._sources(live))
         self._dataflow.wait_for(live, self._sources(live))
-        return live
 
     def _sources(self, live: LiveThen) -> list[LiveHandle]:
         return [self._lives[n] for n in live.of]
@@ -108,11 +107,10 @@ class Thens:
             return
         value = canonical(said.value)
         fills = f'"fills":{canonical(fills_json(said.fills))},' if said.fills else ""
-        live.seq = self._journal.append(
-            EventKind.THEN_RETURNED, {"handle": live.n, "outcome": OK}, f"{{{fills}{_VALUE[1:]}{value}}}"
-        )
+        told = f"{{{fills}{_VALUE[1:]}{value}}}"
+        live.seq = self._journal.append(EventKind.THEN_RETURNED, {"handle": live.n, "outcome": OK}, told)
         if said.fills:
-            self._wait_for_fills(live, said)
+            self._wait_for_fills(live, said, told)
             return
         live.output_at, live.size = len(_VALUE), len(value.encode())
         self._outputs.keep(live, value)
@@ -140,12 +138,12 @@ class Thens:
         self._waits.told(live)
         self._settled(live)
 
-    def _wait_for_fills(self, live: LiveThen, said: Settled) -> None:
+    def _wait_for_fills(self, live: LiveThen, said: Settled, told: str) -> None:
         handles = handles_of(said.fills)
         if self._levels.closes_circle(live, handles):
             self.fail(live, OutcomeKind.DEPENDENCY_FAILED, f"the value of {live.named} needs that value itself")
             return
-        live.needs = Needs(array("i", handles), live.seq)
+        live.needs = Needs(array("i", handles), live.seq, told)
         self._dataflow.wait_for(live, [self._lives[n] for n in handles])
 
     def complete(self, live: LiveThen) -> Iterator[int]:

@@ -428,7 +428,7 @@ async def test_large_inputs_that_wait_for_a_slot_are_in_the_journal_and_not_in_m
 
 async def test_inputs_that_were_erased_while_they_waited_fail_their_spawn(stage):
     await stage.spawn(1)
-    stage.broker.spawned(needing(2, 1))
+    stage.broker.spawned(Spawn(2, "a", {"x": None, "y": "x" * 5_000}, fills=(Fill(("x",), Part(1)),)))
     requested = (await stage.events())[-1]
     stage.store.erase_value("run", requested.seq, "personal data")
     await stage.quiet()
