@@ -31,8 +31,8 @@ def spawn(
     the spawn starts when the outputs are there, and the script does not wait.
     `scopes`: a list, the authority it needs; left out, the agent's default. `timeout`: seconds per attempt. It counts
     from when the attempt starts. `retry=2`: up to two more attempts after a failure, timeout or InvalidOutput.
-    `fallback`: an agent, or several in order, to try then with the same inputs. `accept`: a JSON Schema for the output,
-    else it is InvalidOutput.
+    `fallback`: an agent, or several in order, to try then; each must take the same inputs. `accept`: a JSON Schema for the
+    output, else it is InvalidOutput.
     What the policy refuses is on the handle, as SpawnDenied. Beyond the run's limit of spawns it raises LimitReached.
     """
 
@@ -47,7 +47,7 @@ def gather(
     """Wait for handles, return their outputs in the shape that was given.
 
     Takes `gather([a, b])`, `gather(a, b)`, or lists, tuples and dicts with handles at the leaves, to any depth.
-    `gather(h)` returns one output, not a list: write `gather(handles)` and not `gather(*handles)`.
+    `gather(h)` returns one output; `gather(handles)` and `gather(*handles)` a list, also of one handle.
     `on_error="raise"`: raise the first failure and cancel what is unfinished. `"none"`: a failure becomes None.
     `"return"`: it becomes its exception. `return_exceptions=True` is the same.
     `min_ok=3` (or 0.8 of them, rounded up): wait for all, failures become None. `enough=3`: return once that many

@@ -275,3 +275,14 @@ async def test_the_keys_of_inputs_and_of_the_result_keep_their_order(tmp_path) -
     assert ran.result.result["z"] == ["zeta", "alpha"]
     assert list(ran.events[0].content()["inputs"]) == ["zeta", "alpha"]
     assert list(ran.view.result) == ["z", "a"]
+
+
+async def test_gather_of_starred_handles_is_a_list_of_whatever_length_and_of_one_handle_its_output(tmp_path):
+    source = """
+hs = [spawn("echo", {"say": n}) for n in range(3)]
+result = [gather(*hs[:0]), gather(*hs[:1]), gather(hs[0], *hs[1:], on_error="none"), gather(hs[2])]
+"""
+
+    ran = await run_script(tmp_path, source)
+
+    assert ran.result.result == [[], [{"said": 0}], [{"said": 0}, {"said": 1}, {"said": 2}], {"said": 2}]

@@ -134,6 +134,16 @@ def is_join(node: ast.Call) -> bool:
     return one and isinstance(node.func, ast.Attribute) and node.func.attr == "join"
 
 
+def gathered_as_list(node: ast.Call) -> list[ast.expr]:
+    """Return the arguments of a call; those of `gather(*handles)` as one list, so that of one handle it is a list too.
+
+    asyncio's gather, which models know, returns a list whatever it is given; `gather(h)` is one output here.
+    """
+    starred = any(isinstance(one, ast.Starred) for one in node.args)
+    is_gather = isinstance(node.func, ast.Name) and node.func.id == "gather"
+    return [at(node, ast.List(node.args, ast.Load()))] if starred and is_gather else node.args
+
+
 _TAKE_KEY = frozenset(words("sorted sort min max groupby nlargest nsmallest merge"))
 
 

@@ -44,6 +44,7 @@ from runner.guest.dialect.nodes import (
     child_fields,
     end,
     fatal_handler,
+    gathered_as_list,
     guard_string_functions,
     imported,
     is_join,
@@ -215,6 +216,7 @@ class Rewrite(FStrings):
             assert isinstance(node.func, ast.Attribute)
             return at(node, call("_join_", self.visit(node.func.value), self.visit(node.args[0])))
         called = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+        node.args = gathered_as_list(node)
         self.node_contents_visit(node)
         if len(node.args) == 1 and not node.keywords:
             node.func = string_function(node.func)
