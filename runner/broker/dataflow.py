@@ -2,8 +2,9 @@
 
 Settling never calls itself: what follows from an outcome is worked off from two queues, failures first, then what is
 complete in the order of its numbers. So a chain of a hundred thousand fails without recursion. A little is worked off
-at once, what is more in pieces, so that timers and other runs have their turn. While something is left the run is `busy`: the guest's next word and the
-answer to its wait stay back until all has been worked out, and so a script sees the same whatever the host's pace.
+at once, what is more in pieces, so that timers and other runs have their turn. While something is left the run is
+`busy`: the guest's next word and the answer to its wait stay back until all has been worked out, and so a script sees
+the same whatever the host's pace.
 
 An attempt that needs outputs begins after these have settled, and the journal makes events durable in order: by the
 time an agent is called, what it is called with is durable (DESIGN rule 13).
