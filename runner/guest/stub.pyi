@@ -31,8 +31,8 @@ def spawn(
     the spawn starts when the outputs are there, and the script does not wait.
     `scopes`: a list, the authority it needs; left out, the agent's default. `timeout`: seconds per attempt. It counts
     from when the attempt starts. `retry=2`: up to two more attempts after a failure, timeout or InvalidOutput.
-    `fallback`: an agent, or several in order, to try then; each must take the same inputs. `accept`: a JSON Schema for the
-    output, else it is InvalidOutput.
+    `fallback`: an agent, or several in order, to try then: with the same inputs, so it must take all their keys.
+    `accept`: a JSON Schema for the output, else it is InvalidOutput.
     What the policy refuses is on the handle, as SpawnDenied. Beyond the run's limit of spawns it raises LimitReached.
     """
 
