@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from runner.guest import wire
-from runner.guest.filling import Missing, filled, handles_of
+from runner.guest.filling import Missing, Outputs, handles_of, placed, referred
 from runner.models import Json
 
 NOW = 1_750_000_000.0
@@ -95,7 +95,7 @@ class Answers:
 
         def ask() -> None:
             try:
-                inputs = filled(copy.deepcopy(spawn.inputs), spawn.fills, self._output)
+                inputs = _filled(spawn.inputs, spawn.fills, self._output)
             except Missing as missing:
                 self._settle_missing(spawn.n, missing)
                 return
@@ -161,7 +161,7 @@ class Answers:
 
         def fill() -> None:
             try:
-                self._settle(said.n, wire.OK, filled(copy.deepcopy(said.value), said.fills, self._output))
+                self._settle(said.n, wire.OK, _filled(said.value, said.fills, self._output))
             except Missing as missing:
                 self._settle_missing(said.n, missing)
 
@@ -249,3 +249,11 @@ class Answers:
             n = heapq.heappop(self._due)[1]
             kind, said = self.answer(self._spawns.pop(n))
             self._settle(n, kind, said if kind == wire.OK else {"message": said, "attempts": 1})
+
+
+def _filled(value: Json, fills: tuple[wire.Fill, ...], outputs: Outputs) -> Json:
+    """Return a value with its fills, piece by piece. Raises Missing."""
+    made = copy.deepcopy(value)
+    for fill in fills:
+        made = placed(made, fill.at, copy.deepcopy(referred(fill.ref, outputs)))
+    return made

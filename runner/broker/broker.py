@@ -81,7 +81,7 @@ class Broker:
         requested = spawn_value(spawn, inputs)
         seq = self._request(spawn, requested)
         waits = bool(spawn.fills) or len(inputs) > SMALL_CHARS
-        live = LiveSpawn(spawn, "" if waits else digest_of(inputs))
+        live = LiveSpawn(spawn, "" if spawn.fills else digest_of(inputs))
         self._lives[spawn.n] = live
         answer = permit(self._policy, spawn)
         if isinstance(answer, Refusal):
@@ -265,7 +265,7 @@ class Broker:
             return
         if live.settled:  # Cancelled meanwhile.
             return
-        live.inputs, live.inputs_digest, live.needs = inputs, digest_of(text), None
+        live.inputs, live.inputs_digest, live.needs = inputs, live.inputs_digest or digest_of(text), None
         refusal = self.attempts.refuse_inputs(live)
         if refusal is not None:
             self._refuse(live, refusal)

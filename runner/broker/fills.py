@@ -43,7 +43,8 @@ class Filler:
     def fill(self, live: LiveHandle, key: str) -> Work:
         """Return what a handle is made of, as canonical JSON, and parsed, as a copy of its own.
 
-        `key` is where it stands in the value of the event that its needs name, beside its fills.
+        `key` is where it stands in the value of the event that its needs name, beside its fills; without any the
+        JSON is all of that value.
         Raises Missing, Unfit, OutputGone, StoreError.
         """
         found = self._outputs.told(live)
@@ -51,7 +52,7 @@ class Filler:
         told = json.loads(found)
         marked, fills = told[key], make_fills(told.get("fills", []), told[key])
         if not fills:
-            return canonical(marked), marked
+            return found, marked
         texts = yield from self._taken(len(canonical(marked)), fills)
         for number, fill in enumerate(fills):
             marked = placed(marked, fill.at, f"{self._mark}{number}")

@@ -1,9 +1,10 @@
 """Take parts out of outputs and put outputs into values: one meaning for the host, which fills, and for the guest.
 
 A step into a dict is a key, into a list or a text an index or a slice, as in Python. A value in a text stands as it
-is when it is a text, else as canonical JSON. Pure functions; the size of a filled value is known before it is built.
+is when it is a text, else as canonical JSON. Pure functions.
 
-Not here: handles and how a script writes these (handles), when the outputs are there (broker, conversation).
+Not here: handles and how a script writes these (handles), when the outputs are there and how large a value becomes
+(broker, outcomes).
 """
 
 from __future__ import annotations
@@ -101,40 +102,6 @@ def handles_of(fills: Iterable[Fill]) -> list[int]:
             if isinstance(part, Part):
                 found[part.handle] = None
     return list(found)
-
-
-def added_bytes(fills: Iterable[Fill], outputs: Outputs) -> int:
-    """Return about how many bytes of JSON the fills add to their value, at most six for each that it will have.
-
-    Builds nothing larger than one output. Raises Missing.
-    """
-    sizes: dict[Part, tuple[int, bool]] = {}
-
-    def size(part: Part) -> tuple[int, bool]:
-        if part not in sizes:
-            value = part_of(part, outputs(part.handle))
-            sizes[part] = len(canonical(value).encode()), type(value) is str
-        return sizes[part]
-
-    total = 0
-    for fill in fills:
-        if isinstance(fill.ref, Part):
-            total += size(fill.ref)[0]
-            continue
-        for part in fill.ref.parts:
-            # The quotes of a text do not stand in a text; those of other JSON are escaped there.
-            total += len(_quoted(part).encode()) if isinstance(part, str) else size(part)[0]
-    return total
-
-
-def filled(value: Json, fills: Iterable[Fill], outputs: Outputs) -> Json:
-    """Return the value with its fills. Parts of it may be the outputs themselves: copy before you change it.
-
-    Raises Missing.
-    """
-    for fill in fills:
-        value = placed(value, fill.at, referred(fill.ref, outputs))
-    return value
 
 
 def referred(ref: Part | Text, outputs: Outputs) -> Json:
