@@ -197,7 +197,8 @@ async def test_the_walks_go_everywhere(tmp_path: Path) -> None:
         kinds.update(str(event.kind) for event in events)
         outcomes.update(event.body["outcome"] for event in events if "outcome" in event.body)
 
-    assert {"done", "E", "memory", "misbehaved", "wall"} <= states.keys()
+    # About one in a hundred ends at the wall limit: not in every hundred.
+    assert {"done", "E", "memory", "misbehaved"} <= states.keys()
     assert states["misbehaved"] + states["wall"] < AT_ONCE / 3
     assert {str(kind) for kind in EventKind} - kinds.keys() <= {
         "script_checked", "sandbox_started", "agent_lingered", "stop_requested"
