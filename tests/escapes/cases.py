@@ -1462,3 +1462,190 @@ class E(Exception):
 try: loot = f"{E()}"
 except BaseException: loot = 2
 ''')
+
+attempts("modules over addresses, differences and graphs", '''
+### globals of a function of urllib.parse
+from urllib.parse import urljoin
+loot = urljoin.__globals__
+### the function behind a cache of urllib.parse
+from urllib.parse import urlsplit
+loot = urlsplit.__wrapped__
+### the cache of urllib.parse by name
+from urllib.parse import urlsplit
+loot = getattr(urlsplit, "cache_info")()
+### the closure of a function of urllib.parse
+from urllib.parse import quote
+loot = getattr(quote, "__closure__")[0].cell_contents
+### the modules that urllib.parse imports
+import urllib.parse
+loot = urllib.parse.sys
+### the quoter of urllib.parse
+from urllib.parse import Quoter
+loot = Quoter
+### the network below urllib!
+import urllib.request
+loot = urllib.request.urlopen("file:///etc/passwd").read()
+### the network from urllib!
+from urllib import request
+loot = request.urlopen("file:///etc/passwd").read()
+### the network as an attribute of the package!
+import urllib.parse
+loot = urllib.request.urlopen("file:///etc/passwd").read()
+### the real package behind the facade
+import urllib.parse
+loot = urllib.__path__
+### a module set in the package
+import urllib.parse
+class Fake: pass
+urllib.parse = Fake()
+loot = urllib
+### a function set in the facade
+from urllib import parse
+parse.quote = print
+loot = parse
+### the class behind a parsed address
+from urllib.parse import urlparse
+loot = urlparse("http://x")._encoded_counterpart
+### attributes of a named tuple of a facade
+from urllib.parse import ParseResult
+loot = ParseResult._replace.__globals__["sys"]
+### the builtins of the function that makes named tuples
+from urllib.parse import ParseResult
+loot = getattr(ParseResult._make, "__func__").__globals__
+### a class over a parsed address
+from urllib.parse import ParseResult
+class R(ParseResult): pass
+loot = R
+### a property of a parsed address
+from urllib.parse import SplitResult
+loot = SplitResult.hostname.fget.__globals__
+### the dunder of a parsed address through a pattern
+from urllib.parse import ParseResult, urlparse
+match urlparse("http://x"):
+    case ParseResult(__class__=c): loot = c
+### an attribute of a parsed address that is set
+from urllib.parse import urlparse
+u = urlparse("http://x")
+u.geturl = print
+loot = u
+### a text with a hash of its own in the cache of addresses
+from urllib.parse import urlsplit
+seen = []
+class S(str):
+    def __hash__(self): seen.append(1); return 7
+    def __eq__(self, other): seen.append(other); return True
+urlsplit("http://real"); urlsplit(S("http://own"))
+if seen: loot = seen
+### the caller's frame when a text encodes itself
+from urllib.parse import quote
+class S(str):
+    def encode(self, *a): global loot; loot = a; return b""
+quote(S("a b"))
+### bytes that are numbers of their own in the table of quotes
+from urllib.parse import quote
+class N(int):
+    def __format__(self, spec): global loot; loot = spec; return ""
+class B(bytes):
+    def __iter__(self): return iter([N(1000)])
+quote(B(b" "))
+### an address of a function in a query
+from urllib.parse import urlencode
+if "0x" in urlencode({"f": print, "o": object(), "g": lambda: 1}): loot = 1
+### an address in a list of a query
+from urllib.parse import urlencode
+if "0x" in urlencode({"f": [object(), [object()]]}, doseq=True): loot = 1
+### an address in a part of an address
+from urllib.parse import urlunparse
+if "0x" in urlunparse(("http", "x", "/", object(), "", "")): loot = 1
+### the modules that difflib imports
+import difflib
+loot = difflib.re
+### globals of a function of difflib
+from difflib import get_close_matches
+loot = get_close_matches.__globals__
+### the matcher below a matcher
+from difflib import SequenceMatcher
+loot = SequenceMatcher(None, "a", "b")._matcher
+### the slot of a matcher
+from difflib import SequenceMatcher
+loot = getattr(SequenceMatcher, "_matcher")
+### a slot of a matcher that is set
+from difflib import SequenceMatcher
+m = SequenceMatcher(None, "a", "b")
+m._matcher = print
+loot = m
+### a matcher whose sequences are set on a class
+from difflib import SequenceMatcher
+from decimal import Decimal
+SequenceMatcher.set_seq1(Decimal, "x")
+loot = Decimal.a
+### a matcher whose sequences are set on a facade
+from difflib import SequenceMatcher
+import json
+SequenceMatcher.set_seqs(json, "x", "y")
+loot = json.a
+### a matcher that begins anew on something else
+from difflib import SequenceMatcher
+import json
+SequenceMatcher.__init__(json, None, "a", "b")
+loot = json.a
+### the frame behind a junk callback
+from difflib import SequenceMatcher
+def junk(x):
+    global loot
+    loot = junk.__code__
+SequenceMatcher(junk, "a", "b").ratio()
+### the frame of a difference
+from difflib import unified_diff
+loot = unified_diff(["a"], ["b"]).gi_frame.f_globals
+### an address in a difference
+from difflib import ndiff
+if "0x" in "".join(ndiff([print], [object()])): loot = 1
+### an address through a differ
+from difflib import Differ
+class L(list): pass
+if "0x" in "".join(Differ().compare(L([object()]), [])): loot = 1
+### an address in a header of a difference
+from difflib import unified_diff
+try: list(unified_diff(["a"], ["b"], fromfile=object()))
+except TypeError as error:
+    if "0x" in str(error): loot = 1
+### the page that difflib writes
+from difflib import HtmlDiff
+loot = HtmlDiff
+### the sorter below a sorter
+from graphlib import TopologicalSorter
+loot = TopologicalSorter()._sorter
+### the nodes of a sorter
+from graphlib import TopologicalSorter
+loot = TopologicalSorter({1: [2]})._node2info
+### a sorter over something else
+from graphlib import TopologicalSorter
+class S:
+    _sorter = print
+loot = TopologicalSorter.prepare(S()).__self__
+### the frame of an order
+from graphlib import TopologicalSorter
+loot = getattr(TopologicalSorter({1: [2]}).static_order(), "gi_frame")
+### what the error of a circle is about
+from graphlib import CycleError, TopologicalSorter
+try: TopologicalSorter({1: [1]}).prepare()
+except CycleError as error: loot = error.__traceback__
+### a class over a sorter
+from graphlib import TopologicalSorter
+class T(TopologicalSorter): pass
+loot = T
+### the generic alias of a sorter
+from graphlib import TopologicalSorter
+loot = TopologicalSorter[int].__origin__
+### the end of a run through a junk callback
+from difflib import SequenceMatcher
+def deep(x): return deep(x)
+try: SequenceMatcher(deep, "a", "b")
+except BaseException: loot = 1
+### the end of a run through a query
+from urllib.parse import urlencode
+def deep(*a): return deep(*a)
+try: urlencode({"a": 1}, quote_via=deep)
+except BaseException: loot = 1
+''')

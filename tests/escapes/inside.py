@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -61,9 +62,13 @@ def execute(ran: Ran, code: types.CodeType, api: Mapping[str, object], imports: 
         emit=ran.printed.append,
         imports=imports,
     )
+    frames = sys.getrecursionlimit()
     try:
         exec(code, ran.names)
     except Ended:
         pass
     except BaseException as error:
         ran.error = error
+    finally:
+        # What ends a run raises it for its last words; in a guest the process ends then.
+        sys.setrecursionlimit(frames)

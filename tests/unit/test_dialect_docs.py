@@ -12,6 +12,8 @@ from runner.guest.dialect.builtin_names import NAMES
 from runner.guest.dialect.remarks import ADVICE, BUILTIN_ADVICE
 from runner.guest.dialect.source import MAX_BLOCKS, MAX_BRACKETS, MAX_BYTES, MAX_DEPTH, MAX_LINES, MAX_TOKENS
 from tests.escapes.inside import run
+from tests.inside import ListPipe, begin, pipe  # noqa: F401
+from tests.inside import run as run_with_handles
 
 PAGE = (Path(__file__).parents[2] / "docs" / "dialect.md").read_text(encoding="utf-8")
 
@@ -22,7 +24,7 @@ def rows(heading: str) -> list[list[str]]:
     assert found, heading
     lines = [line for line in found[1].splitlines() if line.startswith("| ")]
     cells = [[cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
-    headers = ("construct", "at most", "what", "name", "module")
+    headers = ("construct", "at most", "what", "name", "module", "expression")
     return [row for row in cells if row[0] not in headers]
 
 
@@ -55,6 +57,18 @@ def test_the_page_names_every_rule() -> None:
 @pytest.mark.parametrize("row", rows("Refused while it runs"), ids=lambda row: row[0])
 def test_what_is_refused_at_run_time_says_what_the_page_says(row: list[str]) -> None:
     assert str(run(source(row[1])).error) == row[2]
+
+
+@pytest.mark.parametrize("row", rows("Handles in texts"), ids=lambda row: row[0])
+def test_a_text_with_handles_shows_or_raises_what_the_page_says(row: list[str], pipe: ListPipe) -> None:  # noqa: F811
+    setting = "import json, urllib.parse\nh, g = spawn('research'), spawn('mail', label='m')\n"
+    try:
+        run_with_handles(f"{setting}print({source(row[1])})")
+        told = pipe.printed.rstrip("\n")
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}"
+
+    assert told == row[2]
 
 
 def test_the_limits_builtins_and_modules_of_the_page_are_those_of_the_code() -> None:

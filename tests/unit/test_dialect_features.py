@@ -902,6 +902,66 @@ result = (len(A(1, 2)), max(d, key=d.__getitem__), sorted(d, key=d.get), (1).__a
 result = (2 ** 200, 10 ** 20 // 7, (1 << 100).bit_length(), pow(3, 100, 7), round(1e16 + 1), 0.1 + 0.2, 7 % -3, -7 // 2, float("inf") > 1, int(1e10), sum([0.1] * 10))
 ''')
 
+features('''
+### addresses taken apart and put together
+import urllib.parse
+from urllib.parse import (ParseResult, SplitResult, parse_qs, parse_qsl, quote, quote_plus, unquote, unquote_plus, urldefrag, urlencode,
+    urljoin, urlparse, urlsplit, urlunparse, urlunsplit)
+from urllib import parse
+u = urlparse("https://ann:pw@Ex.com:8080/a/b;p?q=1&r=a%20b#top")
+s = urlsplit(url="//h/p?x", scheme="ftp")
+def site(u):
+    match u:
+        case ParseResult(scheme="https", netloc=n): return n
+        case SplitResult(scheme, netloc): return (scheme, netloc)
+result = [u, u.hostname, u.port, u.username, u.password, u.geturl(), u._replace(scheme="http", fragment="").geturl(), u._asdict(), list(u),
+    u[1], ParseResult._make(u) == u, ParseResult._fields, site(u), site(s), s.geturl(), urlunparse(u), urlunsplit(s), urlunparse(("http", "x", "", None, "a=1", "")),
+    [urljoin("http://a/b/c", one) for one in ("d", "/d", "../d", "//e/f", "?x", None)], urldefrag("http://x/#y"), urldefrag("a#b").fragment,
+    quote("a b/ü"), quote("a/b", safe=""), quote_plus("a b&c"), unquote("a%20b%C3%BC"), unquote_plus("a+b"), quote(b"\\xff "), parse.quote("é", encoding="latin-1"),
+    urlencode({"q": "a b", "n": 1, "x": None}), urlencode([("a", [1, "x y"]), ("b", "z")], doseq=True), urlencode({"a": [1, 2]}), urlencode({"a": "b c"}, quote_via=quote),
+    urlencode({b"k": b"\\xff"}), urlencode({}), parse_qs("a=1&a=2&b="), parse_qs("a=1&b=", keep_blank_values=True), parse_qsl("a=1;b=2", separator=";"), parse_qsl(u.query),
+    urllib.parse.urlparse(b"http://x/y").netloc, u.encode().netloc, urlsplit("http://[::1]:80/").hostname, sorted({u, u}), isinstance(u, ParseResult)]
+### addresses that are none
+from urllib.parse import urlparse, urlsplit, urlencode, parse_qsl, urlunparse
+def told(f):
+    try: return f()
+    except (ValueError, TypeError) as e: return type(e).__name__, str(e)
+result = [told(f) for f in (lambda: urlsplit("http://[x"), lambda: urlparse("http://a:b").port, lambda: urlparse("http://a:99999").port,
+    lambda: urlencode("ab"), lambda: parse_qsl("a", strict_parsing=True), lambda: parse_qsl("a=1&b=2", max_num_fields=1), lambda: urlunparse(("a",)))]
+### sequences compared
+from difflib import SequenceMatcher, get_close_matches, unified_diff, context_diff, ndiff, Differ
+import difflib
+m = SequenceMatcher(None, "private Thread currentThread;", "private volatile Thread currentThread;")
+junk = SequenceMatcher(lambda x: x == " ", "a b", "ab ")
+words = SequenceMatcher(a=["a", "b", "c"], b=["a", "c"], autojunk=False)
+old, new = "one\\ntwo\\nthree\\n".splitlines(keepends=True), "ore\\ntree\\nemu\\n".splitlines(keepends=True)
+result = [m.ratio(), m.quick_ratio(), m.real_quick_ratio(), m.get_opcodes(), m.get_matching_blocks(), [tuple(one) for one in m.get_matching_blocks()],
+    m.find_longest_match(), m.find_longest_match(0, 5, 0, 9).size, junk.ratio(), junk.a, words.get_opcodes(), words.b, list(words.get_grouped_opcodes(1)),
+    m.get_matching_blocks()[0]._asdict(), m.get_matching_blocks()[0]._replace(size=1)]
+words.set_seqs("abc", "abd"); result.append(words.ratio()); words.set_seq1("abd"); words.set_seq2("xx"); result += [words.ratio(), words.a, words.b]
+result += [list(unified_diff(old, new, "before", "after", "2024", "2025", 1)), list(unified_diff("a b".split(), "a c".split(), lineterm="", fromfile="x", tofile="y")),
+    list(context_diff(old, new)), list(ndiff(old, new)), list(ndiff(old, new, charjunk=None)), list(Differ().compare(old, new)), list(unified_diff(old, old)),
+    list(Differ(linejunk=lambda line: line == "two\\n").compare(old, new)), list(unified_diff("ab", "ac")),
+    get_close_matches("appel", ["ape", "apple", "peach"]), get_close_matches(word="x", possibilities=["y"], cutoff=0.9), difflib.get_close_matches("ab", ["abc", "abd"], n=1)]
+try: get_close_matches("a", [], n=0)
+except ValueError as e: result.append(str(e))
+### graphs put in order
+from graphlib import TopologicalSorter, CycleError
+import graphlib
+order = tuple(TopologicalSorter({"D": ["B", "C"], "C": ["A"], "B": ["A"]}).static_order())
+ts = graphlib.TopologicalSorter[str]()
+ts.add("deploy", "test", "build"); ts.add("test", "build"); ts.add("alone")
+ts.prepare(); waves = []
+while ts.is_active():
+    ready = ts.get_ready(); waves.append(ready); ts.done(*ready)
+told = []
+for f in (lambda: TopologicalSorter({1: [2], 2: [1]}).prepare(), lambda: ts.add("late"), lambda: ts.done("never"), lambda: TopologicalSorter().get_ready()):
+    try: f()
+    except CycleError as e: told.append((e.args[1], isinstance(e, ValueError)))
+    except ValueError as e: told.append(str(e))
+result = (order, waves, told, bool(ts), list(TopologicalSorter().static_order()))
+''')
+
 
 def plainly(source: str) -> tuple[object, str, BaseException | None]:
     printed: list[str] = []

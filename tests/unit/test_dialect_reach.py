@@ -48,6 +48,9 @@ def errors():
               lambda: decimal.Decimal("x"), lambda: A().nope, lambda: re.compile("("), lambda: json.nope):
         try: g()
         except Exception as e: yield e; yield e.__context__
+def cycles():
+    try: graphlib.TopologicalSorter({1: [1]}).prepare()
+    except graphlib.CycleError as e: yield e
 a = A()
 cached = functools.lru_cache(lambda x: x); cached(1)
 values = [f, f(), a, a.m, a.m(), A, A.p, A.c, A.s, A.q, S("x"), E("x"), Color, Color.RED, Abstract, Pt, Pt(), Movie, Movie(x=1), D, D(),
@@ -66,7 +69,11 @@ values = [f, f(), a, a.m, a.m(), A, A.p, A.c, A.s, A.q, S("x"), E("x"), Color, C
   dataclasses.field(), dataclasses.MISSING, dataclasses.InitVar, "a".maketrans("a", "b"), typing.Any, typing.TypeVar("T"),
   typing.List[int], int | None, textwrap.dedent, string.digits, Color.__members__, vars(a), property(f), classmethod(f), staticmethod(f),
   "x".format, "x".format_map, str.format, abc.ABC, enum.auto(), enum.Enum, f.__name__, a.__class__, BaseException(), math.pi, bisect.bisect,
-  unicodedata.name("a"), base64.b64encode(b""), json, collections.abc]
+  unicodedata.name("a"), base64.b64encode(b""), json, collections.abc,
+  urllib, urllib.parse, urllib.parse.urlparse("http://a:b@c:1/d?e#f"), urllib.parse.urlsplit("//a"), urllib.parse.urldefrag("a#b"),
+  urllib.parse.urlparse("http://a").encode(), difflib.SequenceMatcher(None, "ab", "b"), difflib.Differ(), difflib.unified_diff(["a"], ["b"]),
+  difflib.ndiff(["a"], ["b"]), difflib.SequenceMatcher(None, "ab", "b").get_matching_blocks(), graphlib.TopologicalSorter({1: [2]}),
+  graphlib.TopologicalSorter({1: [2]}).static_order(), list(cycles())]
 """)
 
 # A script that held one of these would be outside.

@@ -8,7 +8,14 @@ import ast
 import pytest
 
 from runner.guest.dialect import MODULES, compile_script
-from runner.guest.dialect.remarks import ADVICE, BUILTIN_ADVICE, DUNDER_ADVICE, METHOD_ADVICE, MODULE_ADVICE
+from runner.guest.dialect.remarks import (
+    ADVICE,
+    BUILTIN_ADVICE,
+    DUNDER_ADVICE,
+    METHOD_ADVICE,
+    MODULE_ADVICE,
+    NAME_ADVICE,
+)
 from runner.guest.dialect.rules import CHECKS
 from tests.escapes.inside import run
 
@@ -56,12 +63,55 @@ def test_every_rule_of_the_table_has_a_test() -> None:
     assert {one[1] for one in REMARKS} | elsewhere == set(ADVICE)
 
 
-def test_an_import_that_is_not_offered_lists_those_that_are() -> None:
-    (found,) = compile_script("import ssl", imports=frozenset({"json", "re"})).remarks
+NOT_OFFERED = [
+    ("import numpy", "numpy", "write the function into the script, or spawn an agent for it"),
+    ("import ssl", "ssl", "write the function into the script, or spawn an agent for it"),
+    ("import dateutil", "dateutil", "import datetime"),
+    ("from collection import deque", "collection", "import collections"),
+    ("import urllib", "urllib", "import urllib.parse"),
+    ("from urllib import request", "urllib", "a script has no network: spawn an agent that fetches it"),
+    ("from urllib import parse, request", "urllib", "a script has no network: spawn an agent that fetches it"),
+    ("from urllib.error import URLError", "urllib.error", "a script has no network: spawn an agent that fetches it"),
+]
+
+
+@pytest.mark.parametrize(("source", "name", "fix"), NOT_OFFERED, ids=[one[0] for one in NOT_OFFERED])
+def test_a_module_that_is_not_offered_names_the_one_that_is_near_or_what_to_do(source: str, name: str, fix: str) -> None:
+    (found,) = compile_script(source).remarks
+
+    assert (found.rule, found.message, found.fix) == ("import-not-allowed", f'module "{name}" is not offered', fix)
+
+
+def test_what_is_near_is_one_that_the_policy_allows() -> None:
+    (found,) = compile_script("import dateutil", imports=frozenset({"json"})).remarks
     (own,) = compile_script("import math\nfrom __future__ import annotations", imports=frozenset({"json"})).remarks
 
-    assert (found.rule, found.message, found.fix) == ("import-not-allowed", 'module "ssl" is not offered', "import one of: __future__, json, re")
+    assert found.fix == "write the function into the script, or spawn an agent for it; offered: json"
     assert (own.line, own.message) == (1, 'module "math" is not offered')
+
+
+@pytest.mark.parametrize("name", sorted(NAME_ADVICE))
+def test_a_name_that_a_module_has_not_has_advice_in_the_check_and_while_it_runs(name: str) -> None:
+    module, _, part = name.partition(".")
+    (found,) = compile_script(f"from {module} import {part}").remarks
+    ran = run(f"import {module}\nx = {name}")
+
+    assert (found.rule, found.fix) == ("import-name", NAME_ADVICE[name])
+    assert str(ran.error) == f"module '{module}' has no attribute '{part}' here: {NAME_ADVICE[name]}"
+
+
+@pytest.mark.parametrize("source", ["import urllib.parse", "from urllib import parse", "import urllib.parse as up", "from urllib.parse import quote"])
+def test_a_module_of_a_package_is_imported_where_the_policy_allows_that_module(source: str) -> None:
+    allowed, other = frozenset({"urllib.parse"}), frozenset({"json"})
+
+    assert run(source, imports=allowed).error is None and run(source, imports=allowed).rules == []
+    assert run(source, imports=other).rules == ["import-not-allowed"]
+
+
+def test_a_package_has_only_the_modules_that_the_policy_allows() -> None:
+    ran = run("import collections.abc\nresult = collections.abc.Sized.__name__, hasattr(collections, 'deque')", imports=frozenset({"collections.abc"}))
+
+    assert ran.result == ("Sized", False)
 
 
 def test_the_guest_holds_the_allowed_imports_when_the_rules_did_not() -> None:
@@ -154,8 +204,8 @@ def test_every_identifier_of_the_grammar_is_judged() -> None:
 
 def test_only_known_modules_are_offered() -> None:
     expected = (
-        "__future__ abc base64 bisect collections collections.abc contextlib copy dataclasses datetime decimal enum fractions "
-        "functools hashlib heapq itertools json math operator pathlib random re statistics string textwrap time typing unicodedata uuid"
+        "__future__ abc base64 bisect collections collections.abc contextlib copy dataclasses datetime decimal difflib enum fractions "
+        "functools graphlib hashlib heapq itertools json math operator pathlib random re statistics string textwrap time typing unicodedata urllib.parse uuid"
     )
 
     assert sorted(MODULES) == expected.split()

@@ -37,6 +37,7 @@ _START_OF_SUPER: Callable[[Any], Any] = super.__dict__["__thisclass__"].__get__
 _TEXTS = frozenset({"__repr__", "__str__", "__format__", "__mod__", "__rmod__"})
 # Called again, they change what cannot be changed otherwise: a module, a property of a class that is not the script's.
 _BEGINNINGS = frozenset({"__init__", "__post_init__"})
+_OF_RECORDS = frozenset({"_replace", "_asdict", "_fields", "_field_defaults", "_make"})
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 
 _VALUES: tuple[type, ...] = (
@@ -67,6 +68,8 @@ class Registry:
     """Types that may be read through the guard."""
     bases: set[type] = field(default_factory=set)
     """Classes that a script may derive from, besides its own."""
+    records: set[type] = field(default_factory=set)
+    """Named tuples of the facades, whose `_replace` and its like a script may use."""
     building: int = 0
     """How many class statements are under way: members of an Enum exist before their class statement ends."""
 
@@ -184,9 +187,11 @@ def make_guards(
         return isinstance(o, type) and (o in own or o in registry.bases or issubclass(o, Exception))
 
     def read_private(o: Any, kind: type, name: str) -> Any:
-        """Read `_name`: only what the script itself, or a named tuple of it, has put there."""
+        """Read `_name`: only what the script itself has put there, or what every named tuple has."""
         places = o.__mro__ if isinstance(o, type) else kind.__mro__
         if isinstance(o, types.FunctionType) or (kind in own and name in getattr(o, "__dict__", ())):
+            return getattr(o, name)
+        if name in _OF_RECORDS and (kind in registry.records or (isinstance(o, type) and o in registry.records)):
             return getattr(o, name)
         for place in places:
             if name in place.__dict__ and place in own and (kind in own or o in own):
@@ -221,7 +226,7 @@ def make_guards(
             return _with_plain_match_args(cls)
         if isinstance(cls, type) and not attributes and cls in registry.readable:
             return cls
-        if isinstance(cls, type) and issubclass(cls, Exception):
+        if isinstance(cls, type) and (issubclass(cls, Exception) or cls in registry.records):
             return cls
         if isinstance(cls, type) and cls in known and not attributes:
             return _without_match_args(cls)

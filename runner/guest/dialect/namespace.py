@@ -24,16 +24,17 @@ from typing import Any, NoReturn
 
 from runner.guest.dialect import bounds, builtin_names, composing, text
 from runner.guest.dialect.classes import NAMED_TUPLE, Numbers, TypedDict, class_builder, make_script_object, make_type
-from runner.guest.dialect.facades import Module, contexts, enums, pure, shapes, times
+from runner.guest.dialect.facades import Module, comparing, contexts, enums, pure, shapes, times, urls
 from runner.guest.dialect.fatal import UNSEEN, delegate, end_hook, require_own_exit, untraced
 from runner.guest.dialect.guards import FORBIDDEN, Guards, Registry, make_guards
 
-_PURE = pure.pure_modules()
+_PURE = {**pure.pure_modules(), **comparing.comparing_modules(), "urllib.parse": urls.urls_module()}
 
 # Instances of these have no attribute that leads anywhere, so the script's code reads them without a call.
 _READABLE: tuple[type, ...] = (
     Module, datetime.timedelta, decimal.Decimal, fractions.Fraction, re.Pattern, re.Match, random.Random,
-    collections.deque, collections.Counter, collections.defaultdict, collections.OrderedDict,
+    collections.deque, collections.Counter, collections.defaultdict, collections.OrderedDict, *urls.RECORDS,
+    comparing.BLOCK,
 )  # fmt: skip
 _KNOWN: tuple[type, ...] = (
     datetime.date, datetime.datetime, datetime.time, datetime.timezone, datetime.tzinfo, time.struct_time, uuid.UUID,
@@ -87,7 +88,7 @@ def namespace(
     _register(registry, api, values, random_class)
     modules = {name: Module(name, found) for name, found in values.items()}
     modules["collections"].__dict__["abc"] = modules["collections.abc"]
-    offered = {name: one for name, one in modules.items() if imports is None or name in imports}
+    offered = _with_packages({name: one for name, one in modules.items() if imports is None or name in imports})
     named = builtin_names.make_builtins(registry, guards, numbers, kind, text.print_to(emit))
     hooks = {
         "__build_class__": class_builder(registry, make_script_object(numbers)),
@@ -166,6 +167,7 @@ def _register(
                 raise TypeError("a module cannot be handed to a script")
             registry.known.add(value if isinstance(value, type) else type(value))
     registry.known.discard(type)
+    registry.records.update((*urls.RECORDS, comparing.BLOCK))
     registry.known.add(random_class)
     registry.bases.update(builtin_names.BASES)
     registry.bases.update((TypedDict, collections.UserDict, collections.UserList, NAMED_TUPLE))
@@ -174,6 +176,16 @@ def _register(
         registry.bases.update(one for one in values[module].values() if isinstance(one, type))
     registry.bases.update(values["collections"][name] for name in ("Counter", "OrderedDict", "defaultdict", "deque"))
     registry.bases.add(values["json"]["JSONEncoder"])
+
+
+def _with_packages(offered: Mapping[str, Module]) -> dict[str, Module]:
+    """Add the packages that `import a.b` binds: such an `a` has nothing else than the modules that are offered."""
+    found = dict(offered)
+    for name, one in offered.items():
+        package, _, part = name.rpartition(".")
+        if package and package not in offered:
+            found.setdefault(package, Module(package, {})).__dict__[part] = one
+    return found
 
 
 def _importer(offered: Mapping[str, Module]) -> Callable[..., Any]:

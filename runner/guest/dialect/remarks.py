@@ -7,6 +7,8 @@ Not here: which construct earns which remark (rules, source).
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Collection
 from dataclasses import dataclass
 
 
@@ -28,6 +30,11 @@ class Remark:
 
 
 MAX_TEXT = 120
+
+# "dateutil" is near to "datetime" by this measure, "numpy" is not to "enum".
+_NEAR = 0.75
+# A policy's list of modules is told when it is no longer than this.
+_FEW = 10
 
 ADVICE: dict[str, tuple[str, str]] = {
     # rule: (message, fix); {0} is the offending name or detail.
@@ -59,7 +66,7 @@ ADVICE: dict[str, tuple[str, str]] = {
         "catch or raise `Exception` or one of your own classes",
     ),
     "import-not-allowed": ('module "{0}" is not offered', "{1}"),
-    "import-name": ('module "{0}" has no "{1}" here', "from {0} import {2}"),
+    "import-name": ('module "{0}" has no "{1}" here', "{2}"),
     "import-star": ("`import *` is not offered", "import {0}"),
     "import-relative": ("a script has no package to import from", "remove the import; a script is one file"),
     "finally-jump": (
@@ -113,12 +120,21 @@ MODULE_ADVICE: dict[str, str] = {
     "pprint": "import json; print(json.dumps(value, indent=2))",
     "types": "use a dataclass or a dict",
     "secrets": "import random",
-    "requests": "a script has no network: spawn an agent that fetches it",
-    "httpx": "a script has no network: spawn an agent that fetches it",
-    "urllib": "a script has no network: spawn an agent that fetches it",
+    **dict.fromkeys(
+        ("requests", "httpx", "aiohttp", "urllib3", "urllib.request", "urllib.error", "http", "socket"),
+        "a script has no network: spawn an agent that fetches it",
+    ),
     "subprocess": "a script starts no processes: spawn an agent that does it",
 }
 """Modules that models reach for and the dialect has not, and what to use instead."""
+
+NAME_ADVICE: dict[str, str] = {
+    "string.Template": "write an f-string or str.format",
+    "string.Formatter": "write an f-string or str.format",
+    "functools.singledispatch": "write a `match` statement, or a dict of functions by type",
+    "dataclasses.make_dataclass": "write a class with @dataclass",
+}
+"""Names of offered modules that are left out, and what to use instead."""
 
 DUNDER_ADVICE: dict[str, str] = {
     "__dict__": "vars({0})",
@@ -162,6 +178,30 @@ def instead_of(rule: str, name: str, value: str | None = None) -> str:
     if rule == "private-name" and value is not None:
         return f"{value}.{name[1:]}"
     return name.strip("_") or "name"
+
+
+def instead_of_module(name: str, offered: Collection[str], wanted: Collection[str] = ()) -> str:
+    """Return what to do without a module; `wanted` are the names that were to be imported from it."""
+    for asked in (*(f"{name}.{one}" for one in wanted), name):
+        while asked:
+            if asked in MODULE_ADVICE:
+                return MODULE_ADVICE[asked]
+            asked = asked.rpartition(".")[0]
+    near = [one for one in sorted(offered) if one.startswith(f"{name}.")]
+    near = near or difflib.get_close_matches(name, sorted(offered), 1, _NEAR)
+    if near:
+        return f"import {near[0]}"
+    others = sorted(set(offered) - {"__future__"})
+    listed = f"; offered: {', '.join(others)}" if 0 < len(others) <= _FEW else ""
+    return f"write the function into the script, or spawn an agent for it{listed}"
+
+
+def instead_of_import(module: str, name: str, offered: Collection[str]) -> str:
+    """Return what to write instead of a name that an offered module has not."""
+    if f"{module}.{name}" in NAME_ADVICE:
+        return NAME_ADVICE[f"{module}.{name}"]
+    near = difflib.get_close_matches(name, sorted(offered), 3, 0.5) or sorted(offered)[:8]
+    return f"from {module} import {', '.join(near)}"
 
 
 def without_metaclass(metaclass: str) -> str:

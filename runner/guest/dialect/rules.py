@@ -10,7 +10,6 @@ Not here: how the accepted tree is changed (rewrite), what holds while the scrip
 from __future__ import annotations
 
 import ast
-import difflib
 from collections import Counter
 from collections.abc import Callable, Container, Mapping
 from typing import Any
@@ -28,9 +27,10 @@ from runner.guest.dialect.nodes import child_fields
 from runner.guest.dialect.remarks import (
     BUILTIN_ADVICE,
     METHOD_ADVICE,
-    MODULE_ADVICE,
     Remark,
     instead_of,
+    instead_of_import,
+    instead_of_module,
     remark,
     without_metaclass,
 )
@@ -343,13 +343,12 @@ def _import(rules: Rules, node: ast.Import, around: int) -> None:
         rules.bind(alias, alias.asname or alias.name.partition(".")[0])
 
 
-def _module(rules: Rules, node: ast.AST, name: str) -> bool:
+def _module(rules: Rules, node: ast.AST, name: str, *wanted: str) -> bool:
     if name == "asyncio":
         rules.asynchronous = True
         return False
     if name not in rules.modules:
-        offered = f"import one of: {', '.join(sorted(rules.modules)) or 'none'}"
-        rules.add("import-not-allowed", node, name, MODULE_ADVICE.get(name.partition(".")[0], offered))
+        rules.add("import-not-allowed", node, name, instead_of_module(name, rules.modules, wanted))
         return False
     return True
 
@@ -359,19 +358,18 @@ def _import_from(rules: Rules, node: ast.ImportFrom, around: int) -> None:
         rules.add("import-relative", node)
         return
     module = node.module or ""
-    if not _module(rules, node, module):
+    names = [alias.name for alias in node.names]
+    # A package that is none of the modules, such as `urllib`, has nothing but those below it.
+    only_modules = all(f"{module}.{name}" in rules.modules for name in names)
+    if not only_modules and not _module(rules, node, module, *names):
         return
-    offered = rules.modules[module]
+    offered = rules.modules.get(module, frozenset())
     for alias in node.names:
         rules.bind(alias, alias.asname or alias.name)
         if alias.name == "*":
             rules.add("import-star", alias, module)
         elif alias.name not in offered and f"{module}.{alias.name}" not in rules.modules:
-            rules.add("import-name", alias, module, alias.name, ", ".join(_near(alias.name, offered)))
-
-
-def _near(name: str, offered: frozenset[str]) -> list[str]:
-    return difflib.get_close_matches(name, offered, 3, 0.5) or sorted(offered)[:8]
+            rules.add("import-name", alias, module, alias.name, instead_of_import(module, alias.name, offered))
 
 
 def _except_star(rules: Rules, node: ast.AST, around: int) -> None:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+from runner.guest.dialect.remarks import NAME_ADVICE
+
 
 class Module:
     """What `import x` gives a script: readable names, nothing else."""
@@ -21,7 +23,9 @@ class Module:
         self.__dict__["_name_"] = name
 
     def __getattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"module '{self.__dict__['_name_']}' has no attribute '{name}' here")
+        module = self.__dict__["_name_"]
+        advice = NAME_ADVICE.get(f"{module}.{name}")
+        raise AttributeError(f"module '{module}' has no attribute '{name}' here" + (f": {advice}" if advice else ""))
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
         raise AttributeError("a module cannot be changed")

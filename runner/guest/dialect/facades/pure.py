@@ -32,6 +32,7 @@ from types import ModuleType
 from typing import Any
 
 from runner.guest.dialect.bounds import power, shift
+from runner.guest.dialect.composing import composable_in
 from runner.guest.dialect.names import words
 from runner.guest.dialect.text import percent
 
@@ -83,6 +84,19 @@ def _deepcopy(x: Any) -> Any:
     return copy.deepcopy(x)
 
 
+def dumps(obj: Any, **options: Any) -> str:
+    """Return `json.dumps(...)`; what is said of a handle in it tells what to write."""
+    try:
+        return json.dumps(obj, **options)
+    except TypeError:
+        if composable_in(obj) is None:
+            raise
+    raise TypeError(
+        "handles have no JSON before their outcome is there: put the handle itself into the inputs, "
+        'write f"{h}" for its text, or json.dumps(h.result())'
+    )
+
+
 _NAMES: dict[ModuleType, str] = {
     abc: "ABC abstractmethod",
     base64: """
@@ -95,7 +109,7 @@ _NAMES: dict[ModuleType, str] = {
         Clamped InvalidOperation DivisionByZero Inexact Rounded Subnormal Overflow Underflow FloatOperation""",
     fractions: "Fraction",
     heapq: "heappush heappop heapify heapreplace heappushpop merge nlargest nsmallest",
-    json: "dumps loads JSONDecodeError JSONEncoder",
+    json: "loads JSONDecodeError JSONEncoder",
     pathlib: "PurePosixPath",
     re: """
         compile search match fullmatch split findall finditer sub subn escape purge error PatternError Pattern Match
@@ -116,8 +130,10 @@ _LEFT_OUT = {"ByteString", "Buffer"}
 
 def pure_modules() -> dict[str, Mapping[str, Any]]:
     """Return the names of each facade that is the same in every run."""
+    named = {module.__name__: _names(module, names) for module, names in _NAMES.items()}
     return {
-        **{module.__name__: _names(module, names) for module, names in _NAMES.items()},
+        **named,
+        "json": {"dumps": dumps, **named["json"]},
         "collections.abc": {
             name: getattr(collections.abc, name) for name in collections.abc.__all__ if name not in _LEFT_OUT
         },
