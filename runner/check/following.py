@@ -1,8 +1,8 @@
 """Which function of the script a call reaches, and which calls reach a function.
 
 Followed are functions and lambdas with one name in the whole script, methods by their name, and classes into their
-`__init__`. A function that is passed on as a value, decorated, or one of Python's special methods is not followed:
-who asks gets None, and then tells an honest bound.
+`__init__`. A function that is passed on as a value, decorated, one of Python's special methods, or one that a base from
+outside may call is not followed: who asks gets None, and then tells an honest bound.
 
 Not here: how often a call runs (counting), what its arguments are for certain (literals).
 """
@@ -15,13 +15,19 @@ from functools import cached_property
 
 from runner.check.facts import Reading, Use
 from runner.check.literals import Given
-from runner.guest.dialect.names import DIRECT
+from runner.guest.dialect.names import DIRECT, ENUM_HOOKS, words
 
 Function = ast.FunctionDef | ast.Lambda
 
 # Decorators that leave a method what it is.
 _PLAIN_DECORATORS = frozenset({"staticmethod", "classmethod"})
 _CONSTRUCTORS = ("__init__", "__post_init__")
+# What reads an attribute by a name that is a value.
+_GETTERS = frozenset({"getattr", "attrgetter", "methodcaller"})
+# Methods that modules call on whatever has them: an enumeration asked for an unknown value, `contextlib.closing`.
+_HOOKS = ENUM_HOOKS | {"close"}
+# Bases that call none of their methods but special ones; so do exceptions.
+_QUIET_BASES = frozenset(words("object ABC Protocol Generic NamedTuple TypedDict Enum IntEnum StrEnum Flag IntFlag"))
 # More calls of one function are not looked at one by one.
 MAX_SITES = 200
 
@@ -130,10 +136,31 @@ class Following:
             return self._reading.uses.get(function.name, []) if self._reading.bound_once(function.name) else None
         if function.name in _CONSTRUCTORS:
             return self._uses_of_class(owner)
-        special = function.name.startswith("__")
-        if special or function.name not in self._methods or "getattr" in self._reading.uses:
+        if function.name not in self._methods or self._gets_by_name or self._called_by_others(function.name, owner):
             return None
         return self._reading.attributes.get(function.name, [])
+
+    @cached_property
+    def _gets_by_name(self) -> bool:
+        """Say whether the script has what reads attributes by names that stand nowhere as such."""
+        reading = self._reading
+        imported = {binding.node.name for binding in reading.bindings if isinstance(binding.node, ast.alias)}
+        return not _GETTERS.isdisjoint([*reading.uses, *reading.attributes, *imported])
+
+    def _called_by_others(self, name: str, owner: ast.ClassDef, depth: int = 8) -> bool:
+        """Say whether a method of this name may be called by what the script did not write."""
+        if name.startswith("__") or name in _HOOKS or depth == 0:
+            return True
+        for written in owner.bases:
+            base = written.value if isinstance(written, ast.Subscript) else written
+            known = base.id if isinstance(base, ast.Name) else base.attr if isinstance(base, ast.Attribute) else ""
+            above = self._reading.classes.get(known) if isinstance(base, ast.Name) else None
+            if above is not None and above is not owner:
+                if self._called_by_others(name, above, depth - 1):
+                    return True
+            elif known not in _QUIET_BASES and not known.endswith(("Error", "Exception")):
+                return True
+        return False
 
     def _uses_of_class(self, owner: ast.ClassDef) -> list[Use] | None:
         derived = any(

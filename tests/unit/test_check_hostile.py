@@ -6,8 +6,10 @@ import pytest
 
 from runner.check import check
 from runner.check.render import for_model, render_text
+from runner.guest import wire
 from runner.models import Script
 from runner.printable import HIDDEN
+from tests.inside import begin, pipe, run  # noqa: F401
 from tests.runs import policy_of
 
 LONG = "q" * 100_000
@@ -50,3 +52,39 @@ def test_a_text_of_the_script_cannot_begin_a_line_of_its_own_or_act_on_who_reads
     ]
     assert HIDDEN.search(said) is None
     assert HIDDEN.search(render_text(verdict, Script("s", source.encode()))) is None
+
+
+# Each spawns three times or more, through something other than a call of `spawn` or of a function by its name.
+HIDDEN_SPAWNS = {
+    "a name in a list": "s = [spawn][0]\nfor _ in range(3): s('echo', {})",
+    "map": "list(map(spawn, ['echo'] * 3))",
+    "partial": "from functools import partial\np = partial(spawn, 'echo')\nfor _ in range(3): p({})",
+    "a default": "def f(s=spawn): s('echo', {})\nfor _ in range(3): f()",
+    "a keyword": "def f(**k): k['s']('echo', {})\nfor _ in range(3): f(s=spawn)",
+    "then": "h = spawn('echo', {})\nh.then(lambda x: [spawn('echo', {}) for _ in range(3)] and 1).result()",
+    "an exit stack": "from contextlib import ExitStack\nwith ExitStack() as s:\n    for _ in range(3): s.callback(spawn, 'echo', {})",
+    "closing": "from contextlib import closing\nclass A:\n    def close(self): spawn('echo', {})\nfor _ in range(3):\n    with closing(A()): pass",
+    "an enumeration asked for what it has not": "from enum import Enum\nclass E(Enum):\n    A = 1\n    @classmethod\n    def _missing_(cls, v):\n        spawn('echo', {})\n        return cls.A\nfor n in range(3): E(n + 5)",
+    "values that an enumeration makes": "from enum import Enum, auto\nclass E(Enum):\n    @staticmethod\n    def _generate_next_value_(n, s, c, l): return (spawn('echo', {}), n)[1]\n    A = auto()\n    B = auto()\n    C = auto()",
+    "an encoder": "import json\nclass E(json.JSONEncoder):\n    def default(self, o):\n        spawn('echo', {})\n        return 1\njson.dumps([object] * 3, cls=E)",
+    "an encoder of a class between": "from json import JSONEncoder, dumps\nclass A(JSONEncoder): pass\nclass E(A):\n    def default(self, o):\n        spawn('echo', {})\n        return 1\ndumps([object] * 3, cls=E)",
+    "methodcaller": "from operator import methodcaller as call\nclass A:\n    def go(self): spawn('echo', {})\ngo = call('go')\nfor _ in range(3): go(A())",
+    "attrgetter": "import operator\nclass A:\n    def go(self): spawn('echo', {})\nfor _ in range(3): operator.attrgetter('go')(A())()",
+    "a property in a format": "class A:\n    @property\n    def p(self): return spawn('echo', {})\na = A()\n'{0.p}{0.p}{0.p}'.format(a)",
+    "a property in a pattern": "class A:\n    @property\n    def p(self): return spawn('echo', {})\nfor _ in range(3):\n    match A():\n        case A(p=x): pass",
+    "an abstract list": "from collections.abc import MutableSequence\nclass D(MutableSequence):\n    def __getitem__(self, k): raise IndexError\n    def __setitem__(self, k, v): pass\n    def __delitem__(self, k): pass\n    def __len__(self): return 0\n    def insert(self, i, v): spawn('echo', {})\nD().extend([1, 2, 3])",
+    "a list that grows under another name": "xs = [1]\nys = xs\nfor x in xs:\n    spawn('echo', {})\n    if len(ys) < 3: ys.append(1)",
+    "a number that changes elsewhere": "N = 1\ndef f():\n    global N\n    N = 3\nf()\nfor _ in range(N): spawn('echo', {})",
+}
+
+
+@pytest.mark.parametrize("source", HIDDEN_SPAWNS.values(), ids=HIDDEN_SPAWNS.keys())
+def test_a_script_spawns_no_more_than_its_reach_says_whatever_calls_what_it_wrote(pipe, source: str) -> None:  # noqa: F811
+    reach = check(Script("s", f"{source}\nresult = 1".encode()), policy_of()).reach
+    run(f"{source}\nresult = 1")
+
+    spawned = pipe.of(wire.Spawn)
+    assert len(spawned) >= 3
+    assert reach.spawns_at_most is None or reach.spawns_at_most >= len(spawned)
+    assert reach.spawns_upper == "limits.spawns" or int(reach.spawns_upper) >= len(spawned)
+    assert reach.dynamic or reach.agents == ("echo",)
