@@ -20,6 +20,8 @@ ENDS = {
     "permutations": ("import itertools\nx = sum(1 for _ in itertools.permutations(range(20)))", "cpu", CPU),
     "sorting over and over": ("xs = list(range(10 ** 5))\nwhile True: xs.sort(key=lambda q: -q)", "cpu", CPU),
     "a fraction to a power": ("from fractions import Fraction\nx = Fraction(3, 7) ** (10 ** 8)", "cpu", CPU),
+    "a comparison of long texts": ("from difflib import SequenceMatcher\nx = SequenceMatcher(None, 'ab' * 9000, 'ba' * 9000, autojunk=False).ratio()", "cpu", CPU),
+    "a difference of many lines": ("from difflib import ndiff\nx = list(ndiff([f'{n} a' for n in range(900)], [f'{n} b' for n in range(900)]))", "cpu", CPU),
     "the text of a nested list": ("x = []\nfor i in range(40): x = [x, x]\nprint(len(repr(x)))", "cpu", CPU),
     "sorting a big list": ("x = sorted([i % 7 for i in range(10 ** 7)])", "memory", MEMORY),
     "a text that doubles": ("s = 'a'\nwhile True: s = s + s", "memory", MEMORY),
