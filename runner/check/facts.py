@@ -90,6 +90,10 @@ class Reading:
     """name → the functions so called, each with its class if it is a method."""
     classes: dict[str, ast.ClassDef] = field(default_factory=dict)
     globals: set[str] = field(default_factory=set)
+    outer: set[str] = field(default_factory=set)
+    """Names of `global` and `nonlocal` statements."""
+    members: list[Binding] = field(default_factory=list)
+    """Where attributes of classes get a value; and where names do of which a class says `global` or `nonlocal`."""
     waits: set[tuple[str, ast.AST | None]] = field(default_factory=set)
     """(name, loop) of each `name.result()`, with the `for` statement around it."""
     generators: set[ast.AST | None] = field(default_factory=set)

@@ -57,6 +57,8 @@ def read(tree: ast.Module, text: str, names: frozenset[str]) -> Reading:
                 stack.append((value, node, _below(node, name, around) if scoped else around))
     # A name that the script binds itself is called by the script's own rules; but spawns are never overlooked.
     reading.calls = [call for call in reading.calls if call.name == "spawn" or not reading.counts[call.name]]
+    # `global` in a class makes a name of it one of the script.
+    reading.bindings += [binding for binding in reading.members if binding.name in reading.outer]
     reading.calls.sort(key=lambda call: (call.node.lineno, call.node.col_offset))
     return reading
 
@@ -96,8 +98,7 @@ def _call_noter(names: frozenset[str]) -> Callable[[Reading, ast.Call, ast.AST |
 
 
 def _bind(reading: Reading, node: ast.AST, name: str, around: Around) -> None:
-    if not around.members:
-        reading.bindings.append(Binding(node, name, not around.module))
+    (reading.members if around.members else reading.bindings).append(Binding(node, name, not around.module))
 
 
 def _note_attribute(reading: Reading, node: ast.Attribute, parent: Any, around: Around) -> None:
@@ -225,6 +226,11 @@ def _note_rest(reading: Reading, node: ast.MatchMapping, around: Around) -> None
 
 def _note_global(reading: Reading, node: ast.Global, around: Around) -> None:
     reading.globals.update(node.names)
+    reading.outer.update(node.names)
+
+
+def _note_nonlocal(reading: Reading, node: ast.Nonlocal, around: Around) -> None:
+    reading.outer.update(node.names)
 
 
 _NOTED: dict[type[ast.AST], Callable[[Reading, Any, Around], None]] = {
@@ -256,6 +262,7 @@ _NOTED: dict[type[ast.AST], Callable[[Reading, Any, Around], None]] = {
     ast.Import: _note_import,
     ast.ImportFrom: _note_import,
     ast.Global: _note_global,
+    ast.Nonlocal: _note_nonlocal,
 }
 
 

@@ -88,3 +88,23 @@ def test_a_script_spawns_no_more_than_its_reach_says_whatever_calls_what_it_wrot
     assert reach.spawns_at_most is None or reach.spawns_at_most >= len(spawned)
     assert reach.spawns_upper == "limits.spawns" or int(reach.spawns_upper) >= len(spawned)
     assert reach.dynamic or reach.agents == ("echo",)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "a = 'echo'\nclass C:\n    global a\n    a = 'add'\nspawn(a, {'a': 1, 'b': 2})",
+        "def f():\n    a = 'echo'\n    class C:\n        nonlocal a\n        a = 'add'\n    spawn(a, {'a': 1, 'b': 2})\nf()",
+        "class A:\n    a = 'echo'\nsetattr(A, 'a', 'add')\nspawn(A.a, {'a': 1, 'b': 2})",
+        "d = {'a': 'echo'}\ne = d\ne['a'] = 'add'\nspawn(d['a'], {'a': 1, 'b': 2})",
+    ],
+)
+def test_an_agent_whose_name_changes_where_nobody_looks_is_in_the_reach_or_the_reach_is_dynamic(
+    pipe,  # noqa: F811
+    source: str,
+) -> None:
+    reach = check(Script("s", f"{source}\nresult = 1".encode()), policy_of()).reach
+    run(f"{source}\nresult = 1")
+
+    assert [spawn.agent for spawn in pipe.of(wire.Spawn)] == ["add"]
+    assert reach.dynamic or "add" in reach.agents
