@@ -1,4 +1,4 @@
-"""`python -m benchmarks.first_try tasks | prompt [TASK] | grade FOLDER [--only TASK] [--json FILE]`."""
+"""`python -m benchmarks.first_try tasks | prompt [TASK] | grade FOLDER [--only TASK] [--json FILE] | free FOLDER`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import sys
 from pathlib import Path
 
+from benchmarks.first_try.free import grade_free, table_of_free
 from benchmarks.first_try.grade import grade, request, scripts_of, summary, table, to_json
 from benchmarks.first_try.tasks import TASKS
 
@@ -22,11 +23,18 @@ def main() -> int:
     grading.add_argument("folder", type=Path)
     grading.add_argument("--only", action="append", default=[], choices=TASKS, metavar="TASK", help="of this task")
     grading.add_argument("--json", type=Path, help="write the grades here as well")
+    free = verbs.add_parser("free", help="check and run the scripts of a folder, NAME.py with inputs in NAME.json")
+    free.add_argument("folder", type=Path)
     words = parser.parse_args()
     if words.verb == "tasks":
         print("\n".join(f"{task.name}: {task.words}" for task in TASKS.values()))
     elif words.verb == "prompt":
         print(request(TASKS[words.task]), end="")
+    elif not words.folder.is_dir():
+        print(f'"{words.folder}" is no folder with scripts', file=sys.stderr)
+        return 2
+    elif words.verb == "free":
+        print(table_of_free(asyncio.run(grade_free(sorted(words.folder.glob("*.py"))))))
     else:
         return _graded(words.folder, words.only, words.json)
     return 0
@@ -34,9 +42,6 @@ def main() -> int:
 
 def _graded(folder: Path, names: list[str], json_file: Path | None) -> int:
     """Print the table; 0 when every script there is was right, else 1."""
-    if not folder.is_dir():
-        print(f'"{folder}" is no folder with scripts', file=sys.stderr)
-        return 2
     grades = asyncio.run(grade(scripts_of(folder), names))
     print(table(grades))
     if json_file is not None:

@@ -90,8 +90,8 @@ async def grade_script(runner: Runner, task: Task, script: Script) -> Grade:
     """Check and run one script under the task's policy, and judge its result and journal."""
     result = await runner.run(script, policy=policy_of(task), inputs=task.inputs, seed=1)
     facts: dict[str, Any] = {"task": task.name, "written": True}
-    facts["errors"] = _named(result.findings, Severity.ERROR)
-    facts["warnings"] = _named(result.findings, Severity.WARNING)
+    facts["errors"] = named(result.findings, Severity.ERROR)
+    facts["warnings"] = named(result.findings, Severity.WARNING)
     if result.state is not RunState.DONE:
         why = f"{result.error.kind}: {result.error.message}" if result.error else str(result.state)
         return Grade(**facts, accepted=result.state is not RunState.REJECTED, end=why)
@@ -99,7 +99,7 @@ async def grade_script(runner: Runner, task: Task, script: Script) -> Grade:
     return Grade(**facts, accepted=True, done=True, right=not remarks, remarks=remarks)
 
 
-def _named(findings: Sequence[Finding], severity: Severity) -> tuple[str, ...]:
+def named(findings: Sequence[Finding], severity: Severity) -> tuple[str, ...]:
     return tuple(f"{found.rule}:{found.line}" for found in findings if found.severity is severity)
 
 

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.first_try.free import grade_free
 from benchmarks.first_try.grade import FOLDER, Grade, grade, request, scripts_of, table, to_json
 from benchmarks.first_try.tasks import TASKS
 from runner.models import Script
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = scripts_of(FOLDER / "scripts" / "reference")
+MODEL_B = scripts_of(FOLDER / "scripts" / "model_b")
 MODEL_A = scripts_of(FOLDER / "scripts" / "model_a")
 
 
@@ -42,6 +44,32 @@ def test_a_third_of_what_a_model_wrote_is_still_accepted_runs_and_is_right():
 
     assert len(grades) == 9
     assert [one for one in grades if not one.right] == []
+
+
+def test_a_third_of_another_set_too():
+    assert set(MODEL_B) == set(TASKS)
+    grades = asyncio.run(grade(MODEL_B, list(TASKS)[1::3]))
+
+    assert len(grades) == 9
+    assert [one for one in grades if not one.right] == []
+
+
+@pytest.mark.slow
+def test_of_the_free_scripts_these_are_refused_for_these_rules():
+    paths = sorted((FOLDER / "free_scripts").glob("*.py"))
+    grades = asyncio.run(grade_free(paths))
+
+    assert len(grades) == 50
+    rules = {one.task: {error.partition(":")[0] for error in one.errors} for one in grades if not one.accepted}
+    fallback = ("01_due_diligence", "09_budget", "26_typed", "30_renewals", "34_throttle")
+    assert rules == {
+        **{name: {"inputs-break-schema"} for name in fallback},
+        "18_error_report": {"import-not-allowed"},
+        "39_task_classes": {"dunder-method", "no-dunder"},
+        "40_drip_mail": {"import-name"},
+        "50_portfolio": {"import-not-allowed", "inputs-break-schema"},
+    }
+    assert [one.task for one in grades if one.accepted and not one.done] == ["32_faq"]
 
 
 def test_the_readme_counts_every_set_that_is_here():

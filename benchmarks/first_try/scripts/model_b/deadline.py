@@ -1,0 +1,11 @@
+DEADLINE = 2
+
+confidence = gather(
+    {v: spawn("research", {"vendor": v}, label=v)["confidence"] for v in inputs["vendors"]},
+    on_error="none",
+    timeout=DEADLINE,
+)
+result = {
+    "found": {v: c for v, c in confidence.items() if c is not None},
+    "late": [v for v, c in confidence.items() if c is None],
+}

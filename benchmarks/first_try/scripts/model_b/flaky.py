@@ -1,0 +1,6 @@
+ATTEMPTS = 3
+
+result = gather({
+    v: spawn("research", {"vendor": v}, retry=ATTEMPTS - 1, label=v)["confidence"]
+    for v in inputs["vendors"]
+})

@@ -1,0 +1,1 @@
+result = spawn("summarise", {"text": inputs["text"], "words": 5})["summary"].result()
