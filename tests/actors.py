@@ -78,3 +78,7 @@ def sync_huge(inputs: dict[str, Any]) -> dict[str, Any]:
 def sync_echo(inputs: dict[str, Any]) -> dict[str, Any]:
     print("this print must not break the protocol")
     return {"said": inputs.get("say")}
+
+
+async def sections(inputs: dict[str, Any]) -> dict[str, Any]:
+    return {"parts": {"zeta": 1, "alpha": 2}}

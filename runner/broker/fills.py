@@ -90,7 +90,11 @@ class Filler:
         return texts
 
     def _text(self, part: Part, live: LiveHandle) -> str:
-        return canonical(part_of(part, self._outputs.value(live))) if part.path else self._outputs.text(live)
+        """Return the part as canonical JSON. An output has its keys in the agent's order."""
+        if part.path:
+            return canonical(part_of(part, self._outputs.value(live)))
+        text = self._outputs.text(live)
+        return canonical(self._outputs.value(live)) if "{" in text else text
 
     def _check(self, size: int) -> None:
         if size > self._most_bytes:

@@ -29,7 +29,7 @@ class OutputGone(Exception):
 
 
 class Outputs:
-    """The outputs of one run. Texts are canonical JSON."""
+    """The outputs of one run. Texts are compact JSON, keys in the order of the agent."""
 
     def __init__(self, journal: RunJournal, *, kept_bytes: int = KEPT_BYTES) -> None:
         self._journal = journal

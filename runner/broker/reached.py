@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from runner.broker.schema import InputSchema, OutputSchema, Pruned
 from runner.errors import AgentFault, PolicyError
-from runner.guest.wire import canonical
+from runner.guest.wire import canonical, compact
 from runner.models import Json, OutcomeKind
 from runner.policy.model import AgentEntry
 
@@ -57,7 +57,8 @@ class Reached:
     def _encoded(self, output: Json) -> tuple[Pruned, str, int]:
         try:
             pruned = self.output.prune(output) if self.output is not None else Pruned(output, ())
-            text = canonical(pruned.value)
+            # The script sees the keys in the order in which the agent wrote them.
+            text = compact(pruned.value)
             return pruned, text, len(text) if text.isascii() else len(text.encode())
         except Exception as error:
             # Anything: the output may be an object whose own methods fail.

@@ -12,7 +12,7 @@ from runner import Runner, Script
 from runner.errors import InputsError
 from runner.events import EventKind, comparable
 from runner.models import RunState
-from tests.runs import policy_of, run_script
+from tests.runs import AGENTS, ANY_OBJECT, agent, policy_of, run_script
 
 SANDBOXES = ["process", pytest.param("docker", marks=pytest.mark.docker)]
 
@@ -286,3 +286,19 @@ result = [gather(*hs[:0]), gather(*hs[:1]), gather(hs[0], *hs[1:], on_error="non
     ran = await run_script(tmp_path, source)
 
     assert ran.result.result == [[], [{"said": 0}], [{"said": 0}, {"said": 1}, {"said": 2}], {"said": 2}]
+
+
+async def test_an_output_keeps_the_order_of_its_keys_and_is_canonical_in_a_text(tmp_path):
+    source = """
+h = spawn("sections", {})
+inside = spawn("echo", {"say": f"{h['parts']} and {h}"})
+result = [list(h.result()["parts"]), gather(h["parts"]), inside.result()["said"], gather(f"{h['parts']}")]
+"""
+    agents = {**AGENTS, "sections": agent("sections", output=ANY_OBJECT)}
+
+    ran = await run_script(tmp_path, source, policy=policy_of(agents=agents))
+
+    order, parts, said, text = ran.result.result
+    assert order == list(parts) == ["zeta", "alpha"]
+    assert text == '{"alpha":2,"zeta":1}'
+    assert said == f'{text} and {{"parts":{text}}}'
