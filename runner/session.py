@@ -25,6 +25,9 @@ from runner.seams import Channel, Exit, Reply, Responder
 READY_SECONDS = 30.0
 # Between the end of its pipe and its end as a process lie milliseconds; a busy engine takes longer to tell.
 DEATH_SECONDS = 5.0
+# A loop over all handles waits once for each; a script that polls every 10 ms for a quarter of an hour waits as often.
+# Each wait costs the journal about 2 KB.
+WAITS_BESIDES = 100_000
 
 LIMIT_HINTS = {
     "wall": "raise limits.wall in the policy, or let the script spawn more in parallel",
@@ -33,6 +36,7 @@ LIMIT_HINTS = {
     "recursion": "write the recursion as a loop",
     "spawns": "raise limits.spawns in the policy, or ask for fewer",
     "result": "return less: the result goes into the caller's context",
+    "waits": "wait for several handles at once, or sleep longer",
     "logged": "raise limits.logged in the policy, or print less",
     "bytes_in": "raise limits.bytes_in in the policy, or hand agents smaller inputs",
     "bytes_out": "raise limits.bytes_out in the policy, or narrow the agents' output schemas",
@@ -256,6 +260,9 @@ class Session:
         if wait.n != self._waited + 1:
             raise GuestMisbehaved(f"wait {wait.n} follows wait {self._waited}")
         self._waited += 1
+        most = WAITS_BESIDES + 2 * self._limits.spawns
+        if self._waited > most:
+            raise LimitReached("waits", f"the script waited more than {most:,} times")
         self._check_known(wait.handles, "wait")
         replying = asyncio.ensure_future(self._responder.wait(wait))
         try:

@@ -71,7 +71,9 @@ class Workers:
             self._bury(found)
             raise
         self._give_back(found)
-        (call.seconds_alone,) = worker.SECONDS.unpack_from(reply)
+        (seconds,) = worker.SECONDS.unpack_from(reply)
+        # The agent's code may have written it.
+        call.seconds_alone = seconds if 0 <= seconds < 1e9 else None
         return self._output(kind, reply[worker.SECONDS.size :], call.output_bytes)
 
     async def close(self) -> None:

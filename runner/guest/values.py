@@ -23,7 +23,7 @@ from typing import Any
 
 from runner.guest.dialect.composing import Composable
 from runner.guest.outcomes import Unsendable, reference
-from runner.guest.wire import MAX_DEPTH, Fill, Json
+from runner.guest.wire import MAX_DEPTH, MAX_PIECES, Fill, Json, pieces
 
 # A frame puts a value at most three levels down (answer, outcomes, outcome).
 MAX_LEVELS = MAX_DEPTH - 4
@@ -88,7 +88,11 @@ def taken_apart(value: object, name: str, max_nodes: int) -> tuple[Json, tuple[F
     if not has_handles:
         return value, ()
     fills: list[Fill] = []
-    return _without_handles(value, name, (), fills), tuple(fills)
+    left = _without_handles(value, name, (), fills)
+    if pieces(tuple(fills)) > MAX_PIECES:
+        advice = "spawn in two levels: some that take a share of the handles each, one that takes those"
+        raise NotJson(f"{name} has more than {MAX_PIECES} handles and texts beside them: {advice}")
+    return left, tuple(fills)
 
 
 def _without_handles(value: Any, name: str, at: tuple[str | int, ...], fills: list[Fill]) -> Json:

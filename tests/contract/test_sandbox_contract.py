@@ -135,7 +135,8 @@ SCRIPT_ENDS = [
     ("x = f\"{spawn('a'):>10}\"", "TypeError",
      'a format is for a value, and a handle is none yet: write f"{h}", or f"{h.result():...}"'),
     ("import json\njson.dumps([spawn('a')])", "TypeError",
-     "Object of type Handle is not JSON serializable: a handle is not its output yet: write h.result()"),
+     'handles have no JSON before their outcome is there: put the handle itself into the inputs, write f"{h}" for its '
+     "text, or json.dumps(h.result())"),
     ("raise ValueError('a\\ud800' + 'x' * 9000)", "ValueError", "a?" + "x" * 3995 + "..."),
     ("class E(Exception):\n    def __str__(self): return 1 / 0\nraise E()", "E", "<E whose text cannot be made>"),
 ]  # fmt: skip

@@ -73,3 +73,14 @@ async def test_a_script_that_reaches_a_limit_ends_there(tmp_path, sandbox, row):
     assert ran.result.error.hint
     assert ran.result.exit_code is ExitCode.LIMIT
     assert ran.view.state is RunState.LIMIT
+
+
+async def test_a_script_that_waits_without_end_ends_before_the_journal_is_full_of_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("runner.session.WAITS_BESIDES", 10)
+
+    ran = await run_script(tmp_path, "while True: sleep(0.001)", policy=policy_of(limits={"spawns": 5}))
+
+    assert ran.result.exit_code is ExitCode.LIMIT
+    assert ran.result.error.kind == "waits"
+    assert ran.result.error.message == "the script waited more than 20 times"
+    assert ran.result.error.hint == "wait for several handles at once, or sleep longer"

@@ -15,6 +15,7 @@ import pytest
 from runner.guest import wire
 from runner.guest.api import spawn
 from runner.guest.values import MAX_LEVELS, NotJson, TooLarge, exact, plain_text, taken_apart
+from runner.guest.wire import MAX_PIECES
 from tests.inside import begin, pipe  # noqa: F401
 
 # ruff: noqa: F811
@@ -206,3 +207,12 @@ def test_a_text_that_needs_too_much_stack_still_ends_the_run():
 
     with pytest.raises(RecursionError):
         plain_text(Deep(), 50)
+
+
+def test_more_handles_than_one_spawn_takes_are_refused_with_what_to_write(pipe):
+    handle = spawn("a")
+
+    fits, fills = taken_apart([handle] * MAX_PIECES, "inputs", 10**6)
+    assert (len(fits), len(fills)) == (MAX_PIECES, MAX_PIECES)
+    with pytest.raises(NotJson, match="inputs has more than 20000 handles and texts beside them: spawn in two levels"):
+        taken_apart([handle["x"]] * (MAX_PIECES + 1), "inputs", 10**6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,8 @@ class Copy:
     """A store to tamper with."""
 
     def __init__(self, template: Path) -> None:
-        self.home = template.parent / "copy"
-        self.home.mkdir(mode=0o700, exist_ok=True)
-        for old in self.home.glob("store.db*"):
-            old.unlink()
+        # A folder of its own: SQLite may still be removing the files of the copy before.
+        self.home = Path(tempfile.mkdtemp(prefix="copy-", dir=template.parent))
         shutil.copy(template / "store.db", self.home)
 
     def change(self, statement: str, *values: Any) -> Copy:

@@ -52,11 +52,15 @@ def make_builtins(
     def getattr(o: Any, name: str, default: Any = _MISSING, /) -> Any:
         if type(name) is not str:
             raise TypeError("attribute name must be a string")
-        if default is _MISSING:
+        if default is _MISSING and name:
             return guards.read(o, name)
         try:
+            if not name:
+                raise AttributeError("no attribute has an empty name")
             return guards.read(o, name)
         except AttributeError:
+            if default is _MISSING:
+                raise
             return default
 
     def hasattr(o: Any, name: str, /) -> bool:

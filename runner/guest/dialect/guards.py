@@ -210,7 +210,7 @@ def make_guards(
             return o
         if kind is types.FunctionType and o.__code__.co_filename == FILENAME and o.__globals__ is own_globals:
             return o
-        if isinstance(o, Exception) and name[0] != "_":
+        if isinstance(o, Exception) and not name.startswith("_"):
             return o
         if kind is decimal.Context and name in ("prec", "rounding", "Emin", "Emax", "capitals", "clamp"):
             return o

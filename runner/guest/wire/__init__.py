@@ -32,7 +32,8 @@ spawn     inputs: a JSON value. scopes: null (the agent's default) or a list of 
 fills     a list of [at, ref]: what the host puts in, and where; the value holds null there. at: keys and
           indexes from the outside in. ref: {"part": handle, "path": [step, ...]}, a step being a key, an
           index, or [start, stop, step] for a slice; or {"text": [text | part, ...]}. No two are at the
-          same place. In a text, a text value stands as it is, any other as canonical JSON.
+          same place, and all are made of at most MAX_PIECES parts and texts. In a text, a text value stands
+          as it is, any other as canonical JSON.
           A handle in a spawn's fills was told before it; in a then's value it may be any told so far.
 then      of: handles. If one of them fails, the host settles n as `dependency_failed`, and the guest
           never says settled. While n is open, an answer comes as soon as one of them succeeds.
@@ -66,7 +67,7 @@ every field; anything else is a `WireError`, and the host then kills the guest.
 Not here: whose turn it is (session), and any reading or writing.
 """
 
-from runner.guest.wire.fills import fills_json
+from runner.guest.wire.fills import fills_json, pieces
 from runner.guest.wire.frames import FrameReader, payload_bytes
 from runner.guest.wire.from_guest import decode_guest, encode_guest
 from runner.guest.wire.from_host import decode_host, encode_answer, encode_start
@@ -82,6 +83,7 @@ from runner.guest.wire.messages import (
     MAX_LABEL_CHARS,
     MAX_MESSAGE_CHARS,
     MAX_NAME_CHARS,
+    MAX_PIECES,
     MAX_RETRIES,
     MAX_SCOPES,
     MAX_START_BYTES,
@@ -119,10 +121,10 @@ from runner.guest.wire.text import canonical, compact, loads
 
 __all__ = [
     "ENDED", "GROUPS_KEPT", "GUEST_KINDS", "GUEST_LIMITS", "MAX_ACCEPT_CHARS", "MAX_DEPTH", "MAX_FALLBACKS",
-    "MAX_FRAME_BYTES", "MAX_LABEL_CHARS", "MAX_MESSAGE_CHARS", "MAX_NAME_CHARS", "MAX_RETRIES", "MAX_SCOPES",
-    "MAX_START_BYTES", "MAX_TRACE", "NEEDS", "OK", "PROTOCOL", "RESTS", "RETRIED", "Answer", "Cancel", "Fill",
-    "Finished", "FrameReader", "FromGuest", "FromHost", "Json", "NextAgent", "Output", "Part", "Ready", "Rejected",
+    "MAX_FRAME_BYTES", "MAX_LABEL_CHARS", "MAX_MESSAGE_CHARS", "MAX_NAME_CHARS", "MAX_PIECES", "MAX_RETRIES",
+    "MAX_SCOPES", "MAX_START_BYTES", "MAX_TRACE", "NEEDS", "OK", "PROTOCOL", "RESTS", "RETRIED", "Answer", "Cancel",
+    "Fill", "Finished", "FrameReader", "FromGuest", "FromHost", "Json", "NextAgent", "Output", "Part", "Ready", "Rejected",
     "RetryRule", "ScriptError", "Settled", "Spawn", "Start", "Step", "Text", "Then", "Wait", "WireError", "canonical",
     "compact", "decode_guest", "decode_host", "encode_answer", "encode_guest", "encode_start", "fills_json", "loads",
-    "payload_bytes", "thens_allowed",
+    "payload_bytes", "pieces", "thens_allowed",
 ]  # fmt: skip

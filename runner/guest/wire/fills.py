@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from runner.guest.wire.messages import MAX_DEPTH, Fill, Json, Part, Step, Text, WireError
+from runner.guest.wire.messages import MAX_DEPTH, MAX_PIECES, Fill, Json, Part, Step, Text, WireError
 
-# Far more than a frame of texts and handles needs, and a bound on what the host holds for each byte of it.
-_MAX_FILLS = 200_000
+
+def pieces(fills: tuple[Fill, ...]) -> int:
+    """Return of how many parts and literal texts fills are made."""
+    return sum(1 if isinstance(fill.ref, Part) else len(fill.ref.parts) for fill in fills)
 
 
 def fills_json(fills: tuple[Fill, ...]) -> Json:
@@ -21,9 +23,11 @@ def _ref_json(ref: Part | Text) -> Json:
 
 def make_fills(found: Json, value: Json) -> tuple[Fill, ...]:
     """Return the fills of a value. Raises WireError where one is malformed, stands nowhere, or stands twice."""
-    if type(found) is not list or len(found) > _MAX_FILLS:
+    if type(found) is not list or len(found) > MAX_PIECES:
         raise WireError("'fills' must be a list of [at, ref]")
     fills = tuple(_fill(one) for one in found)
+    if pieces(fills) > MAX_PIECES:
+        raise WireError(f"the fills are made of more than {MAX_PIECES} pieces")
     for fill in fills:
         if _at(value, fill.at) is not None:
             raise WireError("a fill must stand where the value is null")

@@ -23,6 +23,9 @@ MAX_RETRIES = 100
 MAX_FALLBACKS = 16
 # A schema that a script writes as a quality gate is short; one that computes takes the host's time.
 MAX_ACCEPT_CHARS = 16 * 1024
+# Handles, parts and literal texts in the inputs of one spawn. A summary of ten thousand outputs needs as many; each
+# costs the host about 5 us (80,000 took it 0.4 s), in which no other run has its turn.
+MAX_PIECES = 20_000
 # The host holds this many groups of handles; older ones are named anew. Loops over handles nest two or three deep.
 GROUPS_KEPT = 16
 
