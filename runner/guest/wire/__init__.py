@@ -123,8 +123,8 @@ __all__ = [
     "ENDED", "GROUPS_KEPT", "GUEST_KINDS", "GUEST_LIMITS", "MAX_ACCEPT_CHARS", "MAX_DEPTH", "MAX_FALLBACKS",
     "MAX_FRAME_BYTES", "MAX_LABEL_CHARS", "MAX_MESSAGE_CHARS", "MAX_NAME_CHARS", "MAX_PIECES", "MAX_RETRIES",
     "MAX_SCOPES", "MAX_START_BYTES", "MAX_TRACE", "NEEDS", "OK", "PROTOCOL", "RESTS", "RETRIED", "Answer", "Cancel",
-    "Fill", "Finished", "FrameReader", "FromGuest", "FromHost", "Json", "NextAgent", "Output", "Part", "Ready", "Rejected",
-    "RetryRule", "ScriptError", "Settled", "Spawn", "Start", "Step", "Text", "Then", "Wait", "WireError", "canonical",
-    "compact", "decode_guest", "decode_host", "encode_answer", "encode_guest", "encode_start", "fills_json", "loads",
-    "payload_bytes", "pieces", "thens_allowed",
+    "Fill", "Finished", "FrameReader", "FromGuest", "FromHost", "Json", "NextAgent", "Output", "Part", "Ready",
+    "Rejected", "RetryRule", "ScriptError", "Settled", "Spawn", "Start", "Step", "Text", "Then", "Wait",
+    "WireError", "canonical", "compact", "decode_guest", "decode_host", "encode_answer", "encode_guest",
+    "encode_start", "fills_json", "loads", "payload_bytes", "pieces", "thens_allowed",
 ]  # fmt: skip
