@@ -30,6 +30,9 @@ _WAITS = frozenset({"result", "ok", "error"})
 _WAITING_CALLS = frozenset({"gather", "as_completed", "first_ok"})
 _PUTTING = frozenset({"append", "add", "extend", "update", "insert", "setdefault", "appendleft", "put"})
 
+# What holds no spawn and no name.
+_EMPTY = (ast.Constant, ast.expr_context, ast.operator, ast.unaryop, ast.cmpop, ast.boolop)
+
 
 class _Unbounded(Exception):
     """No bound can be told."""
@@ -60,6 +63,7 @@ class _Walk:
         self._returned: dict[Function, int] = {}
         self._calls: list[Function] = []
         self._entered: set[ast.AST] = set()
+        self._below: dict[ast.AST, list[ast.AST]] = {}
         self._steps = MAX_STEPS
         self._floor = 0
         self.deepest = 0
@@ -217,7 +221,14 @@ class _Walk:
             return depth
         if isinstance(node, COMPREHENSIONS):
             return self._comprehension(node)
-        return max((self._depth(child) for child in ast.iter_child_nodes(node)), default=0)
+        # A loop's body is gone through more than once.
+        below = self._below.get(node)
+        if below is None:
+            below = self._below[node] = [n for n in ast.iter_child_nodes(node) if not isinstance(n, _EMPTY)]
+        deepest = 0
+        for child in below:
+            deepest = max(deepest, self._depth(child))
+        return deepest
 
     def _comprehension(self, node: ast.AST) -> int:
         assert isinstance(node, COMPREHENSIONS)
