@@ -40,9 +40,9 @@ def refusal(schema: Any, output: Any) -> str | None:
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    begun = time.perf_counter()
+    begun = time.process_time()
     yield
-    assert time.perf_counter() - begun < seconds
+    assert time.process_time() - begun < seconds
 
 
 @pytest.mark.parametrize(

@@ -505,11 +505,11 @@ def circle_seconds(chain: int, thens: int) -> float:
     graph.lives[1].dependents = []
     for n in range(2, chain + 2):
         graph.add(n, n - 1)
-    start = time.perf_counter()
+    start = time.process_time()
     for n in range(chain + 2, chain + thens + 2):
         assert not graph.returns(n, chain + 1)
     assert graph.returns(1, chain + thens + 1)
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def test_looking_for_circles_over_a_long_chain_does_not_cost_the_chain_each_time():

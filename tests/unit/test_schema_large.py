@@ -53,9 +53,9 @@ def of(**properties: Any) -> Any:
 def test_large_inputs_are_refused_soon_and_told_by_place(schema, inputs, told):
     held = InputSchema(schema)
     tracemalloc.start()
-    begun = time.perf_counter()
+    begun = time.process_time()
     refusal = held.check(inputs)
-    seconds, (_, peak) = time.perf_counter() - begun, tracemalloc.get_traced_memory()
+    seconds, (_, peak) = time.process_time() - begun, tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
     assert refusal == told or (
@@ -67,12 +67,12 @@ def test_large_inputs_are_refused_soon_and_told_by_place(schema, inputs, told):
 
 def test_large_outputs_are_refused_soon_and_told_by_place():
     held = OutputSchema(of(xs={"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "boolean"}]}}))
-    begun = time.perf_counter()
+    begun = time.process_time()
 
     assert (
         held.refusal({"xs": ["x"] * MANY + [1] * MANY}) == f'at "/xs/{MANY}": must be a string or must be true or false'
     )
-    assert time.perf_counter() - begun < 3
+    assert time.process_time() - begun < 3
 
 
 JSONS = st.recursive(
