@@ -14,8 +14,8 @@ from runner.models import Limits
 from runner.sandbox.bundle import bundle
 from runner.sandbox.process import ProcessSandbox
 from tests.bundles import NO_DIALECT, bundle_with_main
-from tests.escapes.cases import CASES, Escape
 from tests.runs import agent, policy_of
+from tests.scripts.escapes.cases import CASES, Escape
 from tests.support import converse
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

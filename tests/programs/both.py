@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.guest.dialect import compile_script, namespace
-from tests.escapes.inside import NOW, Ended
+from tests.scripts.escapes.inside import NOW, Ended
 
 
 @dataclass(slots=True)

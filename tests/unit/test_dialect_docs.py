@@ -11,9 +11,9 @@ from runner.guest.dialect import MODULES, VERSION, compile_script
 from runner.guest.dialect.builtin_names import NAMES
 from runner.guest.dialect.remarks import ADVICE, BUILTIN_ADVICE
 from runner.guest.dialect.source import MAX_BLOCKS, MAX_BRACKETS, MAX_BYTES, MAX_DEPTH, MAX_LINES, MAX_TOKENS
-from tests.escapes.inside import run
 from tests.inside import ListPipe, begin, pipe  # noqa: F401
 from tests.inside import run as run_with_handles
+from tests.scripts.escapes.inside import run
 
 PAGE = (Path(__file__).parents[2] / "docs" / "dialect.md").read_text(encoding="utf-8")
 

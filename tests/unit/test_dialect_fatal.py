@@ -10,7 +10,7 @@ import textwrap
 import pytest
 
 from runner.guest.dialect import EndOfRun
-from tests.escapes.inside import run
+from tests.scripts.escapes.inside import run
 
 
 class Killed(EndOfRun):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.escapes.inside import run
+from tests.scripts.escapes.inside import run
 
 FEATURES: dict[str, str] = {}
 

@@ -14,7 +14,7 @@ from typing import Any
 from runner.guest.dialect import MODULES
 from runner.guest.dialect.guards import FORBIDDEN
 from runner.guest.dialect.names import DIRECT, READABLE_DUNDERS, WATCHED, attribute_fault
-from tests.escapes.inside import run
+from tests.scripts.escapes.inside import run
 
 SAMPLES = (
     "import " + ", ".join(sorted(name for name in MODULES if name != "__future__")) + """

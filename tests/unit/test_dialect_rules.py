@@ -17,7 +17,7 @@ from runner.guest.dialect.remarks import (
     NAME_ADVICE,
 )
 from runner.guest.dialect.rules import CHECKS
-from tests.escapes.inside import run
+from tests.scripts.escapes.inside import run
 
 REMARKS: list[tuple[str, str, tuple[int, int], str, str, str]] = [
     # source, rule, place, text, message, fix

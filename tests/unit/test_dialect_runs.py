@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from runner.guest.dialect import compile_script, namespace
-from tests.escapes.inside import NOW, run
+from tests.scripts.escapes.inside import NOW, run
 
 CLOCKS = """
 import time, datetime as dt
@@ -259,7 +259,7 @@ def test_a_script_of_two_hundred_lines_compiles_to_code_that_is_not_much_bigger(
 LOCKED = """
 import sys
 from runner.guest.dialect import compile_script
-from tests.escapes.inside import run
+from tests.scripts.escapes.inside import run
 from tests.unit.test_dialect_features import FEATURES
 from tests.unit.test_dialect_rules import REMARKS
 

@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 
 from runner.guest.dialect.guards import FORBIDDEN
-from tests.escapes.cases import CASES, Escape
-from tests.escapes.inside import Ran, run
+from tests.scripts.escapes.cases import CASES, Escape
+from tests.scripts.escapes.inside import Ran, run
 
 NAMED = ["CVE-2023-37271", "CVE-2023-41039", "CVE-2024-47532", "CVE-2025-22153", "CVE-2026-55830", "CVE-2026-76825"]
 
