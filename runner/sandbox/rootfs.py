@@ -14,6 +14,7 @@ Not here: what an image is (image).
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import os
 import re
@@ -179,9 +180,21 @@ def _imported_by_bundle() -> set[str]:
                     names.update(alias.name for alias in node.names)
                 elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                     names.add(node.module)
+                    # `from urllib import parse` may be the only place that names a module below another.
+                    names.update(below for alias in node.names if _is_module(below := f"{node.module}.{alias.name}"))
                 elif isinstance(node, ast.Constant) and isinstance(node.value, str) and name == WARM:
                     names.add(node.value)
     return {name for name in names if name.partition(".")[0] in sys.stdlib_module_names}
+
+
+def _is_module(name: str) -> bool:
+    """Say whether this is a module of the standard library below a package."""
+    if name.partition(".")[0] not in sys.stdlib_module_names:
+        return False
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # What stands above it is no package.
+        return False
 
 
 def _write_library(library: StandardLibrary, home: Path) -> None:

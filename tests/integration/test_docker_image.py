@@ -194,3 +194,9 @@ async def test_an_image_that_was_removed_meanwhile_is_made_again(monkeypatch):
 def _output_of(text: str) -> str:
     command = [base_python(), *PYTHON_FLAGS, "-c", text]
     return subprocess.run(command, env=GUEST_ENVIRONMENT, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_module_that_only_a_from_import_names_is_taken_along():
+    from runner.sandbox.rootfs import _imported_by_bundle
+
+    assert {"urllib.parse", "collections.abc"} <= _imported_by_bundle()
