@@ -23,7 +23,7 @@ import jsonschema_rs
 
 from runner.errors import PolicyError
 from runner.models import Json
-from runner.policy.narrow import escaped, walk
+from runner.policy.pointers import escaped, walk
 
 Mask = Union[dict[Any, "Mask"], None]
 MaskOf = Callable[[Json], Mask]

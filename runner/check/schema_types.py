@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import unquote
 
 from runner.models import Json
+from runner.policy.pointers import walk
 
 # Parts of one schema that are read: 256 KB hold fewer, unless references repeat a part again and again.
 MAX_PARTS = 4_000
@@ -190,17 +190,5 @@ def _exactly(values: list[Json]) -> Type:
 
 def _target(root: Json, ref: str) -> Json:
     """Return what a local reference leads to; True (anything) where it is an anchor or leads nowhere."""
-    if ref == "#":
-        return root
-    if not ref.startswith("#/"):
-        return True
-    found = root
-    for part in ref[2:].split("/"):
-        key = unquote(part).replace("~1", "/").replace("~0", "~")
-        if isinstance(found, dict) and key in found:
-            found = found[key]
-        elif isinstance(found, list) and key.isdigit() and int(key) < len(found):
-            found = found[int(key)]
-        else:
-            return True
-    return found
+    found = walk(root, ref) if ref == "#" or ref.startswith("#/") else None
+    return found[0] if found is not None else True

@@ -11,9 +11,9 @@ Not here: files and references between them (schemas); every reference is local 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import unquote
 
 from runner.models import Json
+from runner.policy.pointers import walk
 
 _LISTS = ("allOf", "anyOf", "oneOf")
 _IN_PLACE = (*_LISTS, "then", "else", "$ref", "$dynamicRef", "dependentSchemas")
@@ -89,17 +89,7 @@ def _target(ref: Json, root: Json) -> Json:
     """Return what a local reference leads to, or None. An anchor is taken to name properties: the safe side."""
     if not isinstance(ref, str):
         return None
-    if ref == "#":
-        return root
-    if not ref.startswith("#/"):
+    if ref != "#" and not ref.startswith("#/"):
         return {"properties": {}}
-    found = root
-    for part in ref[2:].split("/"):
-        key = unquote(part).replace("~1", "/").replace("~0", "~")
-        if isinstance(found, dict) and key in found:
-            found = found[key]
-        elif isinstance(found, list) and key.isdigit() and int(key) < len(found):
-            found = found[int(key)]
-        else:
-            return None
-    return found
+    found = walk(root, ref)
+    return found[0] if found is not None else None

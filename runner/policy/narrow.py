@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
-from urllib.parse import unquote
 
 import jsonschema_rs
 
 from runner.models import Json
+from runner.policy.pointers import escaped, walk
 from runner.policy.schemas import validator
 
 # So many errors at most, times the alternatives of a schema: some 10 ms.
@@ -147,22 +147,3 @@ def _is_meant(part: Json, value: Json) -> bool:
     kinds = part.get("type") if isinstance(part, dict) else None
     kind = "object" if isinstance(value, dict) else "array"
     return kinds is None or kind == kinds or (isinstance(kinds, list) and kind in kinds)
-
-
-def escaped(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
-
-
-def walk(root: Json, reference: str) -> tuple[Json, str] | None:
-    """Return what a JSON pointer in a fragment means, and the pointer as the validators' map spells it."""
-    found, place = root, "#"
-    for part in unquote(reference).split("/")[1:]:
-        name = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(found, dict) and name in found:
-            found = found[name]
-        elif isinstance(found, list) and name.isdigit() and int(name) < len(found):
-            found = found[int(name)]
-        else:
-            return None
-        place += f"/{part}"
-    return found, place
