@@ -7,15 +7,17 @@ what the broker works on.
 from __future__ import annotations
 
 import hashlib
+import hmac
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NoReturn
 
 from runner.errors import ExitCode
 from runner.guest.wire import MAX_FRAME_BYTES, OK, Json, Spawn
 
 __all__ = [
     "MIB", "Finding", "Json", "Limits", "Outcome", "OutcomeKind", "Reach", "RunError", "RunResult", "RunState",
-    "SandboxFacts", "Script", "Severity", "Spawn", "Usage", "Verdict", "digest_of",
+    "SandboxFacts", "Script", "Severity", "Spawn", "Token", "Usage", "Verdict", "digest_of",
 ]  # fmt: skip
 
 MIB = 1024 * 1024
@@ -24,6 +26,38 @@ MIB = 1024 * 1024
 def digest_of(data: bytes | str) -> str:
     """Return the sha256 of bytes, or of a text's UTF-8, as 64 hex digits."""
     return hashlib.sha256(data.encode() if isinstance(data, str) else data).hexdigest()
+
+
+class Token:
+    """An access token's text, hidden: who holds it can use it, and nobody prints, pickles or copies it by accident."""
+
+    __slots__ = ("__text",)
+
+    def __init__(self, text: str) -> None:
+        # RFC 6750 section 2.1, and not so long that a server would refuse the header.
+        if not 0 < len(text) <= 16_384 or not text.isascii() or not text.isprintable() or " " in text:
+            raise ValueError("an access token is printable ASCII without a space")
+        self.__text = text
+
+    def reveal(self) -> str:
+        """Return its text, for the one place that sends it."""
+        return self.__text
+
+    def fingerprint(self, key: bytes) -> str:
+        """Return 32 hex digits that name it to who has the key, and tell nothing to who has not."""
+        return hmac.digest(key, self.__text.encode(), "sha256").hex()[:32]
+
+    def __repr__(self) -> str:
+        return "Token(hidden)"
+
+    def __str__(self) -> str:
+        return "[token]"
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a token cannot be pickled or copied")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +103,8 @@ class Limits:
     """Bytes of printed and logged text, of a whole run."""
     frame_bytes: int = MAX_FRAME_BYTES
     """The largest frame either way. Caps an output, a result and one spawn's inputs."""
+    token_seconds: float = 900.0
+    """No token lives longer, whatever timeout its attempt has: what leaks is soon worth nothing."""
 
 
 class OutcomeKind(StrEnum):

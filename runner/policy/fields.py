@@ -18,19 +18,21 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from runner.guest.wire import MAX_FALLBACKS, MAX_FRAME_BYTES, MAX_RETRIES, MAX_SCOPES
 from runner.models import MIB, Json
-from runner.policy.model import DEFAULT_RETRIES, Reference
-from runner.policy.references import VARIABLE, parse_reference
-from runner.policy.units import DURATION_HELP, SIZE_HELP, bytes_of, seconds_of
+from runner.policy.model import DEFAULT_RETRIES
+from runner.policy.references import VARIABLE
+from runner.policy.resource_fields import AttachedFields, IssuerFields, ResourceFields, ResourceName
+from runner.policy.units import SIZE_HELP, bytes_of, seconds_of
+from runner.policy.values import DURATION_SCHEMA, SCOPE_TOKEN, VALUE_SCHEMA, argv, kept_elsewhere, scope
 
 AGENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-# RFC 6749 section 3.3: printable ASCII without space, quote and backslash.
-SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
 _DOTTED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
 
 # Below this no guest starts: the interpreter with its imports maps about 50 MB.
 MIN_MEMORY_BYTES = 64 * MIB
 MAX_SPAWNS = 1_000_000
 MAX_PARALLEL = 100_000
+# No resource server needs to believe a token for longer, and a rotated key is published for as long.
+MAX_TOKEN_SECONDS = 3600.0
 
 
 def _import_path(value: Json) -> str:
@@ -46,45 +48,13 @@ def _import_path(value: Json) -> str:
     return value
 
 
-def _argv(value: Json) -> list[str]:
-    if not isinstance(value, list) or not value or not all(isinstance(part, str) and part for part in value):
-        hint = f"write [{', '.join(value.split())}]" if isinstance(value, str) and value.strip() else ""
-        raise ValueError("a list of texts: the program, then its arguments" + (f"\n{hint}" if hint else ""))
-    if any("\0" in part for part in value):
-        raise ValueError("texts without a NUL character")
-    if any(part.startswith(("env:", "file:")) for part in value):
-        # Every process of the machine can read a command line.
-        raise ValueError(
-            'texts as they are; no "env:" and no "file:"\nput the value under `env:`, and have the program read it'
-        )
-    return value
-
-
-def _kept_elsewhere(value: Json) -> str | Reference:
-    allowed = 'a text, "env:NAME", "file:PATH", or {command: [program, ...]}'
-    if isinstance(value, dict):
-        if set(value) != {"command"}:
-            raise ValueError(allowed)
-        return Reference("command", tuple(_argv(value["command"])))
-    if not isinstance(value, str) or "\0" in value:
-        raise ValueError(f"{allowed}\nput it in quotes" if isinstance(value, (int, float)) else allowed)
-    try:
-        return parse_reference(value) or value
-    except ValueError as error:
-        raise ValueError(f"{allowed}\nwrite {error}") from None
-
-
 def _variable(value: str) -> str:
     if not VARIABLE.fullmatch(value):
         raise ValueError("letters, digits and underscores")
     if value == "HOME":
         raise ValueError("others; HOME is a fresh folder for each attempt")
-    return value
-
-
-def _scope(value: Json) -> str:
-    if not isinstance(value, str) or not SCOPE_TOKEN.fullmatch(value):
-        raise ValueError("a scope token of RFC 6749: printable ASCII without space, quote and backslash")
+    if value in ("RUNNER_GATEWAY", "RUNNER_GATEWAY_KEY") or value.startswith("RUNNER_TOKEN_"):
+        raise ValueError("others; runner says there how the gateway is reached")
     return value
 
 
@@ -111,6 +81,13 @@ def _memory(value: Json) -> int:
     return size
 
 
+def _token_lifetime(value: Json) -> float:
+    seconds = seconds_of(value)
+    if not 1 <= seconds <= MAX_TOKEN_SECONDS:
+        raise ValueError("1s to 1h")
+    return seconds
+
+
 def _frame(value: Json) -> int:
     size = bytes_of(value)
     if not 4096 <= size <= MAX_FRAME_BYTES:
@@ -118,10 +95,6 @@ def _frame(value: Json) -> int:
     return size
 
 
-_DURATION_SCHEMA = {
-    "description": DURATION_HELP,
-    "anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": r"^[0-9.]+ ?(ms|s|m|h)?$"}],
-}
 _SIZE_SCHEMA = {
     "description": SIZE_HELP,
     "anyOf": [
@@ -129,31 +102,19 @@ _SIZE_SCHEMA = {
         {"type": "string", "pattern": r"^[0-9.]+ ?([kKmMgG][iI]?)?[bB]?$"},
     ],
 }
-_VALUE_SCHEMA = {
-    "description": "a text, env:NAME, file:PATH, or {command: [program, ...]}",
-    "anyOf": [
-        {"type": "string"},
-        {
-            "type": "object",
-            "properties": {"command": {"type": "array", "items": {"type": "string"}, "minItems": 1}},
-            "required": ["command"],
-            "additionalProperties": False,
-        },
-    ],
-}
-
-Duration = Annotated[float, BeforeValidator(seconds_of), WithJsonSchema(_DURATION_SCHEMA)]
+Duration = Annotated[float, BeforeValidator(seconds_of), WithJsonSchema(DURATION_SCHEMA)]
+TokenLifetime = Annotated[float, BeforeValidator(_token_lifetime), WithJsonSchema(DURATION_SCHEMA)]
 Size = Annotated[int, BeforeValidator(bytes_of), WithJsonSchema(_SIZE_SCHEMA)]
 Memory = Annotated[int, BeforeValidator(_memory), WithJsonSchema(_SIZE_SCHEMA)]
 Frame = Annotated[int, BeforeValidator(_frame), WithJsonSchema(_SIZE_SCHEMA)]
 Scope = Annotated[
-    str, BeforeValidator(_scope), WithJsonSchema({"type": "string", "pattern": f"^{SCOPE_TOKEN.pattern}$"})
+    str, BeforeValidator(scope), WithJsonSchema({"type": "string", "pattern": f"^{SCOPE_TOKEN.pattern}$"})
 ]
-Argv = Annotated[list[str], BeforeValidator(_argv), WithJsonSchema({"type": "array", "items": {"type": "string"}})]
+Argv = Annotated[list[str], BeforeValidator(argv), WithJsonSchema({"type": "array", "items": {"type": "string"}})]
 ImportPath = Annotated[
     str, BeforeValidator(_import_path), WithJsonSchema({"type": "string", "pattern": "^[^:]+:[^:]+$"})
 ]
-KeptValue = Annotated[Any, BeforeValidator(_kept_elsewhere), WithJsonSchema(_VALUE_SCHEMA)]
+KeptValue = Annotated[Any, BeforeValidator(kept_elsewhere), WithJsonSchema(VALUE_SCHEMA)]
 SchemaField = Annotated[Any, BeforeValidator(_schema), WithJsonSchema({"type": ["object", "string", "boolean"]})]
 
 
@@ -196,6 +157,12 @@ class AgentFields(_Fields):
     """Further attempts that a spawn may ask for."""
     unsafe_retry_unknown: bool = False
     """A spawn may ask to try again, or elsewhere, what may have happened already. For agents not idempotent."""
+    isolation: Literal["none", "process"] | None = None
+    """process: never in the host's own process. A command always is; a python function if it is a `def`."""
+    unsafe_same_uid: bool = False
+    """Run its processes as the user that runs runner, also where root could give them users of their own."""
+    unsafe_raw_token: bool = False
+    """Hand it the tokens themselves: scopes and paths are then held by the resource alone, and uses are not seen."""
 
 
 class LimitsFields(_Fields):
@@ -223,6 +190,8 @@ class LimitsFields(_Fields):
     """Bytes of printed and logged text."""
     frame: Frame | None = None
     """The largest single message: caps one spawn's inputs, one output, the result."""
+    token: TokenLifetime | None = None
+    """How long a token lives at most, whatever timeout a spawn asks for; an hour at the most."""
 
 
 class SandboxFields(_Fields):
@@ -252,8 +221,15 @@ class PolicyFields(_Fields):
     """docker or process, or a mapping with more; docker unless written."""
     imports: list[str] | None = None
     """Modules that a script may import; all of the dialect unless written."""
+    resources: dict[ResourceName, ResourceFields] = {}
+    """The protected APIs that agents reach through the gateway, by name, and what each scope opens in them."""
+    issuers: dict[ResourceName, IssuerFields] = {}
+    """The external authorization servers that mint tokens for resources, by name."""
     agents: dict[Annotated[str, BeforeValidator(_agent_name)], AgentFields] = {}
     """The agents that a script may spawn, by name."""
+
+
+_NAMED: dict[str, type[BaseModel]] = {"agents": AgentFields, "resources": ResourceFields, "issuers": IssuerFields}
 
 
 def keys_at(path: tuple[str | int, ...]) -> Iterator[str]:
@@ -261,8 +237,10 @@ def keys_at(path: tuple[str | int, ...]) -> Iterator[str]:
     model: type[BaseModel] | None = None
     if not path:
         model = PolicyFields
-    elif path[0] == "agents" and len(path) == 2:
-        model = AgentFields
+    elif path[0] in _NAMED and len(path) == 2:
+        model = _NAMED[str(path[0])]
+    elif path[0] == "resources" and path[2:] == ("credential",):
+        model = AttachedFields
     elif path in (("limits",), ("sandbox",)):
         model = LimitsFields if path == ("limits",) else SandboxFields
     yield from model.model_fields if model is not None else ()
@@ -290,7 +268,8 @@ def _attribute_docstrings() -> dict[str, dict[str, str]]:
     import sys
 
     found: dict[str, dict[str, str]] = {}
-    for node in ast.parse(inspect.getsource(sys.modules[__name__])).body:
+    modules = (__name__, ResourceFields.__module__)
+    for node in (node for module in modules for node in ast.parse(inspect.getsource(sys.modules[module])).body):
         if isinstance(node, ast.ClassDef):
             for field, below in pairwise(node.body):
                 match field, below:

@@ -6,12 +6,13 @@ No I/O. A value that is kept elsewhere (`env:NAME`, `file:PATH`, `command: [...]
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from runner.models import Json, Limits
+from runner.policy.paths import Rule
 
 # A minute: long enough for a model's answer, short enough that a hang is noticed within a run.
 DEFAULT_TIMEOUT_SECONDS = 60.0
@@ -70,8 +71,73 @@ class AgentEntry:
     """Further attempts that a spawn may ask for; one that asks for more is denied."""
     unsafe_retry_unknown: bool = False
     """A spawn may ask for another attempt after an outcome that is unknown."""
+    isolation: str = "none"
+    """"none": it runs in the host's process. "process": a process group, environment and folder of its own."""
+    unsafe_same_uid: bool = False
+    """Its processes run as the host's user, also where the host is root and could give them one of their own."""
+    unsafe_raw_token: bool = False
+    """It gets the token itself; what it does with it nobody sees."""
     line: int = 0
     """Where in the policy file it begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A credential of the resource's own, kept elsewhere, that the gateway puts on requests instead of a token."""
+
+    header: str
+    value: Reference
+    prefix: str = ""
+    """What stands before the value, such as "Bearer "."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A protected API that agents reach through the gateway, and what each scope opens in it."""
+
+    name: str
+    url: str
+    """Its base: scheme, host, port and path without a slash at the end. Rules are relative to it."""
+    audience: str
+    """RFC 8707 resource indicator: for whom its tokens are."""
+    scopes: dict[str, tuple[Rule, ...]]
+    issuer: str = ""
+    """Key of `Policy.issuers`; "" is the embedded one."""
+    attached: Attached | None = None
+    """None: the attempt's token goes on the request, as a bearer token (RFC 6750)."""
+    details: Json = None
+    """RFC 9396 authorization details with `{inputs.name}` in them; None for none."""
+    private: tuple[str, ...] = ()
+    """Networks (CIDR) beside the public ones that its host name may lead to."""
+    ca: str = ""
+    """File of the authorities that its certificate may be of; "" for the system's."""
+    record: frozenset[str] = frozenset()
+    """What the audit keeps beside the path: "query", "body"."""
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerEntry:
+    """An external authorization server and how this host asks it for tokens."""
+
+    name: str
+    url: str
+    """Its issuer identifier; the metadata (RFC 8414) is fetched from there."""
+    client_id: str
+    auth: str
+    """"client_secret_basic" or "private_key_jwt" (a PEM or JWK)."""
+    credential: Reference
+    grant: str = "client_credentials"
+    """Or "token_exchange" (RFC 8693)."""
+    subject: Reference | None = None
+    """token_exchange: the subject token; None: the attempt's own token of the embedded issuer."""
+    revoke: bool = True
+    """False: its tokens end by themselves. True: a server that cannot revoke is not asked for any."""
+    max_seconds: float = 3600.0
+    """A token that lives longer is refused."""
+    per_second: float = 50.0
+    """Token requests a second at most, of this host."""
+    private: tuple[str, ...] = ()
+    ca: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +168,5 @@ class Policy:
     digest: str
     """sha256 of `resolved`."""
     warnings: tuple[str, ...] = ()
+    resources: dict[str, Resource] = field(default_factory=dict)
+    issuers: dict[str, IssuerEntry] = field(default_factory=dict)

@@ -19,6 +19,7 @@ from runner.policy.source import Path, Place
 # More would hide the first, which often causes the rest.
 MAX_TOLD = 20
 MAX_SHOWN_CHARS = 60
+_ONE_OF: dict[str | int, str] = {"agents": "agent", "resources": "resource", "issuers": "issuer"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,9 @@ def refuse(problems: Iterable[Problem]) -> NoReturn:
 
 def where(path: Path) -> str:
     """Return how a part of a policy is called in a message: `agent "research": timeout`."""
-    if len(path) >= 2 and path[0] == "agents":
+    if len(path) >= 2 and path[0] in _ONE_OF:
         rest = _dotted(path[2:])
-        return f'agent "{path[1]}"' + (f": {rest}" if rest else "")
+        return f'{_ONE_OF[path[0]]} "{path[1]}"' + (f": {rest}" if rest else "")
     return _dotted(path) or "the policy"
 
 
@@ -111,6 +112,18 @@ _EXAMPLES = {
     "idempotent": "idempotent: true",
     "retries": "retries: 5",
     "unsafe_retry_unknown": "unsafe_retry_unknown: true",
+    "isolation": "isolation: process",
+    "unsafe_same_uid": "unsafe_same_uid: true",
+    "unsafe_raw_token": "unsafe_raw_token: true",
+    "token": "token: 15m",
+    "resources": "resources: {crm: {url: https://crm.example, scopes: {crm:read: GET /customers/**}}}",
+    "issuers": "issuers: {corp: {url: https://as.example, client_id: runner, credential: env:AS_CREDENTIAL}}",
+    "url": "url: https://crm.example/api",
+    "audience": "audience: https://crm.example",
+    "credential": "credential: env:AS_CREDENTIAL (of a resource: {header: X-Api-Key, value: env:CRM_KEY})",
+    "details": "details: [{type: customer, identifier: '{inputs.customer_id}'}]",
+    "private": "private: [10.20.0.0/16]",
+    "max_lifetime": "max_lifetime: 1h",
 }
 
 # pydantic's error type → what is allowed there.

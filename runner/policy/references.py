@@ -63,13 +63,14 @@ def read_reference(ref: Reference, folder: Path) -> str:
 
 def redact(text: str, values: Iterable[str]) -> str:
     """Return the text with each value replaced, also where it stands JSON-escaped, percent-encoded or in base64."""
-    forms = {form for value in values if value for form in _forms(value)}
-    for form in sorted(forms, key=len, reverse=True):
+    found = {form for value in values if value for form in forms(value)}
+    for form in sorted(found, key=len, reverse=True):
         text = text.replace(form, REDACTED)
     return text
 
 
-def _forms(value: str) -> set[str]:
+def forms(value: str) -> set[str]:
+    """Return a value in the spellings in which it is looked for: plain, JSON-escaped, percent-encoded, base64."""
     data = value.encode("utf-8", "surrogatepass")
     encoded = base64.b64encode(data).decode()
     return {

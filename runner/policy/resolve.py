@@ -18,10 +18,12 @@ from pydantic import ValidationError
 from runner.errors import PolicyError
 from runner.guest.wire import canonical
 from runner.models import Json, Limits, digest_of
+from runner.policy import resource_entries
 from runner.policy.fields import AgentFields, LimitsFields, PolicyFields, keys_at
 from runner.policy.leaks import has_key_prefix, looks_like_key
 from runner.policy.model import DEFAULT_TIMEOUT_SECONDS, AgentEntry, Effects, Policy, Reference, SandboxRule
 from runner.policy.problems import Problem, listed, meant, refuse, shown, translate, where
+from runner.policy.resource_entries import issuer_form, reference_form, resource_form
 from runner.policy.schemas import ReadFile, SchemaRefused, resolve_schema
 from runner.policy.source import Path, Source
 from runner.policy.units import show_seconds
@@ -35,7 +37,7 @@ _MANDATORY = {
 _LIMITS = {
     "wall": "wall_seconds", "cpu": "cpu_seconds", "memory": "memory_bytes", "spawns": "spawns",
     "parallel": "parallel_spawns", "fallbacks": "fallbacks", "backoff": "backoff_seconds", "bytes_in": "bytes_in",
-    "bytes_out": "bytes_out", "logged": "log_bytes", "frame": "frame_bytes",
+    "bytes_out": "bytes_out", "logged": "log_bytes", "frame": "frame_bytes", "token": "token_seconds",
 }  # fmt: skip
 
 
@@ -45,6 +47,7 @@ def resolve(source: Source, *, folder: FolderPath, name: str, read_file: ReadFil
     problems: list[Problem] = []
     limits = _limits(fields.limits)
     problems += _contradictions(fields, limits, source)
+    problems += resource_entries.contradictions(fields, source)
     imports = _imports(fields.imports, source, problems)
     agents = {}
     for agent, written in fields.agents.items():
@@ -53,11 +56,13 @@ def resolve(source: Source, *, folder: FolderPath, name: str, read_file: ReadFil
     if problems:
         refuse(problems)
     sandbox = SandboxRule(fields.sandbox.demand, fields.sandbox.unsafe_unverified_lock, fields.sandbox.runtime)
-    resolved = canonical(_resolved_form(fields, agents, limits, sandbox, imports))
-    return Policy(
-        name=name, agents=agents, limits=limits, sandbox=sandbox, imports=imports, folder=folder, resolved=resolved,
-        digest=digest_of(resolved), warnings=tuple(_warnings(fields, agents, source)),
+    policy = Policy(
+        name=name, agents=agents, limits=limits, sandbox=sandbox, imports=imports, folder=folder, resolved="",
+        digest="", resources=resource_entries.resources_of(fields), issuers=resource_entries.issuers_of(fields),
     )  # fmt: skip
+    resolved = canonical(_resolved_form(fields, policy))
+    told = tuple(_warnings(fields, policy, source))
+    return replace(policy, resolved=resolved, digest=digest_of(resolved), warnings=told)
 
 
 def _validated(source: Source) -> PolicyFields:
@@ -157,6 +162,9 @@ class _Entry:
             idempotent=harmless if fields.idempotent is None else fields.idempotent,
             max_retries=fields.retries,
             unsafe_retry_unknown=fields.unsafe_retry_unknown,
+            isolation=fields.isolation or ("process" if backend == "command" else "none"),
+            unsafe_same_uid=fields.unsafe_same_uid,
+            unsafe_raw_token=fields.unsafe_raw_token,
             line=self._source.place(("agents", self._name)).line,
         )
 
@@ -192,6 +200,11 @@ class _Entry:
         return timeout, max_timeout
 
     def _check_scopes(self) -> None:
+        for key in ("scopes", "default_scopes"):
+            written = getattr(self._fields, key)
+            for n, scope in enumerate(written):
+                if scope in written[:n]:
+                    self._wrong(f'names scope "{scope}" twice in {key}', key, n, hint="name it once")
         for n, scope in enumerate(self._fields.default_scopes):
             if scope not in self._fields.scopes:
                 message = f'gives scope "{scope}" by default; its scopes are {listed(self._fields.scopes)}'
@@ -229,17 +242,16 @@ class _Entry:
         self._problems.append(Problem(f'agent "{self._name}" {message}', place, hint))
 
 
-def _resolved_form(
-    fields: PolicyFields, agents: dict[str, AgentEntry], limits: Limits, sandbox: SandboxRule,
-    imports: frozenset[str] | None,
-) -> Json:  # fmt: skip
+def _resolved_form(fields: PolicyFields, policy: Policy) -> Json:
     return {
         "version": fields.version,
         "description": fields.description,
-        "limits": asdict(limits),
-        "sandbox": asdict(sandbox),
-        "imports": None if imports is None else sorted(imports),
-        "agents": {name: _entry_form(entry) for name, entry in agents.items()},
+        "limits": asdict(policy.limits),
+        "sandbox": asdict(policy.sandbox),
+        "imports": None if policy.imports is None else sorted(policy.imports),
+        "resources": {name: resource_form(resource) for name, resource in policy.resources.items()},
+        "issuers": {name: issuer_form(entry) for name, entry in policy.issuers.items()},
+        "agents": {name: _entry_form(entry) for name, entry in policy.agents.items()},
     }
 
 
@@ -259,12 +271,15 @@ def _entry_form(entry: AgentEntry) -> Json:
         "idempotent": entry.idempotent,
         "max_retries": entry.max_retries,
         "unsafe_retry_unknown": entry.unsafe_retry_unknown,
+        "isolation": entry.isolation,
+        "unsafe_same_uid": entry.unsafe_same_uid,
+        "unsafe_raw_token": entry.unsafe_raw_token,
     }
 
 
 def _option_form(value: Any) -> Json:
     if isinstance(value, Reference):
-        return {value.kind: list(value.target)}
+        return reference_form(value)
     if isinstance(value, dict):
         return {name: _variable_form(part) for name, part in value.items()}
     return value
@@ -277,7 +292,7 @@ def _variable_form(value: str | Reference) -> Json:
     return _option_form(value)
 
 
-def _warnings(fields: PolicyFields, agents: dict[str, AgentEntry], source: Source) -> Iterator[str]:
+def _warnings(fields: PolicyFields, policy: Policy, source: Source) -> Iterator[str]:
     for path, value in _texts(source.value, ()):
         # Randomness alone says little outside of a command and its environment: schemas hold patterns and digests.
         close_look = path[:1] == ("agents",) and path[2:3] in (("env",), ("command",))
@@ -293,10 +308,12 @@ def _warnings(fields: PolicyFields, agents: dict[str, AgentEntry], source: Sourc
             yield _told(source, ("agents", name, "unsafe_any_output"), message)
         if agent.unsafe_retry_unknown:
             does = "lets scripts try again what may have happened already"
-            if agents[name].idempotent:
+            if policy.agents[name].idempotent:
                 does = "does nothing here: the agent is idempotent, so no outcome of it is unknown"
             message = f'agent "{name}": unsafe_retry_unknown {does}'
             yield _told(source, ("agents", name, "unsafe_retry_unknown"), message)
+    for path, message in resource_entries.warnings(policy, fields.agents):
+        yield _told(source, path, message)
 
 
 def _told(source: Source, path: Path, message: str) -> str:

@@ -86,10 +86,10 @@ def read_yaml(text: str, *, file: str) -> Source:
         node = _Builder(events, file).document()
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark is not None else 0
-        raise PolicyError(
-            f"not YAML: {error.problem or error.context}", file=file, line=line,
-            hint="look at indentation, quotes and brackets at and above this line",
-        ) from None  # fmt: skip
+        hint = "look at indentation, quotes and brackets at and above this line"
+        if "{inputs." in "".join(text.splitlines()[line - 1 : line]):
+            hint = 'within [ ] a rule with { } stands in quotes: ["GET /customers/{inputs.customer_id}"]'
+        raise PolicyError(f"not YAML: {error.problem or error.context}", file=file, line=line, hint=hint) from None
     except (yaml.YAMLError, UnicodeError) as error:
         reason = "it has a control character or is no Unicode text"
         raise PolicyError(f"not YAML: {reason}", file=file, hint="save the file as UTF-8 text") from error

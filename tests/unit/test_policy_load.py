@@ -57,7 +57,7 @@ version: 1
 description: All keys.
 limits:
   {wall: 5m, cpu: 1500ms, memory: 512MB, spawns: 10, parallel: 5, fallbacks: 2, backoff: 90s, bytes_in: 8MB,
-  bytes_out: 16 MiB, logged: 64kb, frame: 65536}
+  bytes_out: 16 MiB, logged: 64kb, frame: 65536, token: 5m}
 sandbox: {demand: docker, runtime: runsc, unsafe_unverified_lock: true}
 imports: [json, re]
 agents:
@@ -78,7 +78,7 @@ agents:
     unsafe_retry_unknown: true
 """)
 
-    assert found.limits == Limits(300.0, 1.5, 512 * MIB, 10, 5, 2, 90.0, 8 * MIB, 16 * MIB, 64 * 1024, 65536)
+    assert found.limits == Limits(300.0, 1.5, 512 * MIB, 10, 5, 2, 90.0, 8 * MIB, 16 * MIB, 64 * 1024, 65536, 300.0)
     assert found.sandbox == SandboxRule("docker", True, "runsc")
     assert found.imports == frozenset({"json", "re"})
     assert found.agents["lookup"] == AgentEntry(
@@ -92,7 +92,7 @@ agents:
         },
         input_schema=True, output_schema=None, scopes=frozenset({"crm:read", "crm:write"}), default_scopes=("crm:read",),
         timeout_seconds=10.0, max_timeout_seconds=60.0, parallel=2, effects=Effects.WRITE, idempotent=False,
-        max_retries=3, unsafe_retry_unknown=True, line=10,
+        max_retries=3, unsafe_retry_unknown=True, isolation="process", line=10,
     )  # fmt: skip
     assert found.warnings == (
         "runner.yaml:7: sandbox: unsafe_unverified_lock runs scripts in guests whose lock nobody has seen",
