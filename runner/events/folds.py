@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.events.kinds import Event, EventKind
+from runner.events.tokens import TOKEN_KINDS, TokensView
 from runner.events.views import STATE_TABLE, SpawnView, ThenView, WaitsView, WaitView
 from runner.guest.wire import OK
 from runner.models import Json, RunError, RunState, Usage
@@ -31,6 +32,7 @@ class RunView:
     spawns: dict[int, SpawnView] = field(default_factory=dict)
     thens: dict[int, ThenView] = field(default_factory=dict)
     waits: WaitsView = field(default_factory=WaitsView)
+    tokens: TokensView = field(default_factory=TokensView)
     output: list[str] = field(default_factory=list)
     stop_by: str = ""
     result: Json = None
@@ -178,6 +180,10 @@ def _finished(view: RunView, event: Event) -> None:
         view.error = RunError(body["kind"], content.get("message", ""), body["line"], content.get("hint", ""), trace)
 
 
+def _credentials(view: RunView, event: Event) -> None:
+    view.tokens.apply(event)
+
+
 def _nothing(view: RunView, event: Event) -> None:
     pass
 
@@ -202,6 +208,7 @@ _APPLY = {
     EventKind.OUTPUT_WRITTEN: _wrote,
     EventKind.STOP_REQUESTED: _stopped,
     EventKind.RUN_FINISHED: _finished,
+    **dict.fromkeys(TOKEN_KINDS, _credentials),
 }
 
 

@@ -9,6 +9,11 @@ attempt_failed is of an attempt that another one follows; the last is told by sp
 that was called last. cause is [handle, kind, message, attempts]: the failure that came first. then_returned is what
 the guest made of its handles; then_settled follows where there were fills, or where the host settled the handle.
 
+A token is named by an id of ours, never by its bytes. token_intent is durable before a server is asked; the embedded
+issuer's tokens have none: they are made here, and token_issued is durable before the agent is called. gateway_used
+is durable before the request leaves; what came of it follows in gateway_answered, whose absence says that nobody knows.
+token_revoked and token_unrevoked are of external tokens; what becomes of one after its run ended is in the register.
+
     kind                body                                                       value
     run_submitted       script, script_digest, policy, policy_digest,              script, policy, inputs
                         inputs_digest, runner, python, trace, span, sandbox
@@ -22,6 +27,22 @@ the guest made of its handles; then_settled follows where there were fills, or w
     attempt_failed      spawn, attempt, agent, outcome, seconds,                   message [, detail]
                         next ("retry", "fallback"), backoff
     agent_lingered      spawn, attempt, agent                                      -
+    token_intent        token, spawn, attempt, agent, resource, audience,          rules [, details]
+                        issuer, scopes, seconds, raw (where true)
+    token_issued        token, issued_at, expires_at, fingerprint; external:       - (embedded: as token_intent)
+                        jti, stated, subject, enforced ("issuer", "host");
+                        embedded: what token_intent says
+    token_refused       token, may_be_out; embedded: what token_intent says        message
+    token_closed        token, why, used (true, false, null), uses, refused,       -
+                        observed
+    token_revoked       token, how ("confirmed", "told")                           -
+    token_unrevoked     token, tries                                               message
+    gateway_used        use, token, spawn, attempt, agent, resource, scope,        path [, query] [, body]
+                        method, host, rule
+    gateway_answered    use, token, spawn, status, bytes, seconds, redacted,       -
+                        failure, left (false: not a byte of it was sent)
+    gateway_refused     token, spawn, attempt, agent, resource, method, host,      path, message
+                        reason
     spawn_cancelled     spawn (of a then: its handle), by ("script", "wait",       -
                         "end")
     spawn_settled       spawn, agent, outcome, attempts, seconds, bytes            output | message [, cause, detail,
@@ -56,6 +77,15 @@ class EventKind(StrEnum):
     ATTEMPT_STARTED = "attempt_started"
     ATTEMPT_FAILED = "attempt_failed"
     AGENT_LINGERED = "agent_lingered"
+    TOKEN_INTENT = "token_intent"
+    TOKEN_ISSUED = "token_issued"
+    TOKEN_REFUSED = "token_refused"
+    TOKEN_CLOSED = "token_closed"
+    TOKEN_REVOKED = "token_revoked"
+    TOKEN_UNREVOKED = "token_unrevoked"
+    GATEWAY_USED = "gateway_used"
+    GATEWAY_ANSWERED = "gateway_answered"
+    GATEWAY_REFUSED = "gateway_refused"
     SPAWN_CANCELLED = "spawn_cancelled"
     SPAWN_SETTLED = "spawn_settled"
     THEN_REQUESTED = "then_requested"

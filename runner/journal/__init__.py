@@ -5,14 +5,16 @@
     chain       how entries are tied together          register    the chain beside the runs
     verify      that all of it is whole                erase       a value, not its event
     lease       who is alive                           schema      tables, version, errors
+    freeze      whether this host is frozen
     home        where it lies, and that it is private
 """
 
 from runner.journal.home import default_home, home_folder, private_folder
-from runner.journal.register import RegisterKind
+from runner.journal.register import Entry, RegisterKind
 from runner.journal.run import SqliteRunJournal
 from runner.journal.store import SqliteJournal, open_store
 
 __all__ = [
-    "RegisterKind", "SqliteJournal", "SqliteRunJournal", "default_home", "home_folder", "open_store", "private_folder",
+    "Entry", "RegisterKind", "SqliteJournal", "SqliteRunJournal", "default_home", "home_folder", "open_store",
+    "private_folder",
 ]  # fmt: skip

@@ -29,20 +29,34 @@ _VERIFY = "verify the run: it names the first bad event"
 _UNFINISHED = (RunState.WAITING.value, RunState.RUNNING.value)
 
 
-def read_events(path: Path, run: str, after: int) -> Iterator[Event]:
-    """Yield the run's events with a seq above `after`. Raises RecordBroken for one that cannot be read."""
+def read_events(path: Path, run: str, after: int, *, of: str = "true") -> Iterator[Event]:
+    """Yield the run's events with a seq above `after`, of those for which the SQL `of` holds.
+
+    Raises RecordBroken for one that cannot be read.
+    """
     with translated(path), closing(connect(path)) as connection:
-        while page := _page(connection, run, after):
+        while page := _page(connection, run, after, of):
             for row in page:
                 after = row[0]
                 yield _event(connection, run, row)
 
 
-def _page(connection: sqlite3.Connection, run: str, after: int) -> list[tuple[Any, ...]]:
+def read_token(path: Path, token: str) -> list[Event]:
+    """Return the events about one token, in order. Raises RecordBroken."""
+    with translated(path), closing(connect(path)) as connection:
+        rows = connection.execute(
+            "SELECT run, seq, kind, at_us, body, value, value_digest, digest, erased FROM event"
+            " WHERE kind GLOB 'token_*' AND json_extract(body, '$.token') = ? ORDER BY run, seq",
+            (token,),
+        ).fetchall()
+        return [_event(connection, row[0], row[1:]) for row in rows]
+
+
+def _page(connection: sqlite3.Connection, run: str, after: int, of: str) -> list[tuple[Any, ...]]:
     try:
         return connection.execute(
             "SELECT seq, kind, at_us, body, value, value_digest, digest, erased FROM event"
-            " WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?",
+            f" WHERE run = ? AND seq > ? AND {of} ORDER BY seq LIMIT ?",
             (run, after, PAGE),
         ).fetchall()
     except sqlite3.OperationalError as error:

@@ -4,6 +4,12 @@
     run_begun      run, seq (1), digest                 in the transaction of the run's first event
     run_ended      run, seq, digest                     in the transaction of its last, run_finished
     value_erased   run, seq, value_digest, reason       in the transaction that erases the value
+    frozen         by, reason                           by who freezes the host
+    unfrozen       by, reason                           by who unfreezes it
+    revocation     by, reason, run, spawn, agent,       by who asks for it; hosts of live runs carry it out
+                   scope, token
+    token_revoked      run, token, how                  by whoever revoked a token after its run had ended
+    token_unrevoked    run, token, why                  likewise, of a try that failed
 
 So a run that was deleted, cut short, continued after its end, or chained anew with other contents is
 noticed although each run's own chain may look whole. What the register cannot tell: that its own last
@@ -34,6 +40,14 @@ class RegisterKind(StrEnum):
     RUN_BEGUN = "run_begun"
     RUN_ENDED = "run_ended"
     VALUE_ERASED = "value_erased"
+    FROZEN = "frozen"
+    UNFROZEN = "unfrozen"
+    REVOCATION = "revocation"
+    TOKEN_REVOKED = "token_revoked"
+    TOKEN_UNREVOKED = "token_unrevoked"
+
+
+_OF_RUNS = frozenset({RegisterKind.RUN_BEGUN, RegisterKind.RUN_ENDED, RegisterKind.VALUE_ERASED})
 
 
 def append(connection: sqlite3.Connection, entries: Iterable[tuple[str, int, Mapping[str, Any]]]) -> int:
@@ -48,6 +62,16 @@ def append(connection: sqlite3.Connection, entries: Iterable[tuple[str, int, Map
         rows.append((seq, str(kind), at_us, text, body.get("run", ""), previous))
     connection.executemany("INSERT INTO register (seq, kind, at_us, body, run, digest) VALUES (?,?,?,?,?,?)", rows)
     return int(seq)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry, as read back. `at` is epoch seconds."""
+
+    seq: int
+    kind: RegisterKind
+    at: float
+    body: dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -87,7 +111,7 @@ def verified(connection: sqlite3.Connection) -> dict[str, Heads]:
 
 def _take(heads: dict[str, Heads], seq: int, kind: str, body: dict[str, Any]) -> None:
     run = body.get("run", "")
-    if not run:
+    if not run or kind not in _OF_RUNS:
         return
     of_run = heads.setdefault(run, Heads())
     if kind == RegisterKind.VALUE_ERASED:

@@ -10,11 +10,13 @@ Not here: what the parts do; this module only puts them together.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sqlite3
 import threading
+import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -22,14 +24,16 @@ from typing import Any
 from runner.clock import Clock, SystemClock
 from runner.errors import Defect, StoreError
 from runner.events import Event
-from runner.journal import erase, lease, reader, schema, verify
+from runner.journal import erase, freeze, lease, reader, register, schema, verify
 from runner.journal.chain import is_run_id
 from runner.journal.home import home_folder, private_folder
+from runner.journal.register import Entry, RegisterKind
 from runner.journal.run import SqliteRunJournal
 from runner.journal.schema import BUSY_SECONDS, begin, connect, connect_to_write, is_busy, patiently, translated
 from runner.journal.writer import Desk, Writer
 from runner.seams import RunRow
 
+_EXTERNAL = "kind = 'token_issued' AND json_extract(body, '$.jti') IS NOT NULL"
 _FIRST_EVENT = "SELECT 1 FROM event WHERE run = ? AND seq = 1"
 
 # A long value stands beside the events; one that was erased leaves neither.
@@ -38,6 +42,8 @@ _VALUE = (
     " LEFT JOIN blob b ON e.value IS NULL AND NOT e.erased AND b.digest = e.value_digest"
     " WHERE e.run = ? AND e.seq = ?"
 )
+
+FREEZE_LOOK_SECONDS = 0.005
 
 _open_stores: weakref.WeakSet[SqliteJournal] = weakref.WeakSet()
 
@@ -56,7 +62,9 @@ def open_store(
     path = folder / "store.db"
     schema.prepare(path)
     lease.sweep(folder)
-    return SqliteJournal(path, clock=clock or SystemClock(), busy_seconds=busy_seconds)
+    store = SqliteJournal(path, clock=clock or SystemClock(), busy_seconds=busy_seconds)
+    freeze.agree(store)
+    return store
 
 
 class SqliteJournal:
@@ -64,6 +72,9 @@ class SqliteJournal:
 
     def __init__(self, path: Path, *, clock: Clock, busy_seconds: float) -> None:
         self.path = path
+        self._frozen_file = freeze.file_of(path.parent)
+        self._frozen_until = 0.0
+        self._is_frozen = False
         self._clock = clock
         self._busy_seconds = busy_seconds
         self._lock = lease.HostLock(path.parent)
@@ -171,6 +182,82 @@ class SqliteJournal:
         self._check_usable()
         verify.verify_register(self.path)
 
+    # --- credentials -----------------------------------------------------------------------
+
+    @property
+    def frozen(self) -> bool:
+        """Whether no spawn, attempt or token may be begun in any process that uses this store.
+
+        Looked at again after FREEZE_LOOK_SECONDS: a look for each of ten thousand spawns a second is 2 % of their time.
+        """
+        now = time.monotonic()
+        if now >= self._frozen_until:
+            self._frozen_until = now + FREEZE_LOOK_SECONDS
+            self._is_frozen = freeze.is_frozen(self._frozen_file)
+        return self._is_frozen
+
+    def note(self, kind: RegisterKind, body: Mapping[str, Any]) -> int:
+        """Append an entry to the register, durable on return; return its seq. From any thread. Raises StoreError."""
+        self._check_usable()
+        with translated(self.path), closing(connect_to_write(self.path, self._busy_seconds)) as connection:
+            begin(connection, self._busy_seconds)
+            seq = register.append(connection, [(kind, int(self._clock.now() * 1e6), body)])
+            connection.execute("COMMIT")
+        return seq
+
+    def entries(self, *kinds: RegisterKind, after: int = 0) -> list[Entry]:
+        """Return the register's entries of these kinds with a seq above `after`, in order. Raises StoreError."""
+        self._check_usable()
+        marks = ",".join("?" * len(kinds))
+        rows = self._ask(
+            f"SELECT seq, kind, at_us, body FROM register WHERE seq > ? AND kind IN ({marks}) ORDER BY seq",
+            after, *map(str, kinds), busy_seconds=self._busy_seconds,
+        )  # fmt: skip
+        return [Entry(seq, RegisterKind(kind), at_us / 1e6, json.loads(text)) for seq, kind, at_us, text in rows]
+
+    def last_entry(self) -> int:
+        """Return the seq of the register's last entry; 0 for none. Raises StoreError."""
+        self._check_usable()
+        found = self._ask("SELECT coalesce(max(seq), 0) FROM register", busy_seconds=self._busy_seconds)
+        return int(found[0][0])
+
+    def credential_events(self, run: str) -> Iterator[Event]:
+        """Yield the run's events about tokens and the gateway, in order. Raises RecordBroken."""
+        self._check_usable()
+        return reader.read_events(self.path, run, 0, of="(kind GLOB 'token_*' OR kind GLOB 'gateway_*')")
+
+    def runs_with_tokens(self) -> list[str]:
+        """Return the runs for which a token was meant to be had, oldest first. Raises StoreError."""
+        self._check_usable()
+        rows = self._ask(
+            "SELECT DISTINCT run FROM event INDEXED BY event_token WHERE kind GLOB 'token_*'"
+            " AND json_extract(body, '$.token') >= ''", busy_seconds=self._busy_seconds,
+        )  # fmt: skip
+        return sorted(row[0] for row in rows)
+
+    def find_token(self, *, token: str = "", jti: str = "", fingerprint: str = "") -> tuple[str, str] | None:
+        """Return the run and id of the token with this id; of an external one also by jti or fingerprint; or None."""
+        self._check_usable()
+        name, wanted, kinds = next(
+            (name, value, kinds)
+            for name, value, kinds in (
+                ("token", token, "kind GLOB 'token_*'"), ("jti", jti, _EXTERNAL),
+                ("fingerprint", fingerprint, _EXTERNAL),
+            )
+            if value
+        )  # fmt: skip
+        rows = self._ask(
+            f"SELECT run, json_extract(body, '$.token') FROM event WHERE {kinds}"
+            f" AND json_extract(body, '$.{name}') = ? LIMIT 1",
+            wanted, busy_seconds=self._busy_seconds,
+        )  # fmt: skip
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    def token_events(self, token: str) -> list[Event]:
+        """Return what the journal says of one token, in order, by its id. Raises StoreError, RecordBroken."""
+        self._check_usable()
+        return reader.read_token(self.path, token)
+
     # --- leases and stops ------------------------------------------------------------------
 
     @property
@@ -195,6 +282,12 @@ class SqliteJournal:
         self._check_usable()
         found = self._ask("SELECT host FROM lease WHERE run = ?", run)
         return bool(found) and self.alive(found[0][0])
+
+    def run_ended(self, run: str) -> bool:
+        """Say whether a run has had its last event. Raises StoreError."""
+        self._check_usable()
+        found = self._ask("SELECT 1 FROM run WHERE run = ? AND finished_us > 0", run, busy_seconds=self._busy_seconds)
+        return bool(found)
 
     def request_stop(self, run: str, by: str) -> bool:
         """Ask the host of a live run to stop it. False when nobody holds its lease. Raises StoreError."""
