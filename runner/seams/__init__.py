@@ -1,6 +1,7 @@
 """Every Protocol between rooms. Rooms on one floor meet only here; `engine` injects the implementations.
 
-Each has a contract suite in `tests/contract/` that every implementation passes.
+Each has a contract suite in `tests/contract/` that every implementation passes. What credentials need is in
+`seams.credentials`, and here as well.
 """
 
 from __future__ import annotations
@@ -12,6 +13,25 @@ from typing import Any, Protocol
 from runner.events import Event, EventKind
 from runner.guest.wire import Output, Settled, Then, Wait
 from runner.models import Json, Limits, SandboxFacts, Spawn
+from runner.seams.credentials import (
+    Credential,
+    Door,
+    DoorRequest,
+    DoorResponse,
+    Issued,
+    Issuer,
+    Minter,
+    NotIssued,
+    NotRevoked,
+    Order,
+    Subject,
+)
+
+__all__ = [
+    "Agent", "Call", "Channel", "Credential", "Door", "DoorRequest", "DoorResponse", "Exit", "Issued", "Issuer",
+    "Journal", "Minter", "NotIssued", "NotRevoked", "Order", "Reply", "Responder", "RunJournal", "RunRow",
+    "Sandbox", "Subject",
+]  # fmt: skip
 
 # --- sandbox ---------------------------------------------------------------------------------
 
@@ -161,6 +181,8 @@ class Call:
     """run, spawn and attempt number: equal exactly when this attempt is made again after a crash."""
     traceparent: str
     """W3C trace context of this attempt, ready to be sent as a header."""
+    credential: Credential | None = None
+    """What it may use; None where no scope of a resource was asked."""
     seconds_alone: float | None = None
     """Set by a backend that can tell: what the attempt took without standing in line behind others of the
     run, for a worker or a processor. It is what the attempt would count one after the other."""
