@@ -1,0 +1,248 @@
+"""One request to a server outside, and its answer: to an address that may be reached, bounded in time and size.
+
+No proxy variables, no redirects, no cookies, no decompression. Unencrypted only to this machine and to networks that
+are listed. Whoever asks learns whether the request may have arrived: `NotSent` or `NoAnswer`.
+
+Not here: which URL, what the answer means (metadata, exchange).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import os
+import re
+import socket
+import ssl
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+import httpcore2
+
+from runner.clock import Clock
+from runner.credentials.gateway.upstream import Address, Network, may_reach
+
+CONNECT_SECONDS = 5.0
+WHOLE_SECONDS = 10.0
+# Metadata of the largest servers has 8 KB, a token with many claims 4 KB.
+MAX_BODY_BYTES = 64 * 1024
+# Node ends a connection that rested 5 s; a request that crosses its end is lost.
+_KEEPALIVE_SECONDS = 2.0
+_MOST_CONNECTIONS = 32
+_LOOPBACK: tuple[Network, ...] = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
+_TIMEOUTS = {"connect": CONNECT_SECONDS, "read": WHOLE_SECONDS, "write": WHOLE_SECONDS, "pool": WHOLE_SECONDS}
+
+
+class _HeadersUnsaid(logging.Filter):
+    """Drops the one line of httpcore2 that shows an answer's headers: a server may repeat a credential there."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "receive_response_headers.complete" not in record.getMessage()
+
+
+logging.getLogger("httpcore2.http11").addFilter(_HeadersUnsaid())
+
+
+class NotSent(Exception):
+    """Nothing reached the server. The text says why, in words for a person."""
+
+
+class NoAnswer(Exception):
+    """It was sent, and no answer that can be read came back: the server may have done what it was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a server answered, as it came."""
+
+    status: int
+    body: bytes = field(repr=False)
+    retry_after: float | None = None
+    """Seconds that it asks for before the next request (RFC 9110 section 10.2.3); None where it does not."""
+
+
+class Line:
+    """The connections to one authorization server. One event loop."""
+
+    def __init__(self, url: str, *, private: Iterable[str] = (), ca: str = "", clock: Clock) -> None:
+        """`url` is the configured one: only where it names this machine itself, this machine may be asked."""
+        listed = [ipaddress.ip_network(network) for network in private]
+        if is_this_machine(urlsplit(url).hostname or ""):
+            listed += _LOOPBACK
+        self._listed = tuple(listed)
+        self._ca = ca
+        self._clock = clock
+        self._pools: dict[str, httpcore2.AsyncConnectionPool] = {}
+
+    async def get(self, url: str) -> Reply:
+        """Ask for a document. Raises NotSent, NoAnswer."""
+        return await self._request("GET", url, [("Accept", "application/json")], None)
+
+    async def post(self, url: str, headers: Sequence[tuple[str, str]], body: str) -> Reply:
+        """Send a form. Raises NotSent, NoAnswer."""
+        fixed = [("Accept", "application/json"), ("Content-Type", "application/x-www-form-urlencoded")]
+        return await self._request("POST", url, [*fixed, *headers], body.encode())
+
+    async def close(self) -> None:
+        pools, self._pools = list(self._pools.values()), {}
+        for pool in pools:
+            await pool.aclose()
+
+    async def _request(
+        self, method: str, url: str, headers: list[tuple[str, str]], body: bytes | None
+    ) -> Reply:
+        host = urlsplit(url).netloc
+        pool = self._pool(urlsplit(url).scheme)
+        # Without an encoding its size is what it is.
+        whole = [("Host", host), ("User-Agent", "runner"), ("Accept-Encoding", "identity"), *headers]
+        try:
+            async with asyncio.timeout(WHOLE_SECONDS):
+                async with pool.stream(
+                    method, url, headers=whole, content=body, extensions={"timeout": _TIMEOUTS}
+                ) as response:
+                    return await self._read(response)
+        except (AddressRefused, httpcore2.ConnectError, httpcore2.ConnectTimeout, httpcore2.PoolTimeout) as error:
+            raise NotSent(_why_not_sent(error)) from None
+        except (TimeoutError, httpcore2.TimeoutException):
+            raise NoAnswer(f"no answer within {WHOLE_SECONDS:g} s") from None
+        except (httpcore2.NetworkError, httpcore2.ProtocolError, OSError):
+            raise NoAnswer("the connection broke off before the answer") from None
+
+    async def _read(self, response: httpcore2.Response) -> Reply:
+        headers = {name.decode("ascii", "replace").lower(): value for name, value in response.headers}
+        if headers.get("content-encoding", b"identity").lower() != b"identity":
+            raise NoAnswer("the answer is compressed, which was not asked")
+        body = bytearray()
+        async for chunk in response.aiter_stream():
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                raise NoAnswer(f"the answer has more than {MAX_BODY_BYTES:,} bytes")
+        return Reply(response.status, bytes(body), _seconds(headers.get("retry-after", b""), self._clock.now()))
+
+    def _pool(self, scheme: str) -> httpcore2.AsyncConnectionPool:
+        found = self._pools.get(scheme)
+        if found is None:
+            encrypted = scheme == "https"
+            found = self._pools[scheme] = httpcore2.AsyncConnectionPool(
+                ssl_context=_tls(self._ca) if encrypted else None,
+                max_connections=_MOST_CONNECTIONS,
+                keepalive_expiry=_KEEPALIVE_SECONDS,
+                network_backend=_Allowed(self._listed, encrypted=encrypted),
+            )
+        return found
+
+
+class AddressRefused(Exception):
+    """A host leads to an address that may not be asked. Nothing was sent."""
+
+
+class _Allowed(httpcore2.AsyncNetworkBackend):
+    """Connects to an address that was looked at here, never to a name that is resolved again."""
+
+    def __init__(self, listed: tuple[Network, ...], *, encrypted: bool) -> None:
+        self._listed = listed
+        self._encrypted = encrypted
+        self._backend = httpcore2.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        failure: Exception = httpcore2.ConnectError("it has no address")
+        for address in await self._addresses(host, port):
+            try:
+                # Without TCP_NODELAY a small request waits 40 ms for an acknowledgement.
+                return await self._backend.connect_tcp(
+                    str(address), port, timeout, local_address, [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
+                )
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+    async def _addresses(self, host: str, port: int) -> list[Address]:
+        """Return where a host is. Raises AddressRefused where one of its addresses may not be asked."""
+        try:
+            infos = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            raise httpcore2.ConnectError("its host name is not known") from None
+        # A link-local address has its interface behind a percent sign.
+        found = [ipaddress.ip_address(str(info[4][0]).partition("%")[0]) for info in infos]
+        for address in found:
+            if not self._may_ask(address):
+                raise AddressRefused(
+                    "its host leads to private addresses that the policy does not list"
+                    if self._encrypted else "it is neither https nor in a network that the policy lists"
+                )  # fmt: skip
+        return list(dict.fromkeys(found))
+
+    def _may_ask(self, address: Address) -> bool:
+        if self._encrypted:
+            return may_reach(address, self._listed)
+        return any(address in network for network in self._listed if network.version == address.version)
+
+    async def connect_unix_socket(
+        self, path: str, timeout: float | None = None, socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None
+    ) -> httpcore2.AsyncNetworkStream:
+        raise AddressRefused("an authorization server is no unix socket")
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+def is_this_machine(host: str) -> bool:
+    """Say whether a host name means this machine by itself, whatever a name server says."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@lru_cache(maxsize=16)
+def _tls(ca: str) -> ssl.SSLContext:
+    """Return the context for certificates of these authorities. One costs 20 ms of CPU, so they are kept."""
+    try:
+        return ssl.create_default_context(cafile=ca or None)
+    except (OSError, ssl.SSLError):
+        raise NotSent("the file of its certificate authorities (ca) cannot be read") from None
+
+
+def _seconds(value: bytes, now: float) -> float | None:
+    """Return what a Retry-After says, in seconds from now; None where it says nothing that can be read."""
+    text = value.decode("ascii", "replace").strip()
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _why_not_sent(error: Exception) -> str:
+    if isinstance(error, AddressRefused):
+        return str(error)
+    if isinstance(error, httpcore2.ConnectTimeout | httpcore2.PoolTimeout):
+        return f"no connection within {CONNECT_SECONDS:g} s"
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is refused: {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError):
+            return "no TLS connection can be made"
+        if isinstance(cause, OSError) and cause.errno:
+            return f"no connection: {os.strerror(cause.errno).lower()}"
+    return f"no connection: {error}"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield what led to an error, the last first. httpcore2 puts it into `args`, and empties `__cause__`."""
+    while error is not None:
+        yield error
+        inner = error.args[0] if error.args else None
+        error = inner if isinstance(inner, BaseException) else error.__cause__
