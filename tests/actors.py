@@ -82,3 +82,53 @@ def sync_echo(inputs: dict[str, Any]) -> dict[str, Any]:
 
 async def sections(inputs: dict[str, Any]) -> dict[str, Any]:
     return {"parts": {"zeta": 1, "alpha": 2}}
+
+
+async def fetch(inputs: dict[str, Any], call: Any) -> dict[str, Any]:
+    """Make the requests that the inputs name, one after the other: [method, url, headers, body]."""
+    said = []
+    for method, url, *rest in inputs["requests"]:
+        headers, body = ([*rest, None, None])[:2]
+        answer = await call.http.request(method, url, headers=headers, content=body)
+        told = {"status": answer.status_code, "text": answer.text[:2000], "refused": answer.headers.get("Runner-Refused")}
+        said.append({**told, "headers": dict(answer.headers)})
+    if inputs.get("then") == "raise":
+        raise ValueError("after its requests")
+    if inputs.get("then") == "hang":
+        await asyncio.sleep(3600)
+    return {"said": said}
+
+
+def sync_fetch(inputs: dict[str, Any], call: Any) -> dict[str, Any]:
+    said = []
+    for method, url, *_ in inputs["requests"]:
+        answer = call.http.request(method, url)
+        said.append({"status": answer.status_code, "text": answer.text[:2000]})
+    if inputs.get("then") == "die":
+        os._exit(9)
+    if inputs.get("then") == "hang":
+        time.sleep(3600)
+    return {"said": said}
+
+
+async def late_fetch(inputs: dict[str, Any], call: Any) -> dict[str, Any]:
+    """Return, and try to use its authority afterwards."""
+
+    async def later() -> None:
+        await asyncio.sleep(inputs.get("after", 0.05))
+        try:
+            LATE.append((await call.http.get(inputs["url"])).status_code)
+        except Exception as error:
+            LATE.append(type(error).__name__)
+
+    PENDING.append(asyncio.ensure_future(later()))
+    return {"said": "done"}
+
+
+LATE: list[Any] = []
+PENDING: list[Any] = []
+
+
+async def raw(inputs: dict[str, Any], call: Any) -> dict[str, Any]:
+    """Say how many tokens it was given, and of what length."""
+    return {"said": [[name, len(str(token))] for name, token in sorted(call.tokens.items())]}

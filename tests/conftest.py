@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import functools
 import signal
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 from runner.errors import RunnerError
+from tests import token_watch
+from tests.token_watch import WATCH
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    token_watch.install()
     # A shell starts what it puts into the background with SIGINT ignored, and what is ignored is inherited: a command
     # that a test starts would not hear the Ctrl-C that the test sends.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -38,6 +42,26 @@ def own_home(
     monkeypatch.setenv("RUNNER_HOME", str(home))
     monkeypatch.delenv("RUNNER_POLICY", raising=False)
     return home
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    WATCH.begin()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test after which a token's bytes stand anywhere has failed."""
+    report = yield
+    if report.when == "teardown" and report.passed and item.get_closest_marker("writes_tokens") is None:
+        used = getattr(item, "funcargs", {})
+        folders = [used[name] for name in ("own_home", "tmp_path") if name in used]
+        said = "\n".join(text for name, text in report.sections)
+        if places := list(WATCH.places(said, folders)):
+            report.outcome = "failed"
+            report.longrepr = f"bytes of an access token stand in {', '.join(places)}"
+    return report
 
 
 @functools.cache

@@ -3,8 +3,8 @@
 Durable before the effect (DESIGN rule 13): an attempt is started in the journal before the agent is called. The
 journal makes events durable in order, so one callback at the last of a batch serves the whole batch.
 
-Not here: whether a spawn may be (permit), which attempt follows which (chain), what waits for a spawn (broker),
-how an agent is reached (agents).
+Not here: whether a spawn may be (permit), its tokens (authority), the attempts after the first (pursuits), what
+waits for a spawn (broker), how an agent is reached (agents).
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from functools import partial
 from typing import Protocol
 
 from runner.broker.accept import Accepts
-from runner.broker.chain import Failed, may_follow, pursue
+from runner.broker.authority import FROZEN, Authority
+from runner.broker.chain import Failed, may_follow
 from runner.broker.live import Attempt, LiveSpawn
 from runner.broker.permit import Refusal
-from runner.broker.reached import Passed, Reached, storable
+from runner.broker.pursuits import Pursuits
+from runner.broker.reached import Passed, Reached
 from runner.broker.slots import Slots
 from runner.clock import Clock
-from runner.errors import AgentFault, StoreError
+from runner.errors import AgentFault, PolicyError, StoreError
 from runner.events import EventKind
 from runner.guest.wire import canonical
 from runner.models import Json, OutcomeKind
@@ -37,8 +39,8 @@ from runner.seams import Agent, Call, RunJournal
 LINGER_SECONDS = 1.0
 # Room for the rest of an answer frame beside one output.
 FRAME_MARGIN = 1024
-
-_quote = json.JSONEncoder(ensure_ascii=False).encode
+# Attempts whose tokens are minted in one go: some 20 ms in which the loop does nothing else.
+MOST_ARMED = 256
 
 
 class Settles(Protocol):
@@ -62,10 +64,12 @@ class Attempts:
         trace: str,
         agent_of: Callable[[AgentEntry], Agent],
         reach: Callable[[AgentEntry], Reached],
+        authority: Authority,
     ) -> None:
         """`agent_of` and `reach` give an agent and the border to it, the same ones each time; `trace` is the
         run's W3C trace id.
         """
+        self._authority = authority
         self._journal = journal
         self._settles = settles
         self._clock = clock
@@ -78,7 +82,7 @@ class Attempts:
         self._accepts = Accepts()
         self._starting: list[Attempt] = []
         self._lingering: set[Attempt] = set()
-        self._pursuits: set[asyncio.Task[None]] = set()
+        self._pursuits = Pursuits(journal, clock, begin=self._take, count=self._count, give_up=self._give_up)
         self._span = secrets.randbits(64)
         self._output_bytes_cap = policy.limits.frame_bytes - FRAME_MARGIN
         self.count = 0
@@ -120,15 +124,21 @@ class Attempts:
         """Have its chain tried, as soon as there is a slot. It is permitted; its inputs are complete and valid."""
         if live.rule is not None or len(live.chain) > 1:
             live.inputs_text = canonical(live.inputs)
+        self._take(live)
+
+    def _take(self, live: LiveSpawn) -> None:
+        """Start an attempt now if there is a slot, else once there is one."""
         if self._slots.take(live):
             self._start(live)
 
     def over(self, live: LiveSpawn) -> float:
         """Close the account of a spawn that settles. Return the seconds of its last attempt, 0.0 where none ran."""
-        live.inputs_text = ""
+        live.inputs_text, live.grants = "", ()
         if live.attempt is None:
             return 0.0
         live.attempt.over = True
+        if live.attempt.account is not None:
+            self._authority.close(live.attempt, live.kind)
         return self._count(live.attempt)
 
     def stop(self, live: LiveSpawn) -> None:
@@ -143,15 +153,13 @@ class Attempts:
         # If the store failed, the run is ending for that very reason: agents must be killed all the same.
         with suppress(StoreError):
             await self._journal.durable()
-        for pursuit in self._pursuits:
-            pursuit.cancel()
+        self._pursuits.cancel()
         tasks = [one.task for one in self._lingering if one.task is not None and not one.task.done()]
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=LINGER_SECONDS)
-        if self._pursuits:
-            await asyncio.wait(self._pursuits)
+        await self._pursuits.gone()
         for attempt in sorted(self._lingering, key=lambda one: (one.live.n, one.number)):
             self._name_lingering(attempt)
 
@@ -171,31 +179,63 @@ class Attempts:
                 "inputs_digest": live.inputs_digest, "span": self.span(live.n, attempt.number),
             },
         )  # fmt: skip
+        if live.grants:
+            self._authority.open(attempt)
         if not self._starting:
             asyncio.get_running_loop().call_soon(self._arm)
         self._starting.append(attempt)
 
     def _arm(self) -> None:
-        batch, self._starting = self._starting, []
+        """Mint the tokens of attempts that are about to start; start them once all that is durable.
+
+        Some at a time, else minting for a thousand would hold the loop for 0.1 s.
+        """
+        batch, self._starting = self._starting[:MOST_ARMED], self._starting[MOST_ARMED:]
+        if self._starting:
+            asyncio.get_running_loop().call_soon(self._arm)
+        for attempt in batch:
+            if not attempt.live.grants:
+                attempt.authorised = True
+            elif not attempt.over:
+                self._mint(attempt)
         self._journal.when_durable(partial(self._launch, batch))
 
     def _launch(self, batch: list[Attempt]) -> None:
         now = self._clock.monotonic()
         loop = asyncio.get_running_loop()
+        frozen = self._authority.frozen
         for attempt in batch:
-            if attempt.over:  # Cancelled before it began.
+            if frozen and not attempt.over:
+                self._failed(attempt, Failed(OutcomeKind.DENIED, FROZEN))
+            if attempt.over:  # Cancelled before it began, or it may not.
                 self._free(attempt)
                 continue
             attempt.started = now
             attempt.task = loop.create_task(self._run(attempt))
             attempt.task.add_done_callback(partial(self._ended, attempt))
-            attempt.timer = self._clock.call_at(now + attempt.permit.timeout, partial(self._timed_out, attempt))
+            if attempt.authorised:
+                self._set_deadline(attempt, now)
+
+    def _mint(self, attempt: Attempt) -> None:
+        """Mint the attempt's tokens. Here and not in its task: one after the other they take half the time."""
+        try:
+            attempt.authorised = self._authority.mint(attempt)
+        except AgentFault as fault:
+            self._faulted(attempt, fault)
+        except (StoreError, PolicyError) as error:
+            message = f'agent "{attempt.permit.entry.name}" got no credential'
+            self._failed(attempt, Failed(OutcomeKind.UNAUTHORISED, message, error.message))
+
+    def _set_deadline(self, attempt: Attempt, started: float) -> None:
+        attempt.timer = self._clock.call_at(started + attempt.permit.timeout, partial(self._timed_out, attempt))
 
     async def _run(self, attempt: Attempt) -> None:
         """Call the agent once. Never raises an Exception: whatever it does becomes an outcome, or is too late."""
         if attempt.over:
             return
         entry = attempt.permit.entry
+        if not attempt.authorised and not await self._authorise(attempt):
+            return
         call = attempt.call = self._call(attempt)
         try:
             output = await self._agent_of(entry).run(call)
@@ -210,6 +250,21 @@ class Attempts:
             if not attempt.over:
                 self._returned(attempt, output)
 
+    async def _authorise(self, attempt: Attempt) -> bool:
+        """Obtain the tokens that servers issue. False: the attempt may not go on, and its outcome is known."""
+        try:
+            await self._authority.issue(attempt)
+        except AgentFault as fault:
+            self._faulted(attempt, fault)
+        except asyncio.CancelledError:
+            self._failed(attempt, Failed(OutcomeKind.CANCELLED, f'agent "{attempt.permit.entry.name}" was cancelled'))
+        if attempt.over:
+            return False
+        # What a server took to make a token is not the agent's time.
+        attempt.started = self._clock.monotonic()
+        self._set_deadline(attempt, attempt.started)
+        return True
+
     def _call(self, attempt: Attempt) -> Call:
         live = attempt.live
         return Call(
@@ -222,6 +277,7 @@ class Attempts:
             output_bytes=self._output_bytes_cap,
             idempotency_key=f"{self._journal.run}:{live.n}:{attempt.number}",
             traceparent=f"00-{self._trace}-{self.span(live.n, attempt.number)}-01",
+            credential=attempt.account,
         )
 
     def _returned(self, attempt: Attempt, output: Json) -> None:
@@ -260,6 +316,8 @@ class Attempts:
         if attempt.over:
             return
         attempt.over = True
+        if attempt.account is not None:
+            self._authority.close(attempt, str(failed.kind))
         live = attempt.live
         if failed.kind is OutcomeKind.TIMED_OUT and not attempt.permit.entry.idempotent:
             failed.kind = OutcomeKind.OUTCOME_UNKNOWN
@@ -269,9 +327,7 @@ class Attempts:
         if live.outcome is not None:
             live.outcome.set_exception(failed)
         elif may_follow(live, failed):
-            live.pursuit = asyncio.get_running_loop().create_task(self._pursue(live, failed))
-            self._pursuits.add(live.pursuit)
-            live.pursuit.add_done_callback(partial(self._pursued, live))
+            self._pursuits.start(live, failed)
         else:
             self._give_up(live, failed)
 
@@ -283,55 +339,6 @@ class Attempts:
         if 0 < live.unknown < live.attempts and failed.kind is not OutcomeKind.OUTCOME_UNKNOWN:
             message += f"; attempt {live.unknown} may or may not have done what it was asked"
         self._settles.failed(live, failed.kind, message, detail=failed.detail)
-
-    # --- further attempts ------------------------------------------------------------------
-
-    async def _pursue(self, live: LiveSpawn, failed: Failed) -> None:
-        """Try the rest of a spawn's chain."""
-        last = await pursue(live, failed, partial(self._again, live), partial(self._note, live), self._pause)
-        if last is not None:
-            self._give_up(live, last)
-
-    async def _again(self, live: LiveSpawn) -> None:
-        """Make one more attempt, once the last one has stopped and there is a slot. Raises Failed."""
-        last = live.attempt
-        loop = asyncio.get_running_loop()
-        if last is not None and last.task is not None:
-            last.stopped = loop.create_future()
-            await last.stopped
-        live.outcome = loop.create_future()
-        # A pursuit that is cancelled just then does not look at it.
-        live.outcome.add_done_callback(lambda outcome: outcome.cancelled() or outcome.exception())
-        if self._slots.take(live):
-            self._start(live)
-        await live.outcome
-
-    async def _pause(self, seconds: float) -> None:
-        if seconds > 0:
-            await self._clock.sleep(seconds)
-
-    def _note(self, live: LiveSpawn, failed: Failed, following: str, seconds: float) -> None:
-        attempt = live.attempt
-        assert attempt is not None
-        value = f'{{"message":{_quote(failed.message)}}}'
-        if failed.detail:
-            value = f'{{"detail":{_quote(storable(failed.detail))},"message":{_quote(failed.message)}}}'
-        self._journal.append(
-            EventKind.ATTEMPT_FAILED,
-            {
-                "spawn": live.n, "attempt": attempt.number, "agent": live.called, "outcome": str(failed.kind),
-                "seconds": round(self._count(attempt), 6), "next": following, "backoff": seconds,
-            },
-            value,
-        )  # fmt: skip
-
-    def _pursued(self, live: LiveSpawn, pursuit: asyncio.Task[None]) -> None:
-        self._pursuits.discard(pursuit)
-        live.pursuit = None
-        error = None if pursuit.cancelled() else pursuit.exception()
-        if error is not None and not live.settled:
-            message = f'agent "{live.called}" could not be tried again'
-            self._settles.failed(live, OutcomeKind.FAILED, message, detail=f"{type(error).__name__}: {error}")
 
     # --- its end ---------------------------------------------------------------------------
 

@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner.broker.attempts import FRAME_MARGIN, Attempts
+from runner.broker.authority import FROZEN, Authority
 from runner.broker.dataflow import Dataflow
 from runner.broker.fills import Filler, Unfit, weight_of
 from runner.broker.handle import SMALL_CHARS, LiveHandle, Needs, needed_message, quote
@@ -37,6 +38,9 @@ from runner.models import MIB, OutcomeKind, Spawn, digest_of
 from runner.policy.model import AgentEntry, Policy
 from runner.seams import Agent, Reply, RunJournal
 
+if TYPE_CHECKING:
+    from runner.credentials.ledger import Ledger
+
 MOST_FILLED_BYTES = 256 * MIB
 """What large inputs of spawns that have not settled, and such as the host filled, may take in memory as Python values;
 beyond it the next ones wait in the journal. A hundred at once may take 2.5 MiB each."""
@@ -54,13 +58,17 @@ class Broker:
         trace: str,
         agent_of: Callable[[AgentEntry], Agent],
         reach: Callable[[AgentEntry], Reached],
+        ledger: Ledger | None = None,
     ) -> None:
         """`agent_of` and `reach` give an agent and the border to it, the same ones each time; `trace` is the
-        run's W3C trace id.
+        run's W3C trace id; `ledger` keeps the tokens of its attempts.
         """
         self._policy = policy
         self._journal = journal
-        self.attempts = Attempts(policy, journal, self, clock=clock, trace=trace, agent_of=agent_of, reach=reach)
+        self._authority = Authority(policy, ledger)
+        self.attempts = Attempts(
+            policy, journal, self, clock=clock, trace=trace, agent_of=agent_of, reach=reach, authority=self._authority
+        )
         self._lives: dict[int, LiveHandle] = {}
         self._settled = 0
         self._filled_bytes = 0
@@ -83,6 +91,9 @@ class Broker:
         waits = bool(spawn.fills) or len(inputs) > SMALL_CHARS
         live = LiveSpawn(spawn, "" if spawn.fills else digest_of(inputs))
         self._lives[spawn.n] = live
+        if self._authority.frozen:
+            self._refuse(live, Refusal("frozen", FROZEN))
+            return
         answer = permit(self._policy, spawn)
         if isinstance(answer, Refusal):
             self._refuse(live, answer)
@@ -94,9 +105,10 @@ class Broker:
             return
         if waits:
             live.needs = Needs(array("i", handles_of(spawn.fills)), seq, requested)
+            self._authority.descends(spawn.n, live.needs.handles)
             self._put_by(live, live.needs.handles)
             return
-        refusal = self.attempts.refuse_inputs(live)
+        refusal = self.attempts.refuse_inputs(live) or self._authority.bind(live)
         if refusal is not None:
             self._refuse(live, refusal)
         else:
@@ -121,6 +133,7 @@ class Broker:
         self._dataflow.wait_for(live, [self._lives[n] for n in handles])
 
     def derived(self, then: Then) -> None:
+        self._authority.descends(then.n, then.of)
         self._thens.derived(then)
 
     def settled(self, settled: Settled) -> None:
@@ -159,6 +172,7 @@ class Broker:
         self._cancel([live for live in self._lives.values() if not live.settled], "end")
         await self._dataflow.close()
         await self.attempts.let_go()
+        await self._authority.let_go()
 
     # --- settling --------------------------------------------------------------------------
 
@@ -266,7 +280,7 @@ class Broker:
         if live.settled:  # Cancelled meanwhile.
             return
         live.inputs, live.inputs_digest, live.needs = inputs, live.inputs_digest or digest_of(text), None
-        refusal = self.attempts.refuse_inputs(live)
+        refusal = self.attempts.refuse_inputs(live) or self._authority.bind(live)
         if refusal is not None:
             self._refuse(live, refusal)
             return

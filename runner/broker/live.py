@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from runner.broker.handle import LiveHandle, shortened
 from runner.broker.permit import Chain, Permit
 from runner.clock import Timer
 from runner.guest.wire import RetryRule
 from runner.models import Json, Spawn
+from runner.policy.grants import Grant
 from runner.seams import Call
+
+if TYPE_CHECKING:
+    from runner.credentials.gateway.account import Account
 
 
 class Attempt:
     """One call of an agent for a spawn, from its event to the end of its task."""
 
-    __slots__ = ("call", "live", "number", "over", "permit", "started", "stopped", "task", "timer")
+    __slots__ = (
+        "account", "authorised", "call", "live", "number", "over", "permit", "started", "stopped", "task",
+        "timer",
+    )  # fmt: skip
 
     def __init__(self, live: LiveSpawn, number: int, permit: Permit) -> None:
         self.live = live
         self.number = number
         self.permit = permit
         self.started = 0.0
+        self.account: Account | None = None
+        """Its tokens, where a scope of a resource was asked."""
+        self.authorised = False
+        """It has all tokens that it asked for."""
         self.over = False
         """Its outcome is known; the task may still have to stop."""
         self.call: Call | None = None
@@ -35,7 +47,7 @@ class LiveSpawn(LiveHandle):
     """One spawn of this run, from the request to its outcome. Slotted: ten thousand may be open."""
 
     __slots__ = (
-        "accept", "agent", "attempt", "called", "chain", "inputs", "inputs_digest", "inputs_text", "label",
+        "accept", "agent", "attempt", "called", "chain", "grants", "inputs", "inputs_digest", "inputs_text", "label",
         "outcome", "pursuit", "rule", "spawn", "turn", "unknown", "weight",
     )  # fmt: skip
 
@@ -57,6 +69,8 @@ class LiveSpawn(LiveHandle):
         """The schema that a good output satisfies as well, as JSON; "" for none."""
         self.chain: Chain = ()
         """Its agents in order."""
+        self.grants: tuple[Grant | None, ...] = ()
+        """What each agent of the chain may do in resources, bound to the inputs; empty where none may."""
         self.turn = 0
         """Whose turn it is in the chain."""
         self.rule: RetryRule | None = spawn.retry
@@ -75,6 +89,11 @@ class LiveSpawn(LiveHandle):
     def permit(self) -> Permit:
         """What it may have of the agent whose turn it is."""
         return self.chain[self.turn]
+
+    @property
+    def grant(self) -> Grant | None:
+        """What the agent whose turn it is may do in resources."""
+        return self.grants[self.turn] if self.grants else None
 
     @property
     def named(self) -> str:

@@ -63,6 +63,8 @@ def _permit_agent(policy: Policy, spawn: Spawn, name: str, asked: tuple[str, ...
         beyond = [scope for scope in scopes if scope not in entry.scopes]
         if beyond:
             return _beyond(entry, beyond)
+        if len(set(scopes)) != len(scopes):
+            return Refusal("scopes-repeated", f'agent "{entry.name}" was asked with a scope twice; name each once')
     timeout = entry.timeout_seconds if spawn.timeout is None else spawn.timeout
     if timeout > entry.max_timeout_seconds:
         message = f'agent "{entry.name}" may take {entry.max_timeout_seconds:g} s at most; asked {timeout:g} s'

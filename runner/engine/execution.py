@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import platform
 import secrets
+from collections.abc import Callable
 from dataclasses import asdict, replace
 
 import runner
 from runner.broker import Broker
 from runner.clock import Clock
+from runner.credentials.ledger import Ledger
+from runner.credentials.selection import Selection
 from runner.engine.backends import Backends
 from runner.engine.sandboxes import GuestOnTheWay
 from runner.engine.submission import Submission
@@ -24,6 +27,9 @@ from runner.guest.dialect import VERSION as DIALECT
 from runner.models import Json, RunError, RunResult, RunState, SandboxFacts, Usage, Verdict, digest_of
 from runner.seams import Channel, Journal, RunJournal
 from runner.session import Ending, Session
+
+# What a run waits for its revocations after its end; the revoker goes on without it.
+REVOCATION_SECONDS = 3.0
 
 
 class Execution:
@@ -39,6 +45,7 @@ class Execution:
         clock: Clock,
         guest: GuestOnTheWay,
         backends: Backends,
+        ledger_of: Callable[[RunJournal], Ledger],
     ) -> None:
         self.run_id = run
         self._script = submission.script
@@ -60,6 +67,9 @@ class Execution:
         self._wall_seconds = 0.0
         self._facts: SandboxFacts | None = None
         self._journal: RunJournal = store.open_run(run, on_failure=self._store_failed, on_event=submission.on_event)
+        self._ledger = ledger_of(self._journal)
+        self.begun_after = 0
+        """The register's last entry when it began: what was revoked before is not its business."""
 
     async def run(self) -> RunResult:
         """Run to the end. Returns how it ended; raises StoreError if that could not be recorded.
@@ -91,6 +101,7 @@ class Execution:
         if self._session is not None:
             await self._session.gone()
         await self._backends.close()
+        await self._ledger.close_all(REVOCATION_SECONDS)
         await self._journal.close()
 
     def stop(self, by: str) -> None:
@@ -101,6 +112,10 @@ class Execution:
         self._journal.append(EventKind.STOP_REQUESTED, {"by": by})
         if self._session is not None:
             self._session.interrupt(self._stopped())
+
+    def revoke(self, selection: Selection) -> int:
+        """Close the open tokens that are selected, and mint none of these any more. Return how many."""
+        return self._ledger.revoke(selection)
 
     # --- the steps -------------------------------------------------------------------------
 
@@ -115,7 +130,7 @@ class Execution:
         limits = self._policy.limits
         broker = self._broker = Broker(
             self._policy, self._journal, clock=self._clock, trace=self._trace, agent_of=self._backends.get,
-            reach=self._backends.reach,
+            reach=self._backends.reach, ledger=self._ledger,
         )  # fmt: skip
         session = self._session = Session(channel, broker, limits=limits, clock=self._clock)
         ready = await session.greet()
@@ -126,6 +141,7 @@ class Execution:
         if self._stopped_by:
             return self._stopped()
         self._started = self._clock.monotonic()
+        self._ledger.begin(limits.wall_seconds)
         try:
             return await session.converse(start)
         finally:
@@ -150,6 +166,7 @@ class Execution:
     async def _finish(self, ending: Ending) -> RunResult:
         """Write the last event, make it durable, and say how the run ended."""
         self._ended = True
+        self._ledger.end()
         result = self._result(ending)
         error = ending.error
         value: dict[str, Json] = {"result": ending.result}

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -17,19 +18,27 @@ from runner.clock import Clock, SystemClock
 from runner.engine.sandboxes import GuestOnTheWay, Sandboxes
 from runner.engine.submission import Submission, exact, read_script
 from runner.errors import StoreError
-from runner.events import Event, RunView, fold
-from runner.journal import SqliteJournal, open_store
+from runner.events import Event, RunView, TokensView, fold
+from runner.journal import RegisterKind, SqliteJournal, freeze, open_store
 from runner.models import Json, RunResult, Script, Verdict
 from runner.policy import load_policy
 from runner.policy.model import Policy
-from runner.seams import RunRow
+from runner.seams import RunJournal, RunRow
 
 if TYPE_CHECKING:
+    from runner.credentials.issuers import Issuers
+    from runner.credentials.ledger import Ledger
+    from runner.credentials.selection import Selection
+    from runner.engine.audit import FoundToken
     from runner.engine.backends import Backends
     from runner.engine.execution import Execution
+    from runner.engine.explain import Explained
 
 # `runner stop` from another terminal is a row in the store; four looks a second cost nothing.
 STOP_POLL_SECONDS = 0.25
+LOOKS_PER_SPOOL = 20
+# Ten seconds in which the store cannot be read: a revocation may have been missed.
+MOST_FAILED_LOOKS = 40
 
 
 class Runner:
@@ -61,6 +70,9 @@ class Runner:
         self._clock: Clock = clock or SystemClock()
         self._store: SqliteJournal | None = None
         self._sandboxes: Sandboxes | None = None
+        self._issuers: Issuers | None = None
+        self._revocations_seen = -1
+        """The register's entry up to which revocations were looked at; -1 before the first run."""
         self._running: dict[str, Execution] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._polling: asyncio.Task[None] | None = None
@@ -88,6 +100,9 @@ class Runner:
         if self._sandboxes is not None:
             await self._sandboxes.close()
             self._sandboxes = None
+        if self._issuers is not None:
+            await self._issuers.close()
+            self._issuers = None
         if self._store is not None:
             self._store.close()
             self._store = None
@@ -148,9 +163,14 @@ class Runner:
         if verdict.accepted:
             backends.prepare(verdict.reach.agents)
         run = new_run_id()
+        asks = verdict.reach.dynamic or any(verdict.reach.scopes.values())
+        if verdict.accepted and asks and submission.policy.resources:
+            await self._prepare_credentials()
         execution = Execution(
-            run, submission, verdict, store=self.store, clock=self._clock, guest=guest, backends=backends
-        )
+            run, submission, verdict, store=self.store, clock=self._clock, guest=guest, backends=backends,
+            ledger_of=lambda journal: self._ledger(submission, journal),
+        )  # fmt: skip
+        execution.begun_after = self.store.last_entry()
         self._running[run] = execution
         try:
             if submission.on_start is not None:
@@ -167,6 +187,33 @@ class Runner:
         from runner.engine.backends import Backends
 
         return Backends(policy, self._clock)
+
+    async def _prepare_credentials(self) -> None:
+        """Load what signs tokens before anything runs. Raises StoreError: the keys cannot be used."""
+        await asyncio.to_thread(self._opened_issuers().prepare)
+
+    def _opened_issuers(self) -> Issuers:
+        from runner.credentials.issuers import Issuers
+
+        if self._issuers is None:
+            self._issuers = Issuers(self.store.home, self.store.host, self._clock)
+        return self._issuers
+
+    def _ledger(self, submission: Submission, journal: RunJournal) -> Ledger:
+        from runner.credentials.ledger import Ledger
+        from runner.policy.references import read_reference
+
+        store, policy = self.store, submission.policy
+        return Ledger(
+            policy,
+            journal,
+            clock=self._clock,
+            issuers=self._opened_issuers(),
+            read_reference=lambda reference: read_reference(reference, policy.folder),
+            script=submission.script.digest,
+            frozen=lambda: store.frozen,
+            register=lambda kind, body: store.note(RegisterKind(str(kind)), body),
+        )
 
     def _left(self, leaving: asyncio.Task[None]) -> None:
         self._leaving.discard(leaving)
@@ -185,15 +232,39 @@ class Runner:
                 progress=self._progress,
             )
         if self._polling is None or self._polling.done():
+            if self._revocations_seen < 0:
+                self._revocations_seen = self.store.last_entry()
             self._polling = asyncio.ensure_future(self._poll_stops())
         return self._sandboxes
 
     async def _poll_stops(self) -> None:
+        """Carry out what other processes ask of runs of this one. Where that cannot be read any more, stop them."""
+        failures = looks = 0
         while True:
             await asyncio.sleep(STOP_POLL_SECONDS)
-            if self._running:
-                for run, by in self.store.stops_requested().items():
-                    self.stop(run, by=by)
+            looks += 1
+            try:
+                if self._running:
+                    for run, by in self.store.stops_requested().items():
+                        self.stop(run, by=by)
+                    self._carry_out_revocations()
+                if looks % LOOKS_PER_SPOOL == 0:
+                    self._take_spools(self.store)
+                failures = 0
+            except StoreError:
+                failures += 1
+                if failures >= MOST_FAILED_LOOKS:
+                    self.stop_all("a store in which stops and revocations cannot be read")
+
+    def _carry_out_revocations(self) -> None:
+        """Close the tokens of this process's runs that somebody asked to be revoked since they began."""
+        from runner.engine.audit import selection_of
+
+        for entry in self.store.entries(RegisterKind.REVOCATION, after=self._revocations_seen):
+            for execution in list(self._running.values()):
+                if entry.seq > execution.begun_after:
+                    execution.revoke(selection_of(entry))
+            self._revocations_seen = entry.seq
 
     def stop(self, run: str, *, by: str) -> None:
         """Stop a run of this process. `run()` then returns its result, with state `stopped`."""
@@ -210,7 +281,15 @@ class Runner:
     def store(self) -> SqliteJournal:
         if self._store is None:
             self._store = open_store(self._home, clock=self._clock)
+            self._take_spools(self._store)
         return self._store
+
+    def _take_spools(self, store: SqliteJournal) -> None:
+        """Record what revokers did for hosts that have died."""
+        if (store.home / "revoker").is_dir():
+            from runner.engine.audit import take_spools
+
+            take_spools(store)
 
     def check(self, script: Script | str | Path, *, policy: Policy | str | Path) -> Verdict:
         """Return the check's answer. Runs nothing, imports no agent."""
@@ -255,6 +334,58 @@ class Runner:
     def request_stop(self, run: str, *, by: str) -> bool:
         """Ask the host of a live run, in whatever process, to stop it. False when it is not alive."""
         return self.store.request_stop(run, by)
+
+    # --- credentials -----------------------------------------------------------------------
+
+    @staticmethod
+    def explain(
+        policy: Policy, *, agent: str, scopes: tuple[str, ...] | None, inputs: object, timeout: float | None = None
+    ) -> Explained:
+        """Say whether an agent may be asked with these scopes, and what that opens. Mints and starts nothing."""
+        from runner.engine.explain import explain
+
+        return explain(policy, agent=agent, scopes=scopes, inputs=inputs, timeout=timeout)
+
+    def freeze(self, *, by: str, reason: str) -> bool:
+        """Let no spawn, attempt or token begin in any process of this store. False where it is so already."""
+        return freeze.freeze(self.store, by=by, reason=reason)
+
+    def unfreeze(self, *, by: str, reason: str) -> bool:
+        """Let the host work again. False where it was not frozen."""
+        return freeze.unfreeze(self.store, by=by, reason=reason)
+
+    def revoke(self, selection: Selection, *, by: str, reason: str) -> int:
+        """Ask every host of this store to close the tokens that are selected. Return the entry of the register.
+
+        Hosts carry it out within half a second; for resource servers that introspect it holds at once.
+        """
+        body = {key: value for key, value in asdict(selection).items() if value}
+        return self.store.note(RegisterKind.REVOCATION, {"by": by, "reason": reason, **body})
+
+    def tokens(self, run: str) -> TokensView:
+        """Return the tokens of a run and what was requested with them."""
+        from runner.engine.audit import tokens_of
+
+        return tokens_of(self.store, run)
+
+    def find_token(self, text: str) -> FoundToken | None:
+        """Return whose token a text is, None where it is none of this store. Raises UsageError."""
+        from runner.credentials.keys import fingerprint_key
+        from runner.engine.audit import find
+
+        return find(self.store, text, fingerprint_key(self.store.home))
+
+    def token_active(self, jti: str) -> bool | None:
+        """Say whether a token of the embedded issuer is active; None where the record has none of it."""
+        from runner.engine.audit import is_active
+
+        return is_active(self.store, jti, self._clock.now())
+
+    def revoke_token(self, jti: str, *, by: str) -> None:
+        """Revoke one token, as a resource server may that has seen it where it should not be."""
+        from runner.credentials.selection import Selection
+
+        self.revoke(Selection(token=jti), by=by, reason="asked for by a resource server")
 
     def verify(self, run: str) -> None:
         """Prove the run's record whole. Raises RecordBroken."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.broker.attempts import Attempts
+from runner.broker.authority import Authority
 from runner.broker.live import LiveSpawn
 from runner.broker.permit import Refusal, permit
 from runner.broker.reached import Passed, Reached
@@ -101,6 +102,7 @@ class Bench:
         self.attempts = Attempts(
             self.policy, self.journal, self, clock=self.clock, trace="0" * 32,
             agent_of=lambda one: made[one.name], reach=lambda one: reached[one.name],
+            authority=Authority(self.policy, None),
         )  # fmt: skip
         self.lives: dict[int, LiveSpawn] = {}
 
