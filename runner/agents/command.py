@@ -1,11 +1,12 @@
 """The `command` backend: a program that reads JSON on stdin and writes one JSON value on stdout.
 
-Its environment is exactly PATH, HOME (a fresh folder) and what the entry lists under `env`; its working directory
-is fresh; it runs in a session of its own under a warden, and all of it is dead when the attempt is over. Output is
-read up to the call's bound, never further. Referenced values are read at use, cut out of details, and an
-output that repeats one is refused.
+Its environment is exactly PATH, HOME (a fresh folder) and what the entry lists under `env`; for a spawn that asked for
+scopes of a resource also RUNNER_GATEWAY (path of a unix socket) and RUNNER_GATEWAY_KEY, and with `unsafe_raw_token`
+RUNNER_TOKEN_<RESOURCE>. Its working directory is fresh; it runs in a session of its own under a warden, and all of it
+is dead when the attempt is over. Output is read up to the call's bound, never further. Referenced values are read at
+use; they, the key and the tokens are cut out of details, and an output that repeats one is refused.
 
-Not here: starting and killing (launch, warden). What a program may do as this user is not restrained: docs/agents.md.
+Not here: starting and killing (launch, warden), under which uid (uids). What it may do as that: docs/limits.md.
 """
 
 from __future__ import annotations
@@ -13,22 +14,27 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from runner.agents import faults
-from runner.agents.launch import Launcher, NotStarted, Program, WardenLost
+from runner.agents.access import Handed, hand
+from runner.agents.launch import Launcher
+from runner.agents.program import NotStarted, Program, WardenLost
+from runner.agents.uids import Identity, closed_to_others, identify, program_needs
 from runner.errors import AgentFault, PolicyError
 from runner.guest.wire import WireError, loads
 from runner.models import Json, OutcomeKind
 from runner.policy.model import AgentEntry, Reference
-from runner.policy.references import redact
 from runner.seams import Call
 
 ReadReference = Callable[[Reference], str]
 
-# A shorter value is found in outputs by chance.
-_SHORTEST_GUARDED_CHARS = 8
+# Ours to set: a policy's `env` may have none of these, nor one that begins with TOKEN_VARIABLE.
+GATEWAY_VARIABLE, KEY_VARIABLE = "RUNNER_GATEWAY", "RUNNER_GATEWAY_KEY"
+TOKEN_VARIABLE = "RUNNER_TOKEN_"
 
 
 def build(entry: AgentEntry, *, folder: Path, read_reference: ReadReference | None) -> CommandAgent:
@@ -39,7 +45,7 @@ def build(entry: AgentEntry, *, folder: Path, read_reference: ReadReference | No
             f'agent "{entry.name}" has references in its env, and nothing is there to read them', line=entry.line
         )
     argv = [_resolve(argument, folder, first=n == 0) for n, argument in enumerate(entry.options["argv"])]
-    return CommandAgent(entry.name, argv, env, read_reference or _refuse)
+    return CommandAgent(entry.name, argv, env, read_reference or _refuse, same_uid=entry.unsafe_same_uid)
 
 
 def _refuse(reference: Reference) -> str:
@@ -56,21 +62,38 @@ class CommandAgent:
     """One agent that is a program, started anew for each attempt."""
 
     def __init__(
-        self, name: str, argv: list[str], env: Mapping[str, str | Reference], read_reference: ReadReference
+        self,
+        name: str,
+        argv: list[str],
+        env: Mapping[str, str | Reference],
+        read_reference: ReadReference,
+        *,
+        same_uid: bool,
     ) -> None:
         self._name = name
         self._argv = argv
         self._env = env
         self._read_reference = read_reference
+        self._same_uid = same_uid
+        self._closed: dict[str, str] = {}
+        """PATH → what keeps other users from what the program runs on."""
         self._launcher = Launcher()
 
     async def run(self, call: Call) -> Json:
         env = await self._environment()
-        guarded = [env[name] for name, value in self._env.items() if isinstance(value, Reference)]
-        attempt = _Attempt(self._name, call.output_bytes, guarded)
+        identity = self._identity(env["PATH"])
+        attempt = _Attempt(self._name, call.output_bytes)
+        attempt.references = [env[name] for name, value in self._env.items() if isinstance(value, Reference)]
         try:
-            attempt.program = self._launcher.start(self._argv, env, cwd=None, on_output=attempt.take)
+            if call.credential is not None:
+                attempt.handed = await hand(call.credential, identity, attempt.owns)
+                env |= _variables(attempt.handed)
+            attempt.program = self._launcher.start(
+                self._argv, env, cwd=None, on_output=attempt.take, identity=identity
+            )
             try:
+                if attempt.handed is not None:
+                    attempt.program.leave(attempt.handed.folder)
                 attempt.program.write(_stdin(call.inputs), last=True)
                 return await attempt.outcome()
             finally:
@@ -100,21 +123,37 @@ class CommandAgent:
         except Exception as error:
             raise self._not_started(f"{reference} cannot be read: {error}") from error
 
+    def _identity(self, path: str) -> Identity:
+        """Return under which uid the next program runs. What it needs to reach is looked at once."""
+        if path not in self._closed:
+            self._closed[path] = closed_to_others([*program_needs(self._argv, path), tempfile.gettempdir()])
+        return identify(same_uid=self._same_uid, closed=self._closed[path])
+
     def _not_started(self, why: str) -> AgentFault:
         fix = 'hint: install it, or correct "argv" of the agent'
         return faults.not_started(self._name, f'argv[0] is "{self._argv[0]}": {why}\n{fix}')
 
 
 class _Attempt:
-    """What came back from one program so far."""
+    """What one program was handed, and what came back from it so far."""
 
-    def __init__(self, name: str, limit: int, guarded: list[str]) -> None:
-        self.program: Program
+    def __init__(self, name: str, limit: int) -> None:
+        self.program: Program | None = None
+        self.references: list[str] = []
+        self.handed: Handed | None = None
         self._name = name
         self._limit = limit
-        self._guarded = guarded
         self._output = bytearray()
         self._too_large = False
+
+    @property
+    def _running(self) -> Program:
+        assert self.program is not None
+        return self.program
+
+    def owns(self, pid: int) -> bool:
+        """True while a process is the program, or descends from it."""
+        return self.program is not None and self.program.owns(pid)
 
     def take(self, data: bytes) -> None:
         """Keep what the program wrote; beyond the limit keep nothing and kill it."""
@@ -123,13 +162,13 @@ class _Attempt:
             return
         self._too_large = True
         self._output.clear()
-        self.program.kill()
+        self._running.kill()
 
     async def outcome(self) -> Json:
         """Return the program's output once it has ended. Raises AgentFault and NotStarted."""
         # Shielded: a cancelled attempt must not cancel what tells of its program's end.
-        await asyncio.shield(self.program.started)
-        end = await asyncio.shield(self.program.ended)
+        await asyncio.shield(self._running.started)
+        end = await asyncio.shield(self._running.ended)
         if self._too_large:
             raise faults.too_large(self._name, self._limit)
         if end.status is None or end.status < 0:
@@ -146,20 +185,21 @@ class _Attempt:
         except (UnicodeDecodeError, WireError) as error:
             why = f"{error}" if self._output else "it wrote nothing"
             raise faults.no_json(self._name, f"stdout: {why}\nstderr: {self._errors()}") from None
-        if any(self._repeats(guarded, text) for guarded in self._guarded):
-            raise AgentFault(
-                OutcomeKind.INVALID_OUTPUT,
-                f'agent "{self._name}" returned a value that its policy keeps by reference',
-                detail="its output repeats a value of its env: and was not kept",
-            )
+        if faults.repeats(text, self.references):
+            raise faults.repeated(self._name, "a value that its policy keeps by reference")
+        if self.handed is not None and faults.repeats(text, self.handed.guarded):
+            raise faults.repeated(self._name, "a credential that it was handed")
         return value
 
-    def _repeats(self, value: str, text: str) -> bool:
-        """True when an output holds a referenced value, plain or encoded in a usual way."""
-        return len(value) >= _SHORTEST_GUARDED_CHARS and redact(text, [value]) != text
-
     def _errors(self) -> str:
-        return faults.errors_of(bytes(self.program.errors), self._guarded, cut=self.program.errors_cut)
+        guarded = self.references + (self.handed.guarded if self.handed else [])
+        return faults.errors_of(bytes(self._running.errors), guarded, cut=self._running.errors_cut)
+
+
+def _variables(handed: Handed) -> dict[str, str]:
+    """Return what the environment of a program has beside its own."""
+    tokens = {TOKEN_VARIABLE + re.sub("[^A-Z0-9]", "_", name.upper()): text for name, text in handed.tokens.items()}
+    return {GATEWAY_VARIABLE: handed.door.path, KEY_VARIABLE: handed.door.key, **tokens}
 
 
 def _stdin(inputs: Json) -> bytes:

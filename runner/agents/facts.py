@@ -1,8 +1,50 @@
-"""What an agent may know of the attempt that calls it. Standard library only: workers import it too."""
+"""What an agent may know of the attempt that calls it, and its way to resources.
+
+Standard library only, httpx2 when it is asked for: workers import this too.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+
+class Access:
+    """The way to resources of a call that has none: its spawn asked for no scope of one."""
+
+    tokens: Mapping[str, str] = MappingProxyType({})
+
+    def client(self) -> Any:
+        raise RuntimeError("this spawn asked for no scope of a resource")
+
+    def close(self) -> None:
+        """End what was opened; the attempt is over."""
+
+
+class DoorAccess(Access):
+    """The way of a process of its own: through the socket of its attempt."""
+
+    def __init__(self, path: str, key: str, tokens: Mapping[str, str]) -> None:
+        self.tokens = MappingProxyType(dict(tokens))
+        self._path = path
+        self._key = key
+        self._client: Any = None
+
+    def client(self) -> Any:
+        if self._client is None:
+            from runner.agents.http import client_through
+
+            self._client = client_through(self._path, self._key)
+        return self._client
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+
+
+NO_ACCESS = Access()
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +61,24 @@ class CallFacts:
     """1 for the first."""
     spawn: int
     """Number of the spawn in its run, from 1."""
+    _access: Access = field(default=NO_ACCESS, repr=False, compare=False)
+
+    @property
+    def http(self) -> Any:
+        """Client for the resources whose scopes the spawn asked for, by name or URL, until the attempt is over.
+
+        An `httpx2.Client` in a `def`, an `httpx2.AsyncClient` in an `async def`. Raises RuntimeError: no scope of a
+        resource was asked.
+        """
+        return self._access.client()
+
+    @property
+    def tokens(self) -> Mapping[str, str]:
+        """Resource → the token itself, where the policy says `unsafe_raw_token`; else empty."""
+        return self._access.tokens
+
+
+def facts_from(told: Mapping[str, Any], access: Mapping[str, Any] | None) -> tuple[CallFacts, Access]:
+    """Return the facts that a frame tells a worker, and the access in them, to be closed after the call."""
+    made = NO_ACCESS if access is None else DoorAccess(**access)
+    return CallFacts(**told, _access=made), made

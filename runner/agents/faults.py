@@ -1,7 +1,8 @@
 """What is told of an attempt that failed: to the script little, to the journal the rest.
 
 A fault's message names the agent, an exception's type or an exit status. What an agent wrote (tracebacks,
-stderr) goes into the detail: the last 4 KiB, without control characters, with referenced values cut out.
+stderr) goes into the detail: the last 4 KiB, without control characters, with guarded values cut out. Guarded is what
+an attempt was handed and must not come back: referenced values, the key of its door, tokens.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from runner.policy.references import redact
 # The end of a traceback names the cause; 4 KiB hold some 40 lines of it.
 DETAIL_BYTES = 4096
 MESSAGE_CHARS = 1_000
+# A shorter value is found in outputs by chance.
+_SHORTEST_GUARDED_CHARS = 8
 
 # All but tab and line feed: C0, DEL, C1, the bidi controls, and surrogates, which cannot be written.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -45,23 +48,24 @@ def errors_of(written: bytes, values: Sequence[str], *, cut: bool) -> str:
     return detail(redact(written.decode("utf-8", "replace"), values))
 
 
-def raised(agent: str, error: BaseException) -> AgentFault:
+def raised(agent: str, error: BaseException, guarded: Sequence[str] = ()) -> AgentFault:
     """Return the fault of an agent that raised: an `AgentError`'s text, of all others the type."""
     return told(
         agent,
         type(error).__name__,
         _text_of(error) if isinstance(error, AgentError) else None,
         "".join(traceback.format_exception(error)),
+        guarded,
     )
 
 
-def told(agent: str, type_name: str, text: str | None, trace: str) -> AgentFault:
+def told(agent: str, type_name: str, text: str | None, trace: str, guarded: Sequence[str] = ()) -> AgentFault:
     """Return the fault of an agent that raised this type, and said this to the script if not None."""
     if text is None:
-        message = f'agent "{agent}" raised {plain(type_name)[:100]}'
+        message = f'agent "{agent}" raised {plain(redact(type_name, guarded))[:100]}'
     else:
-        message = plain(text)[:MESSAGE_CHARS] or f'agent "{agent}" failed'
-    return AgentFault(OutcomeKind.FAILED, message, detail=detail(trace))
+        message = plain(redact(text, guarded))[:MESSAGE_CHARS] or f'agent "{agent}" failed'
+    return AgentFault(OutcomeKind.FAILED, message, detail=detail(redact(trace, guarded)))
 
 
 def not_started(agent: str, why: str) -> AgentFault:
@@ -77,6 +81,21 @@ def lost(agent: str, how: str, why: str) -> AgentFault:
 def no_json(agent: str, why: str) -> AgentFault:
     """Return the fault of an agent whose output is no exact JSON. `why` goes into the detail."""
     return AgentFault(OutcomeKind.INVALID_OUTPUT, f'agent "{agent}" returned what is no JSON', detail=detail(why))
+
+
+def repeats(text: str, guarded: Sequence[str]) -> bool:
+    """True when a text holds a guarded value, plain or encoded in a usual way."""
+    values = [value for value in guarded if len(value) >= _SHORTEST_GUARDED_CHARS]
+    return bool(values) and redact(text, values) != text
+
+
+def repeated(agent: str, what: str) -> AgentFault:
+    """Return the fault of an agent whose output repeats a guarded value."""
+    return AgentFault(
+        OutcomeKind.INVALID_OUTPUT,
+        f'agent "{agent}" returned {what}',
+        detail="its output repeats a value that it was handed, and was not kept",
+    )
 
 
 def too_large(agent: str, limit: int) -> AgentFault:

@@ -1,8 +1,8 @@
 """The `python` backend: a function of the policy's author, `{"call": "module:function"}`.
 
 `async def f(inputs)` runs in the host's event loop; `def f(inputs)` in a worker process that is killed when its
-attempt is over. A parameter named `call` gets a `CallFacts`. The module is imported once in the host either way:
-that tells async from sync, and a policy that cannot work before anything was started.
+attempt is over. A parameter named `call` gets a `CallFacts`, and with it the way to resources. The module is imported
+once in the host either way: that tells async from sync, and a policy that cannot work before anything was started.
 
 An async function is not restrained: it shares the host's process, and is cancelled, not killed. One that swallows
 its cancellation goes on; nothing is shielded here, so the broker, which owns the task, answers the script at once
@@ -13,18 +13,21 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from runner.agents import faults
+from runner.agents.facts import NO_ACCESS, Access, CallFacts
 from runner.agents.imports import load
-from runner.agents.workers import Workers, facts_of
+from runner.agents.workers import Workers, told_of
 from runner.clock import Clock, SystemClock
 from runner.errors import PolicyError
 from runner.models import Json
 from runner.policy.model import AgentEntry
-from runner.seams import Agent, Call
+from runner.seams import Agent, Call, Credential
 
 
 def build(entry: AgentEntry, *, folder: Path, clock: Clock | None) -> Agent:
@@ -33,11 +36,18 @@ def build(entry: AgentEntry, *, folder: Path, clock: Clock | None) -> Agent:
     wants_facts = _wants_facts(entry, function)
     held = clock or SystemClock()
     if _is_async(function):
+        if entry.isolation == "process":
+            raise PolicyError(
+                f'agent "{entry.name}" has isolation "process" and calls "{entry.options["call"]}", an async def, '
+                "which runs in the host's process",
+                line=entry.line,
+                hint='write it as def, or "isolation: none"',
+            )
         return InHostWithFacts(entry.name, function, held) if wants_facts else InHost(entry.name, function)
     return InWorkers(
         Workers(
             entry.name, entry.options["call"], folder=folder.absolute(), parallel=entry.parallel,
-            wants_facts=wants_facts, clock=held,
+            wants_facts=wants_facts, same_uid=entry.unsafe_same_uid, clock=held,
         )
     )  # fmt: skip
 
@@ -52,6 +62,8 @@ class InHost:
         self._function = function
 
     async def run(self, call: Call) -> Json:
+        if call.credential is not None:
+            call.credential.observe("gateway only")
         try:
             return await self._function(call.inputs)
         except (Exception, SystemExit, asyncio.CancelledError) as error:
@@ -72,13 +84,34 @@ class InHostWithFacts:
         self._clock = clock
 
     async def run(self, call: Call) -> Json:
+        access = NO_ACCESS if call.credential is None else CredentialAccess(call.credential)
+        guarded = list(access.tokens.values())
         try:
-            return await self._function(call.inputs, call=facts_of(call, self._clock))
+            output = await self._function(call.inputs, call=CallFacts(**told_of(call, self._clock), _access=access))
         except (Exception, SystemExit, asyncio.CancelledError) as error:
-            raise _fault(self._name, error) from None
+            raise _fault(self._name, error, guarded) from None
+        # What is no JSON the broker refuses.
+        if guarded and faults.repeats(json.dumps(output, ensure_ascii=False, default=str), guarded):
+            raise faults.repeated(self._name, "a credential that it was handed")
+        return output
 
     async def close(self) -> None:
         pass
+
+
+class CredentialAccess(Access):
+    """The way of a function in the host's process: the credential's own client."""
+
+    def __init__(self, credential: Credential) -> None:
+        self.tokens = MappingProxyType({name: token.reveal() for name, token in credential.tokens.items()})
+        self._credential = credential
+        self._client: Any = None
+        credential.observe("none" if self.tokens else "gateway only")
+
+    def client(self) -> Any:
+        if self._client is None:
+            self._client = self._credential.client()
+        return self._client
 
 
 class InWorkers:
@@ -96,7 +129,7 @@ class InWorkers:
         await self._workers.close()
 
 
-def _fault(name: str, error: BaseException) -> BaseException:
+def _fault(name: str, error: BaseException, guarded: Sequence[str] = ()) -> BaseException:
     """Return what is raised instead: a fault, or the cancellation if it is this task's own.
 
     SystemExit is a fault: out of a task it would end the event loop.
@@ -105,7 +138,7 @@ def _fault(name: str, error: BaseException) -> BaseException:
         task = asyncio.current_task()
         if task is None or task.cancelling():
             return error
-    return faults.raised(name, error)
+    return faults.raised(name, error, guarded)
 
 
 def _load(entry: AgentEntry, folder: Path) -> Callable[..., Any]:

@@ -11,13 +11,19 @@ stderr, and the control socket.
     cwd           working directory, or null: a fresh one, mode 0700, with HOME beside it, both removed afterwards
     parent        where fresh ones are made
     grace         seconds from SIGTERM to SIGKILL
+    uid           run it under this uid and gid, without other groups, and give it HOME in a fresh folder whatever cwd
+                  is; or null: as this process. It gains no privileges by executing another program then
+    drops         it becomes that uid by itself, once it has read what only this process's may
 
-Host → warden on the control socket: "T" end it gently; end of file (ordered, or the host is gone): kill it now.
-Warden → host: one line of JSON, {"started": pid}, then {"status": n} (exit code, or minus the signal) when
-all of it is dead; or {"errno": n, "text": ...} when it could not be executed. End of file: the warden is gone.
+Host → warden on the control socket, each with a line feed behind it: "T" end it gently; "R" and a JSON string:
+remove this folder too, at the end. End of file (ordered, or the host is gone): kill it now.
+Warden → host: lines of JSON, {"warden": pid} before the program exists, {"started": pid}, then {"status": n} (exit
+code, or minus the signal) when all of it is dead; or {"errno": n, "text": ...} when it could not be executed.
+End of file: the warden is gone.
 
-What is not caught: a process with another uid (setuid programs), and one in a service that the program asked to
-start it (systemd, docker, at). Where there is no PR_SET_CHILD_SUBREAPER (not Linux), only the process group is killed.
+What is not caught: a process that changed its uid (setuid programs, where `uid` is null and this process is not root),
+and one in a service that the program asked to start it (systemd, docker, at). Where there is no PR_SET_CHILD_SUBREAPER
+(not Linux), only the process group is killed.
 """
 
 from __future__ import annotations
@@ -32,6 +38,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -40,8 +47,10 @@ PREFIX_BYTES = 4
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
 # A killed process is gone in a millisecond; one in uninterruptible sleep is not waited for longer than this.
 _SWEEP_SECONDS = 5.0
+_MOST_REAPED = 256
 
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
@@ -101,15 +110,22 @@ class Warden:
         self.cwd: str | None = request["cwd"]
         self.parent: str = request["parent"]
         self.grace: float = request["grace"]
+        self.uid: int | None = request["uid"]
+        self.drops: bool = request["drops"]
         self.fresh = ""
+        self.made: list[str] = []
+        self.left = ""
+        self.orders = b""
+        self.kill_at: float | None = None
         self.pid = 0
         self.status = 0
 
     def run(self, streams: list[int]) -> None:
         wake = _wake_on_children()
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        self._tell({"warden": os.getpid()})
         try:
-            self._prepare()
+            self._prepare(streams)
             failure = self._start(streams)
         except OSError as error:
             failure = (error.errno or 0, error.strerror or "")
@@ -122,34 +138,72 @@ class Warden:
             self._tell({"status": self.status})
         else:
             self._tell({"errno": failure[0], "text": failure[1]})
-        if self.fresh:
-            _remove(self.fresh)
+        self._clear()
         self._hang_up()
+
+    def _clear(self) -> None:
+        """Remove the folders. What a program of its own uid could write to is removed with the rights of that uid.
+
+        It could have put links there that lead root elsewhere.
+        """
+        if self.uid is not None and self.made:
+            as_uid(self.uid, self._remove_made)
+            for path in (*self.made, self.fresh):
+                with suppress(OSError):
+                    os.rmdir(path)
+        elif self.fresh:
+            with suppress(RecursionError):
+                _remove(self.fresh)
+        if self.left:
+            _remove(self.left)
+
+    def _remove_made(self) -> None:
+        for path in self.made:
+            # A thousand folders in each other are more than a walk takes: they stay.
+            with suppress(RecursionError):
+                _remove(path)
 
     def _hang_up(self) -> None:
         """Leave no order unread: the host would see an error on its socket, not an end of file."""
         with suppress(OSError):
             self.control.shutdown(socket.SHUT_RD)
-            self.control.recv(512)
+            while self.control.recv(4096):
+                pass
 
-    def _prepare(self) -> None:
-        """Make the program's own folder, if it gets one."""
-        if self.cwd is not None:
+    def _prepare(self, streams: list[int]) -> None:
+        """Make the program's own folders, if it gets some, and let its uid open its streams again (/dev/stderr)."""
+        if self.cwd is not None and self.uid is None:
             return
         folder = os.path.join(self.parent, "runner-agent-" + os.urandom(8).hex())
         os.mkdir(folder, 0o700)
         self.fresh = folder
-        home, self.cwd = os.path.join(folder, "home"), os.path.join(folder, "work")
-        os.mkdir(home, 0o700)
-        os.mkdir(self.cwd, 0o700)
-        self.env.setdefault("HOME", home)
+        self.env.setdefault("HOME", self._make("home"))
+        if self.cwd is None:
+            self.cwd = self._make("work")
+        if self.uid is None:
+            return
+        for fd in streams:
+            os.fchown(fd, self.uid, self.uid)
+        # Entered by its group, and still ours: what removes it must find it where it is.
+        os.chown(folder, -1, self.uid)
+        os.chmod(folder, 0o710)
+
+    def _make(self, name: str) -> str:
+        """Make a folder of the program's. Return its path."""
+        path = os.path.join(self.fresh, name)
+        os.mkdir(path, 0o700)
+        self.made.append(path)
+        if self.uid is not None:
+            os.chown(path, self.uid, self.uid)
+        return path
 
     def _start(self, streams: list[int]) -> tuple[int, str] | None:
         """Start the program. Return why it could not be executed, or None."""
         told, tell = os.pipe()
+        warden = os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
-            self._execute(streams, tell)
+            self._execute(streams, tell, warden)
         os.close(tell)
         with open(told, "rb") as pipe:
             reason = pipe.read()
@@ -159,11 +213,18 @@ class Warden:
         number, _, text = reason.decode("utf-8", "replace").partition(" ")
         return int(number), text
 
-    def _execute(self, streams: list[int], tell: int) -> None:
+    def _execute(self, streams: list[int], tell: int, warden: int) -> None:
         """Become the program. Does not return."""
         try:
             os.setsid()
-            _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if self.uid is not None and _prctl(_PR_SET_NO_NEW_PRIVS, 1) != 0:
+                raise OSError(errno.EPERM, "it could not be kept from gaining privileges")
+            if self.uid is None or self.drops:
+                _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            else:
+                become(self.uid)
+            if os.getppid() != warden:
+                return
             for number, fd in enumerate(streams):
                 os.dup2(fd, number)
             # An ignored signal stays ignored over exec; Python ignores the first two.
@@ -183,26 +244,31 @@ class Warden:
         poll = select.poll()
         poll.register(self.control, select.POLLIN)
         poll.register(wake, select.POLLIN)
-        deadline: float | None = None
         while not self._ended():
-            left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+            left = None if self.kill_at is None else max(0.0, self.kill_at - time.monotonic()) * 1000
             ready = dict(poll.poll(left))
             if wake in ready:
                 os.read(wake, 512)
-            if self.control.fileno() in ready:
-                order = self._order()
-                if order != b"T":
-                    return
-                deadline = time.monotonic() + self.grace
-                self._signal_group(signal.SIGTERM)
-            if deadline is not None and time.monotonic() >= deadline:
+            if self.control.fileno() in ready and not self._obey():
+                return
+            if self.kill_at is not None and time.monotonic() >= self.kill_at:
                 return
 
-    def _order(self) -> bytes:
+    def _obey(self) -> bool:
+        """Take the orders that have come. False: kill it now."""
         try:
-            return self.control.recv(1)
+            data = self.control.recv(4096)
         except OSError:
-            return b""
+            return False
+        self.orders += data
+        while b"\n" in self.orders:
+            order, _, self.orders = self.orders.partition(b"\n")
+            if order == b"T":
+                self.kill_at = time.monotonic() + self.grace
+                self._signal_group(signal.SIGTERM)
+            elif order.startswith(b"R"):
+                self.left = json.loads(order[1:])
+        return data != b""
 
     def _ended(self) -> bool:
         """True once the program itself is dead. Reaps what it left behind, never the program: its group must last."""
@@ -222,6 +288,9 @@ class Warden:
         give_up_at = time.monotonic() + _SWEEP_SECONDS
         pause = 0.0005
         while not self._reap() and time.monotonic() < give_up_at:
+            if self.uid is not None:
+                # At once, so that none of them forks away: nobody else has this uid.
+                as_uid(self.uid, lambda: os.kill(-1, signal.SIGKILL))
             for pid in descendants(os.getpid()):
                 with suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
@@ -231,7 +300,8 @@ class Warden:
     def _reap(self) -> bool:
         """Reap the dead. True when no child is left: as a subreaper this process then has no descendant either."""
         try:
-            while True:
+            # Not without end: some die faster than they can be reaped, and must be killed in between.
+            for _ in range(_MOST_REAPED):
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if pid == 0:
                     return False
@@ -239,6 +309,7 @@ class Warden:
                     self.status = os.waitstatus_to_exitcode(status)
         except ChildProcessError:
             return True
+        return False
 
     def _tell(self, message: dict[str, object]) -> None:
         with suppress(OSError):
@@ -278,9 +349,33 @@ def _wake_on_children() -> int:
     return wake
 
 
-def _prctl(option: int, value: int) -> None:
-    if _libc is not None:
-        _libc.prctl(option, value, 0, 0, 0)
+def become(uid: int) -> None:
+    """Change to this uid and gid for good, without other groups, and die with the parent. Raises OSError."""
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    if os.getresuid() != (uid,) * 3 or os.getresgid() != (uid,) * 3:
+        raise OSError(errno.EPERM, f"it did not become uid {uid}")
+    # After it: a change of uid clears this.
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def as_uid(uid: int, action: Callable[[], object]) -> None:
+    """Do a thing with the rights of this uid and no others, in a child that is waited for."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            become(uid)
+            action()
+        finally:
+            os._exit(0)
+    with suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+
+
+def _prctl(option: int, value: int) -> int:
+    """Return 0 when it was done."""
+    return -1 if _libc is None else int(_libc.prctl(option, value, 0, 0, 0))
 
 
 def _remove(folder: str) -> None:

@@ -4,8 +4,10 @@ This file is run by path as a process of its own (`workers` starts it). Its stdi
 length (big endian), one byte of kind, and that many bytes of JSON. The function never sees them: fd 0 becomes
 /dev/null and fd 1 becomes stderr before its module is imported, so that a print cannot break a frame.
 
-    host → worker    s  {"sys_path", "runner", "folder", "call", "facts"}    once, first
-                     c  {"inputs", "call", "limit"}   call the function; call: its facts, if setup had facts
+    host → worker    s  {"sys_path", "runner", "folder", "call", "facts", "uid"}    once, first; uid: the one to
+                     change to when all that is imported, or null
+                     c  {"inputs", "call", "limit", "access"}   call the function; call: its facts, if setup had
+                     facts; access: {"path", "key", "tokens"} of the attempt's door, or null
     worker → host    r  {}                                           ready for calls
                      each reply to a call begins with 8 bytes: the seconds (a double, big endian) that the
                      function took, without those in which it stood in line for a processor
@@ -14,7 +16,8 @@ length (big endian), one byte of kind, and that many bytes of JSON. The function
                      j  {"why"}                                      the output is no JSON
                      e  {"type", "text", "trace"}                    it raised; text: of an AgentError, else null
 
-Standard library only, and little of it: a worker's start is waited for.
+The key and the tokens travel in frames alone: no argument and no variable holds them, and they are forgotten with
+their call. Standard library only, and little of it: a worker's start is waited for.
 """
 
 from __future__ import annotations
@@ -48,7 +51,7 @@ def main() -> None:
     """Serve until the host closes its end."""
     requests, replies = _take_pipes()
     try:
-        function, facts_type = _set_up(_read(requests)[1])
+        function, make_facts = _set_up(_read(requests)[1])
     except BaseException as error:
         _reply(replies, frame(RAISED, _raised(error)))
         return
@@ -58,7 +61,7 @@ def main() -> None:
         if kind != CALL:
             return
         begun, stood = time.monotonic(), _seconds_in_line()
-        kind, payload = _call(function, facts_type, request)
+        kind, payload = _call(function, make_facts, request)
         taken = time.monotonic() - begun - (_seconds_in_line() - stood)
         _reply(replies, frame(kind, SECONDS.pack(max(0.0, taken)) + payload))
 
@@ -104,25 +107,34 @@ def _set_up(request: dict[str, Any]) -> tuple[Callable[..., Any], Callable[..., 
     from runner.agents.imports import load
 
     function = load(request["call"], request["folder"])
-    if not request["facts"]:
-        return function, None
-    from runner.agents.facts import CallFacts
+    make_facts: Callable[..., Any] | None = None
+    if request["facts"]:
+        from runner.agents import facts
 
-    return function, CallFacts
+        make_facts = facts.facts_from
+    if request["uid"] is not None:
+        from runner.agents.warden import become
+
+        become(request["uid"])
+    return function, make_facts
 
 
 def _call(
-    function: Callable[..., Any], facts_type: Callable[..., Any] | None, request: dict[str, Any]
+    function: Callable[..., Any], make_facts: Callable[..., Any] | None, request: dict[str, Any]
 ) -> tuple[bytes, bytes]:
+    access = None
     try:
-        if facts_type is None:
+        if make_facts is None:
             output = function(request["inputs"])
         else:
-            output = function(request["inputs"], call=facts_type(**request["call"]))
+            facts, access = make_facts(request["call"], request["access"])
+            output = function(request["inputs"], call=facts)
     except BaseException as error:
         return RAISED, _raised(error)
     finally:
         _flush()
+        if access is not None:
+            access.close()
     try:
         payload = json.dumps(output, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as error:

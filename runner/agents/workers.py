@@ -2,9 +2,10 @@
 
 At most `parallel` live at once, and no more than serve: while as many as there are processors compute, another
 would only take memory, so none is started; calls that wait for a network find workers soon. A worker whose call
-is cancelled is killed at once, with all that it started; one that nobody needed for IDLE_SECONDS is ended.
+is cancelled is killed at once, with all that it started; one that nobody needed for IDLE_SECONDS is ended. Each worker
+has a uid of its own where that is possible (uids); the attempts that it serves one after the other share it.
 
-Not here: the function's side of the pipe (worker), starting and killing a process (launch).
+Not here: one worker (worker_process), the function's side of the pipe (worker).
 """
 
 from __future__ import annotations
@@ -13,16 +14,18 @@ import asyncio
 import json
 import os
 import sys
+import tempfile
 from collections import deque
-from dataclasses import asdict
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
-from runner.agents import faults, worker
-from runner.agents.facts import CallFacts
-from runner.agents.launch import End, Launcher, NotStarted
+from runner.agents import faults, worker, worker_process
+from runner.agents.access import Handed, hand, observed
+from runner.agents.launch import Launcher
+from runner.agents.program import NotStarted
+from runner.agents.uids import closed_to_others, identify
+from runner.agents.worker_process import WorkerProcess
 from runner.clock import Clock, Timer
-from runner.errors import AgentFault
 from runner.guest.wire import WireError, loads
 from runner.models import Json
 from runner.seams import Call
@@ -33,9 +36,6 @@ PROCESSORS = os.cpu_count() or 1
 # How soon to look again whether processors have become idle: short beside a call that waits, long beside the look.
 _LOOK_SECONDS = 0.05
 
-# What a worker gets of the host's environment: enough to find programs, its user's files and its time zone.
-ENVIRONMENT = ("PATH", "HOME", "TMPDIR", "TZ", "LANG", "LC_ALL")
-
 _RUNNER_FOLDER = str(Path(__file__).resolve().parents[2])
 
 
@@ -43,9 +43,18 @@ class Workers:
     """The workers of one agent. `call` may be awaited many times at once, on one event loop."""
 
     def __init__(
-        self, name: str, function: str, *, folder: Path, parallel: int, wants_facts: bool, clock: Clock
+        self,
+        name: str,
+        function: str,
+        *,
+        folder: Path,
+        parallel: int,
+        wants_facts: bool,
+        same_uid: bool,
+        clock: Clock,
     ) -> None:
         self._name = name
+        self._same_uid = same_uid
         self._folder = folder
         self._parallel = parallel
         self._wants_facts = wants_facts
@@ -55,10 +64,10 @@ class Workers:
             "sys_path": sys.path, "runner": _RUNNER_FOLDER, "folder": str(folder), "call": function,
             "facts": wants_facts,
         }  # fmt: skip
-        self._idle: list[_Worker] = []
-        self._waiting: deque[asyncio.Future[_Worker]] = deque()
+        self._idle: list[WorkerProcess] = []
+        self._waiting: deque[asyncio.Future[WorkerProcess]] = deque()
         self._starting = 0
-        self._all: set[_Worker] = set()
+        self._all: set[WorkerProcess] = set()
         self._timer: Timer | None = None
         self._look: asyncio.TimerHandle | None = None
 
@@ -66,7 +75,13 @@ class Workers:
         """Call the function in a worker. Raises AgentFault. Cancelled, it kills that worker and returns."""
         found = await self._take()
         try:
-            kind, reply = await found.ask(worker.CALL, self._request(call), call.output_bytes)
+            handed = await self._hand(call, found)
+        except BaseException:
+            self._give_back(found)
+            raise
+        guarded = handed.guarded if handed else []
+        try:
+            kind, reply = await found.ask(worker.CALL, self._request(call, handed), call.output_bytes, guarded)
         except BaseException:
             self._bury(found)
             raise
@@ -74,7 +89,7 @@ class Workers:
         (seconds,) = worker.SECONDS.unpack_from(reply)
         # The agent's code may have written it.
         call.seconds_alone = seconds if 0 <= seconds < 1e9 else None
-        return self._output(kind, reply[worker.SECONDS.size :], call.output_bytes)
+        return self._output(kind, reply[worker.SECONDS.size :], call, guarded)
 
     async def close(self) -> None:
         if self._timer is not None:
@@ -85,36 +100,54 @@ class Workers:
             waiter.cancel()
         await self._launcher.close()
 
-    def _request(self, call: Call) -> dict[str, Json]:
-        facts = None
-        if self._wants_facts:
-            facts = asdict(facts_of(call, self._clock))
-        return {"inputs": call.inputs, "limit": call.output_bytes, "call": facts}
+    async def _hand(self, call: Call, found: WorkerProcess) -> Handed | None:
+        """Open the door of a call to its worker. None: it asked for no scope, or its function cannot use one."""
+        if call.credential is None:
+            return None
+        if not self._wants_facts:
+            call.credential.observe(observed(found.identity, {}))
+            return None
+        try:
+            handed = await hand(call.credential, found.identity, found.owns)
+        except NotStarted as error:
+            raise faults.not_started(self._name, str(error)) from error
+        found.leave(handed.folder)
+        return handed
 
-    def _output(self, kind: bytes, payload: bytes, limit: int) -> Json:
+    def _request(self, call: Call, handed: Handed | None) -> dict[str, Json]:
+        access: Json = None
+        if handed is not None:
+            access = {"path": handed.door.path, "key": handed.door.key, "tokens": dict(handed.tokens)}
+        facts: Json = told_of(call, self._clock) if self._wants_facts else None
+        return {"inputs": call.inputs, "limit": call.output_bytes, "call": facts, "access": access}
+
+    def _output(self, kind: bytes, payload: bytes, call: Call, guarded: list[str]) -> Json:
         """Return what a reply says. Raises AgentFault."""
         try:
-            found = loads(payload.decode())
+            text = payload.decode()
+            found = loads(text)
         except (UnicodeDecodeError, WireError) as error:
             raise faults.no_json(self._name, str(error)) from None
         if kind == worker.OUTPUT:
+            if faults.repeats(text, guarded):
+                raise faults.repeated(self._name, "a credential that it was handed")
             return found
         if kind == worker.LARGE:
-            raise faults.too_large(self._name, limit)
+            raise faults.too_large(self._name, call.output_bytes)
         if kind == worker.NO_JSON:
             raise faults.no_json(self._name, found["why"])
-        raise faults.told(self._name, found["type"], found["text"], found["trace"])
+        raise faults.told(self._name, found["type"], found["text"], found["trace"], guarded)
 
     # --- which worker ------------------------------------------------------------------------
 
-    async def _take(self) -> _Worker:
+    async def _take(self) -> WorkerProcess:
         """Return a worker that is ready and now the caller's."""
         while self._idle:
             found = self._idle.pop()
             if found.end is None:
                 return found
             self._bury(found)
-        waiter: asyncio.Future[_Worker] = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[WorkerProcess] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         self._grow()
         try:
@@ -124,7 +157,7 @@ class Workers:
                 self._give_back(waiter.result())
             raise
 
-    def _next_waiter(self) -> asyncio.Future[_Worker] | None:
+    def _next_waiter(self) -> asyncio.Future[WorkerProcess] | None:
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():
@@ -139,13 +172,20 @@ class Workers:
                 self._look_later()
                 return
             try:
-                started = _Worker(self._name, self._launcher, self._folder)
+                identity = identify(same_uid=self._same_uid, closed=self._closed)
+                started = WorkerProcess(self._name, self._launcher, self._folder, identity)
             except NotStarted as error:
                 self._tell_waiter(faults.not_started(self._name, str(error)))
                 return
             self._all.add(started)
             self._starting += 1
             started.hello(self._setup).add_done_callback(partial(self._greeted, started))
+
+    @cached_property
+    def _closed(self) -> str:
+        """What keeps other users from what a worker runs on: a late import and a data file must still be found."""
+        python = [worker_process.INTERPRETER, sys.prefix, sys.base_prefix, *filter(None, sys.path)]
+        return closed_to_others([*python, _RUNNER_FOLDER, str(self._folder), tempfile.gettempdir()])
 
     def _processors_are_busy(self) -> bool:
         if len(self._all) < PROCESSORS:
@@ -161,7 +201,7 @@ class Workers:
         self._look = None
         self._grow()
 
-    def _greeted(self, started: _Worker, reply: asyncio.Future[tuple[bytes, bytes]]) -> None:
+    def _greeted(self, started: WorkerProcess, reply: asyncio.Future[tuple[bytes, bytes]]) -> None:
         """Hand out a worker whose function is imported; tell one waiter why, if it could not be."""
         self._starting -= 1
         fault = reply.exception()
@@ -180,7 +220,7 @@ class Workers:
         if waiter is not None:
             waiter.set_exception(fault)
 
-    def _give_back(self, found: _Worker) -> None:
+    def _give_back(self, found: WorkerProcess) -> None:
         if found.end is not None:
             self._bury(found)
             return
@@ -193,7 +233,7 @@ class Workers:
         if self._timer is None:
             self._timer = self._clock.call_at(found.idle_since + IDLE_SECONDS, self._end_idle)
 
-    def _bury(self, found: _Worker) -> None:
+    def _bury(self, found: WorkerProcess) -> None:
         found.kill()
         self._all.discard(found)
         self._grow()
@@ -211,82 +251,9 @@ class Workers:
         self._timer = self._clock.call_at(kept[0].idle_since + IDLE_SECONDS, self._end_idle) if kept else None
 
 
-class _Worker:
-    """One worker process: one question at a time, each with one reply."""
-
-    def __init__(self, name: str, launcher: Launcher, folder: Path) -> None:
-        self._name = name
-        self._buffer = bytearray()
-        self._limit = 0
-        self._asked = b""
-        self._reply: asyncio.Future[tuple[bytes, bytes]] | None = None
-        self.idle_since = 0.0
-        self.end: End | None = None
-        """How it ended, once it has."""
-        argv = [sys.executable, "-P", "-s", "-X", "utf8", worker.__file__]
-        env = {key: os.environ[key] for key in ENVIRONMENT if key in os.environ}
-        self._program = launcher.start(argv, env, cwd=folder, on_output=self._take)
-        self._program.ended.add_done_callback(self._ended)
-
-    @property
-    def is_computing(self) -> bool:
-        return self._program.is_computing
-
-    def hello(self, setup: dict[str, Json]) -> asyncio.Future[tuple[bytes, bytes]]:
-        """Tell it what to import. The reply is READY or RAISED."""
-        return self.ask(worker.SETUP, setup, 0)
-
-    def ask(self, kind: bytes, question: dict[str, Json], limit: int) -> asyncio.Future[tuple[bytes, bytes]]:
-        """Send a frame; the future is its reply's kind and payload. Raises, in it, AgentFault."""
-        self._limit = limit
-        self._asked = kind
-        self._reply = asyncio.get_running_loop().create_future()
-        if self.end is not None:
-            self._fail(self._lost())
-        elif self._program.errors:
-            self._program.errors.clear()
-        payload = json.dumps(question, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-        self._program.write(worker.frame(kind, payload))
-        return self._reply
-
-    def kill(self) -> None:
-        """Kill it now, with all that it started."""
-        self._reply = None
-        self._program.kill()
-
-    def _take(self, data: bytes) -> None:
-        buffer = self._buffer
-        buffer += data
-        if len(buffer) < worker.PREFIX_BYTES:
-            return
-        size, kind = int.from_bytes(buffer[:4], "big"), bytes(buffer[4:5])
-        most = self._limit if kind == worker.OUTPUT else worker.MAX_SMALL_BYTES
-        if size > most + worker.SECONDS.size:
-            self._fail(faults.too_large(self._name, self._limit))
-            self._program.kill()
-            return
-        if len(buffer) < worker.PREFIX_BYTES + size:
-            return
-        payload = bytes(buffer[worker.PREFIX_BYTES : worker.PREFIX_BYTES + size])
-        del buffer[: worker.PREFIX_BYTES + size]
-        if self._reply is not None and not self._reply.done():
-            self._reply.set_result((kind, payload))
-
-    def _ended(self, ended: asyncio.Future[End]) -> None:
-        self.end = End(None) if ended.cancelled() else ended.result()
-        self._fail(self._lost())
-
-    def _fail(self, fault: AgentFault) -> None:
-        if self._reply is not None and not self._reply.done():
-            self._reply.set_exception(fault)
-
-    def _lost(self) -> AgentFault:
-        why = f"its worker {self.end}\n{self._program.errors.decode('utf-8', 'replace')}"
-        if self._asked == worker.CALL:
-            return faults.lost(self._name, "ended without an answer", why)
-        return faults.not_started(self._name, why)
-
-
-def facts_of(call: Call, clock: Clock) -> CallFacts:
-    """Return what an agent may know of its attempt."""
-    return CallFacts(clock.now() + call.timeout, call.idempotency_key, call.traceparent, call.attempt, call.spawn)
+def told_of(call: Call, clock: Clock) -> dict[str, Json]:
+    """Return what an agent may know of its attempt, by the names of `CallFacts`."""
+    return {
+        "deadline": clock.now() + call.timeout, "idempotency_key": call.idempotency_key,
+        "traceparent": call.traceparent, "attempt": call.attempt, "spawn": call.spawn,
+    }  # fmt: skip

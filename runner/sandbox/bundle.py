@@ -144,9 +144,11 @@ def write_bundle(folder: Path, digest: str) -> None:
 def compile_files(files: Iterable[tuple[Path, Path, str]]) -> None:
     """Compile each source to its target under the name that tracebacks will show, in a clean child."""
     lines = "\n".join(f"{source}\0{target}\0{name}" for source, target, name in files)
+    # A session of its own: Ctrl-C in the host's terminal must reach the host alone.
     subprocess.run(
-        [base_python(), *PYTHON_FLAGS, "-c", _COMPILE], input=lines, env=GUEST_ENVIRONMENT, check=True, text=True
-    )
+        [base_python(), *PYTHON_FLAGS, "-c", _COMPILE], input=lines, env=GUEST_ENVIRONMENT, check=True, text=True,
+        start_new_session=True,
+    )  # fmt: skip
 
 
 def base_python() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,15 @@ import pytest
 
 from runner.errors import AgentFault
 from runner.seams import Agent
-from tests.unit.agents_by_hand import all_gone, call, command_agent, own_children, python_agent, written
+from tests.unit.agents_by_hand import (
+    all_gone,
+    call,
+    command_agent,
+    open_folder,
+    own_children,
+    python_agent,
+    written,
+)
 
 ASYNC = """
 import asyncio
@@ -57,6 +65,13 @@ BACKENDS = {"python-async": in_host, "python-sync": in_worker, "command": progra
 WITH_PROCESSES = ["python-sync", "command"]
 
 Make = Callable[[str], Agent]
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Where the host is root a program has a uid of its own, and pytest's folders are closed to it."""
+    with open_folder() as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 from runner.events import EventKind
 from runner.models import RunState
 from tests.runs import ANY_OBJECT, Ran, policy_of, run_script
+from tests.unit.agents_by_hand import open_folder
 
 
 def agent(call: str, **more: Any) -> dict[str, Any]:
@@ -48,9 +49,13 @@ inputs = {"file": inputs}
 
 
 async def told(tmp_path, script: str) -> tuple[Any, Ran]:
-    ran = await run_script(
-        tmp_path / "home", TELL + script, policy=policy_of(agents=AGENTS), inputs=str(tmp_path / "calls")
-    )
+    # Where the host is root the workers may have uids of their own, and each of them counts.
+    with open_folder() as folder:
+        (folder / "calls").touch()
+        (folder / "calls").chmod(0o666)
+        ran = await run_script(
+            tmp_path / "home", TELL + script, policy=policy_of(agents=AGENTS), inputs=str(folder / "calls")
+        )
     assert ran.result.state is RunState.DONE, ran.result.error
     return ran.result.result, ran
 

@@ -4,23 +4,81 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import tempfile
 import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from runner.agents import build_agent
+from runner.credentials.gateway.client import client
+from runner.credentials.gateway.socket import SocketDoor
+from runner.models import Token
 from runner.policy.model import AgentEntry
-from runner.seams import Agent, Call
+from runner.seams import Agent, Call, Credential, Door, DoorRequest, DoorResponse
 
 # A process that was killed is gone in milliseconds; this is for a machine that is very busy.
 PATIENCE_SECONDS = 10.0
 
 
-def call(inputs: Any = None, *, output_bytes: int = 64 * 1024, timeout: float = 30.0) -> Call:
-    return Call(
-        "run-1", 7, 2, "a", inputs, timeout, output_bytes, "run-1:7:2", "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
-    )
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """A folder that processes of every uid may use."""
+    with tempfile.TemporaryDirectory(prefix="runner-test-", dir="/tmp") as name:
+        os.chmod(name, 0o777)
+        yield Path(name)
+
+
+def call(
+    inputs: Any = None,
+    *,
+    output_bytes: int = 64 * 1024,
+    timeout: float = 30.0,
+    credential: Credential | None = None,
+) -> Call:
+    trace = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
+    return Call("run-1", 7, 2, "a", inputs, timeout, output_bytes, "run-1:7:2", trace, credential)
+
+
+class HandCredential:
+    """A credential with real doors. Behind them is nothing but this: it answers what it was asked."""
+
+    def __init__(self, **tokens: str) -> None:
+        self.tokens = {resource: Token(text) for resource, text in tokens.items()}
+        self.requests: list[DoorRequest] = []
+        self.uids: list[int] = []
+        self.doors: list[SocketDoor] = []
+        self.observed: list[str] = []
+
+    async def handle(self, request: DoorRequest) -> DoorResponse:
+        self.requests.append(request)
+        told = {"asked": f"{request.method} {request.scheme}://{request.host}{request.target}", "body": request.body.decode()}
+
+        async def body() -> AsyncIterator[bytes]:
+            yield json.dumps(told).encode()
+
+        async def aclose() -> None:
+            pass
+
+        return DoorResponse(200, [("Content-Type", "application/json")], body(), aclose)
+
+    def client(self) -> Any:
+        return client(self.handle)
+
+    async def door(self, *, uid: int, admits: Callable[[int], bool]) -> Door:
+        self.uids.append(uid)
+        self.doors.append(await SocketDoor.open(self.handle, uid=uid, admits=admits))
+        return self.doors[-1].door
+
+    def observe(self, observed: str) -> None:
+        self.observed.append(observed)
+
+    async def close(self) -> None:
+        for door in self.doors:
+            await door.close()
 
 
 def python_agent(folder: Path, source: str, function: str = "f", **more: Any) -> Agent:
@@ -30,8 +88,11 @@ def python_agent(folder: Path, source: str, function: str = "f", **more: Any) ->
     return build_agent(entry("python", {"call": f"{name}:{function}"}, **more), folder=folder)
 
 
-def command_agent(folder: Path, *argv: str, env: dict[str, Any] | None = None, **more: Any) -> Agent:
-    return build_agent(entry("command", {"argv": list(argv), "env": env or {}}), folder=folder, **more)
+def command_agent(
+    folder: Path, *argv: str, env: dict[str, Any] | None = None, same_uid: bool = False, **more: Any
+) -> Agent:
+    found = entry("command", {"argv": list(argv), "env": env or {}}, unsafe_same_uid=same_uid)
+    return build_agent(found, folder=folder, **more)
 
 
 def entry(backend: str, options: dict[str, Any], **more: Any) -> AgentEntry:

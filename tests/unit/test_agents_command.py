@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from runner.agents import build_agent, faults
 from runner.errors import AgentFault, PolicyError
 from runner.policy.model import Reference
-from tests.unit.agents_by_hand import all_gone, call, command_agent, entry, written
+from tests.unit.agents_by_hand import HandCredential, all_gone, call, command_agent, entry, open_folder, written
 
 KEY = Reference("env", ("THE_KEY",))
 
@@ -307,3 +308,164 @@ def test_a_value_that_the_tails_bound_cut_through_is_redacted_too(kept: int) -> 
 
 async def test_inputs_are_one_line_of_json(tmp_path: Path) -> None:
     assert await run(tmp_path, 'read -r line; printf %s "$line"', {"a": ["ü", 1]}) == {"a": ["ü", 1]}
+
+
+# --- what it may use -------------------------------------------------------------------------
+
+ASK = """
+import http.client, json, os, socket, sys
+path, key = json.load(sys.stdin) or (os.environ["RUNNER_GATEWAY"], os.environ["RUNNER_GATEWAY_KEY"])
+class Gateway(http.client.HTTPConnection):
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(path)
+gateway = Gateway("crm")
+try:
+    gateway.request("POST", "/customers/42", body=b"x", headers={"Runner-Key": key})
+    print(gateway.getresponse().read().decode())
+except Exception as error:
+    print(json.dumps(type(error).__name__))
+"""
+# One that a program with a uid of its own can reach, where the host's own lies in somebody's home.
+PYTHON = "/usr/bin/python3"
+with_python = pytest.mark.skipif(not os.path.exists(PYTHON), reason=f"no {PYTHON} here")
+both_uids = pytest.mark.parametrize("same_uid", [True, False])
+
+
+@pytest.fixture
+async def credential() -> AsyncIterator[HandCredential]:
+    credential = HandCredential()
+    yield credential
+    await credential.close()
+
+
+@pytest.fixture
+def everywhere(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Temporary files are where every uid can reach them."""
+    with open_folder() as folder:
+        monkeypatch.setattr("tempfile.tempdir", str(folder))
+        yield folder
+
+
+def no_process_names(text: str) -> bool:
+    """True when no command line of this machine holds a text."""
+    for folder in Path("/proc").iterdir():
+        try:
+            if folder.name.isdigit() and text.encode() in (folder / "cmdline").read_bytes():
+                return False
+        except OSError:
+            continue
+    return True
+
+
+@with_python
+@both_uids
+async def test_a_program_reaches_the_gateway_by_the_socket_and_the_key_of_its_environment(
+    tmp_path: Path, everywhere: Path, credential: HandCredential, same_uid: bool
+) -> None:
+    agent = command_agent(tmp_path, PYTHON, "-S", "-c", ASK, same_uid=same_uid)
+    output = await agent.run(call(credential=credential))
+    own = os.geteuid() == 0 and not same_uid
+
+    assert output == {"asked": "POST http://crm/customers/42", "body": "x"}
+    assert credential.observed == ["all" if own else "gateway only"]
+    assert (credential.uids[0] != os.geteuid()) == own
+    await agent.close()
+
+
+@with_python
+@both_uids
+@pytest.mark.parametrize("start", ['"$@"; true', '("$@" & wait)', 'setsid -w "$@"'])
+async def test_what_a_program_starts_reaches_the_gateway_too(
+    tmp_path: Path, everywhere: Path, credential: HandCredential, same_uid: bool, start: str
+) -> None:
+    ask = ASK.replace("json.load(sys.stdin)", "None")
+    agent = command_agent(tmp_path, "sh", "-c", start, "sh", PYTHON, "-S", "-c", ask, same_uid=same_uid)
+
+    assert (await agent.run(call(credential=credential)))["asked"] == "POST http://crm/customers/42"
+    await agent.close()
+
+
+async def test_the_environment_has_the_gateway_where_a_scope_was_asked_and_nothing_else(
+    tmp_path: Path, everywhere: Path, credential: HandCredential
+) -> None:
+    agent = command_agent(tmp_path, "sh", "-c", "env >&2; exit 1", env={"LISTED": "x"})
+    names = []
+    for found in (None, credential):
+        with pytest.raises(AgentFault) as raised:
+            await agent.run(call(credential=found))
+        names.append({line.partition("=")[0] for line in raised.value.detail.splitlines()} - {"PWD", "OLDPWD", "SHLVL", "_"})
+
+    assert names == [{"PATH", "HOME", "LISTED"}, {"PATH", "HOME", "LISTED", "RUNNER_GATEWAY", "RUNNER_GATEWAY_KEY"}]
+    await agent.close()
+
+
+async def test_a_program_gets_the_tokens_themselves_where_the_credential_has_them(tmp_path: Path, everywhere: Path) -> None:
+    credential = HandCredential(**{"crm.eu-1": "first-token-text", "mail": "second-token-text"})
+    agent = command_agent(tmp_path, "sh", "-c", 'printf "[%d, %d]" ${#RUNNER_TOKEN_CRM_EU_1} ${#RUNNER_TOKEN_MAIL}')
+
+    assert await agent.run(call(credential=credential)) == [len("first-token-text"), len("second-token-text")]
+    assert credential.observed == ["none"]
+    await agent.close()
+    await credential.close()
+
+
+@pytest.mark.parametrize("variable", ["RUNNER_GATEWAY_KEY", "RUNNER_TOKEN_CRM"])
+async def test_a_credential_is_cut_out_of_details_and_refused_in_an_output(
+    tmp_path: Path, everywhere: Path, variable: str
+) -> None:
+    credential = HandCredential(crm="the-token-of-crm")
+    shows = command_agent(tmp_path, "sh", "-c", f'printf \'"%s"\' "${variable}"')
+    fails = command_agent(tmp_path, "sh", "-c", f'printf "%s." "${variable}" >&2; exit 1')
+    faults = []
+    for agent in (shows, fails):
+        with pytest.raises(AgentFault) as raised:
+            await agent.run(call(credential=credential))
+        faults.append(raised.value)
+        await agent.close()
+
+    assert faults[0].message == 'agent "a" returned a credential that it was handed'
+    assert [fault.detail for fault in faults] == [
+        "its output repeats a value that it was handed, and was not kept", "[redacted]."
+    ]  # fmt: skip
+    await credential.close()
+
+
+@with_python
+@both_uids
+async def test_an_attempt_cannot_use_the_door_of_another_even_with_its_key(
+    tmp_path: Path, everywhere: Path, credential: HandCredential, same_uid: bool
+) -> None:
+    other = HandCredential()
+    hangs = command_agent(tmp_path, "sleep", "600", same_uid=same_uid)
+    asks = command_agent(tmp_path, PYTHON, "-S", "-c", ASK, same_uid=same_uid)
+    attempt = asyncio.ensure_future(hangs.run(call(credential=other)))
+    while not other.doors:
+        await asyncio.sleep(0.005)
+    door = other.doors[0].door
+    met = await asks.run(call([door.path, door.key], credential=credential))
+    hung_up = ["ConnectionResetError", "BrokenPipeError", "RemoteDisconnected"]
+
+    assert met in (["PermissionError"] if os.geteuid() == 0 and not same_uid else hung_up)
+    assert other.requests == []
+    assert no_process_names(door.key)
+    attempt.cancel()
+    await asyncio.wait([attempt])
+    await hangs.close()
+    await asks.close()
+    await other.close()
+
+
+async def test_a_door_that_cannot_be_opened_fails_the_attempt_before_the_program_is_started(tmp_path: Path) -> None:
+    class Shut(HandCredential):
+        async def door(self, **more: Any) -> Any:
+            raise OSError(28, "No space left on device")
+
+    agent = command_agent(tmp_path, "sh", "-c", f"touch {tmp_path}/ran; echo 1")
+    with pytest.raises(AgentFault) as raised:
+        await agent.run(call(credential=Shut()))
+
+    assert raised.value.message == 'agent "a" could not be started'
+    assert "its door to the gateway could not be opened: No space left on device" in raised.value.detail
+    assert not (tmp_path / "ran").exists()
+    await agent.close()

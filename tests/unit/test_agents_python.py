@@ -6,7 +6,9 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import socket
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from runner.broker.schema import OutputSchema
 from runner.clock import HeldClock
 from runner.errors import AgentFault, PolicyError
 from runner.policy import load_policy_text
-from tests.unit.agents_by_hand import all_gone, call, entry, lives, python_agent, written
+from tests.unit.agents_by_hand import HandCredential, all_gone, call, entry, lives, python_agent, written
 
 
 async def fault_of(folder: Path, source: str, inputs: Any = None) -> AgentFault:
@@ -288,6 +290,189 @@ async def test_a_sync_function_returns_exact_json_or_nothing(tmp_path: Path, val
     assert (await fault_of(tmp_path, source)).kind == "invalid_output"
 
 
+# --- what an agent may use -------------------------------------------------------------------
+
+GET = """
+def f(inputs, call):
+    answers = [call.http.get("http://crm/customers/42?full=1"), call.http.post("https://crm.example:8443/x", content=b"y")]
+    return [answer.json() for answer in answers] + [str(answer.request.url) for answer in answers]
+"""
+GET_ASYNC = """
+async def f(inputs, call):
+    answers = [await call.http.get("http://crm/customers/42?full=1"), await call.http.post("https://crm.example:8443/x", content=b"y")]
+    return [answer.json() for answer in answers] + [str(answer.request.url) for answer in answers]
+"""
+ASKED = [
+    {"asked": "GET http://crm/customers/42?full=1", "body": ""},
+    {"asked": "POST https://crm.example:8443/x", "body": "y"},
+    "http://crm/customers/42?full=1",
+    "https://crm.example:8443/x",
+]
+
+
+@pytest.fixture
+async def credential() -> AsyncIterator[HandCredential]:
+    credential = HandCredential()
+    yield credential
+    await credential.close()
+
+
+@pytest.mark.parametrize(("source", "doors"), [(GET, 1), (GET_ASYNC, 0)], ids=["def", "async def"])
+async def test_call_http_reaches_resources_by_name_and_by_url(
+    tmp_path: Path, credential: HandCredential, source: str, doors: int
+) -> None:
+    agent = python_agent(tmp_path, source)
+
+    assert await agent.run(call(credential=credential)) == ASKED
+    assert (len(credential.doors), credential.observed) == (doors, ["gateway only"])
+    assert "runner-key" not in {name.lower() for request in credential.requests for name, _ in request.headers}
+    await agent.close()
+
+
+async def test_each_call_of_a_worker_has_a_door_of_its_own(tmp_path: Path) -> None:
+    source = "import os\nKEPT = []\ndef f(inputs, call):\n    KEPT.append(call.http)\n    try: return KEPT[0].get('http://crm/').json()['asked']\n    except Exception as error: return type(error).__name__"
+    first, second = HandCredential(), HandCredential()
+    agent = python_agent(tmp_path, source, parallel=1)
+    outputs = []
+    for credential in (first, second):
+        outputs.append(await agent.run(call(credential=credential)))
+        await credential.close()
+
+    assert outputs == ["GET http://crm/", "RuntimeError"]
+    assert [len(credential.requests) for credential in (first, second)] == [1, 0]
+    assert first.doors[0].door.key != second.doors[0].door.key
+    await agent.close()
+
+
+@BOTH
+async def test_without_a_scope_of_a_resource_call_http_says_so(tmp_path: Path, define: str) -> None:
+    source = f"{define} f(inputs, call):\n    assert call.tokens == {{}}\n    try: call.http\n    except RuntimeError as error: return str(error)"
+    agent = python_agent(tmp_path, source)
+
+    assert await agent.run(call()) == "this spawn asked for no scope of a resource"
+    await agent.close()
+
+
+@BOTH
+async def test_a_function_without_call_gets_no_access(tmp_path: Path, credential: HandCredential, define: str) -> None:
+    agent = python_agent(tmp_path, f"{define} f(inputs): return 1")
+
+    assert await agent.run(call(credential=credential)) == 1
+    assert (credential.doors, credential.observed) == ([], ["gateway only"])
+    await agent.close()
+
+
+@BOTH
+async def test_the_tokens_themselves_are_there_where_the_credential_has_them(tmp_path: Path, define: str) -> None:
+    credential = HandCredential(crm="the-token-of-crm")
+    agent = python_agent(tmp_path, f"{define} f(inputs, call): return [len(call.tokens['crm']), list(call.tokens)]")
+
+    assert await agent.run(call(credential=credential)) == [16, ["crm"]]
+    assert credential.observed == ["none"]
+    await agent.close()
+    await credential.close()
+
+
+@BOTH
+@pytest.mark.parametrize("change", ["call.spawn = 1", "call.tokens['crm'] = 'x'", "call.http = 1", "del call.attempt"])
+async def test_the_facts_cannot_be_changed_and_their_repr_shows_no_credential(
+    tmp_path: Path, define: str, change: str
+) -> None:
+    credential = HandCredential(crm="the-token-of-crm")
+    source = f"{define} f(inputs, call):\n    try: {change}\n    except (AttributeError, TypeError): return repr(call)"
+    agent = python_agent(tmp_path, source)
+    shown = await agent.run(call(credential=credential))
+
+    assert shown.startswith("CallFacts(deadline=") and shown.endswith("attempt=2, spawn=7)")
+    await agent.close()
+    await credential.close()
+
+
+@BOTH
+@pytest.mark.parametrize("show", ["return [call.tokens['crm']]", "return base64.b64encode(call.tokens['crm'].encode()).decode()",
+                                  "return {'a' + call.tokens['crm']: 1}"])  # fmt: skip
+async def test_an_output_that_repeats_a_token_is_refused(tmp_path: Path, define: str, show: str) -> None:
+    credential = HandCredential(crm="the-token-of-crm")
+    agent = python_agent(tmp_path, f"import base64\n{define} f(inputs, call): {show}")
+    with pytest.raises(AgentFault) as raised:
+        await agent.run(call(credential=credential))
+
+    assert (raised.value.kind, raised.value.message) == ("invalid_output", 'agent "a" returned a credential that it was handed')
+    assert "the-token" not in raised.value.detail
+    await agent.close()
+    await credential.close()
+
+
+@BOTH
+async def test_a_token_is_cut_out_of_what_a_failure_tells(tmp_path: Path, define: str) -> None:
+    credential = HandCredential(crm="the-token-of-crm")
+    source = f"from runner.agents import AgentError\n{define} f(inputs, call): raise AgentError('with ' + call.tokens['crm'])"
+    agent = python_agent(tmp_path, source)
+    with pytest.raises(AgentFault) as raised:
+        await agent.run(call(credential=credential))
+
+    assert raised.value.message == "with [redacted]"
+    assert "the-token" not in raised.value.detail and "AgentError" in raised.value.detail
+    await agent.close()
+    await credential.close()
+
+
+async def test_the_key_of_a_door_is_cut_out_of_a_workers_last_words(tmp_path: Path, credential: HandCredential) -> None:
+    source = "import os\ndef f(inputs, call):\n    print(call._access._key + '.'); os._exit(7)"
+    agent = python_agent(tmp_path, source)
+    with pytest.raises(AgentFault) as raised:
+        await agent.run(call(credential=credential))
+
+    assert raised.value.detail == "its worker exited with status 7\n[redacted]."
+    await agent.close()
+
+
+async def test_a_worker_whose_door_cannot_be_opened_serves_the_next_call(tmp_path: Path, credential: HandCredential) -> None:
+    class Shut(HandCredential):
+        async def door(self, **more: Any) -> Any:
+            raise OSError(24, "Too many open files")
+
+    agent = python_agent(tmp_path, "import os\ndef f(inputs, call): return os.getpid()")
+    first = await agent.run(call(credential=credential))
+    with pytest.raises(AgentFault) as raised:
+        await agent.run(call(credential=Shut()))
+
+    assert raised.value.message == 'agent "a" could not be started'
+    assert raised.value.detail == "its door to the gateway could not be opened: Too many open files"
+    assert await agent.run(call(credential=credential)) == first
+    await agent.close()
+
+
+async def test_what_a_worker_starts_reaches_the_gateway_and_nobody_else_does(
+    tmp_path: Path, credential: HandCredential
+) -> None:
+    source = """
+import subprocess, sys
+CONNECT = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(b'GET'); s.settimeout(0.2)\\n" \\
+          "try: print(s.recv(1))\\nexcept Exception as error: print(type(error).__name__)"
+def f(inputs, call):
+    return subprocess.run([sys.executable, "-S", "-c", CONNECT, call._access._path], capture_output=True, text=True).stdout.strip()
+"""
+    agent = python_agent(tmp_path, source)
+    inside = await agent.run(call(credential=credential))
+    outside = await asyncio.to_thread(_refusal, credential.doors[0].door.path)
+
+    assert inside == "TimeoutError"
+    assert outside
+    await agent.close()
+
+
+def _refusal(path: str) -> bool:
+    """True when this process is hung up on."""
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.connect(path)
+        peer.settimeout(5)
+        try:
+            return peer.recv(1) == b""
+        except ConnectionError:
+            return True
+
+
 # --- where modules come from -----------------------------------------------------------------
 
 
@@ -367,6 +552,17 @@ def test_a_function_that_is_not_there_is_an_error_of_the_policy(
     assert raised.value.hint
 
 
+def test_an_async_function_is_refused_where_the_policy_wants_a_process(tmp_path: Path) -> None:
+    (tmp_path / "m.py").write_text("async def f(inputs): return 1\ndef g(inputs): return 1")
+    with pytest.raises(PolicyError) as raised:
+        build_agent(entry("python", {"call": "m:f"}, isolation="process"), folder=tmp_path)
+
+    assert raised.value.message == (
+        'agent "a" has isolation "process" and calls "m:f", an async def, which runs in the host\'s process'
+    )
+    assert build_agent(entry("python", {"call": "m:g"}, isolation="process"), folder=tmp_path)
+
+
 def test_a_backend_that_does_not_exist_is_an_error_of_the_policy(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match='agent "a" has backend "smoke"; known are "python" and "command"'):
         build_agent(entry("smoke", {}), folder=tmp_path)
@@ -391,6 +587,24 @@ async def test_the_agents_of_the_page_do_what_it_says(tmp_path: Path) -> None:
         await agents["look_up"].run(call({"name": "Nobody"}))
     for agent in agents.values():
         await agent.close()
+
+
+async def test_the_agents_of_the_page_that_use_a_resource_do_what_it_says(tmp_path: Path, credential: HandCredential) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "agents.md").read_text()
+    for name, source in re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
+        (tmp_path / name).write_text(source)
+    asked = []
+    for backend, options in (
+        ("python", {"call": "crm:look_up"}), ("python", {"call": "crm:note"}),
+        ("command", {"argv": ["python3", "./crm_by_hand.py"], "env": {}}),
+    ):  # fmt: skip
+        agent = build_agent(entry(backend, options), folder=tmp_path)
+        asked.append((await agent.run(call({"customer": 42, "text": "x"}, credential=credential)))["asked"])
+        await agent.close()
+
+    assert asked == [
+        "GET http://crm/customers/42", "POST https://crm.example/customers/42/notes", "GET http://crm/customers/42"
+    ]  # fmt: skip
 
 
 SPINS = """
