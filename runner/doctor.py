@@ -67,6 +67,7 @@ async def examine(home: Path) -> list[Diagnosis]:
         user_namespaces(read_text("/proc/sys/user/max_user_namespaces")),
         cgroups(Path("/sys/fs/cgroup"), read_text("/proc/self/cgroup")),
         store(home),
+        *frozen(home),
     ]
     found += await engine()
     found.append(await self_test("process"))
@@ -126,6 +127,17 @@ def cgroups(root: Path, own: str) -> Diagnosis:
     if os.access(folder, os.W_OK) and os.access(folder / "cgroup.subtree_control", os.W_OK):
         return Diagnosis("cgroups", Level.OK, "version 2, delegated to this user")
     return Diagnosis("cgroups", Level.OK, "version 2, not delegated; the process sandbox holds by rlimits alone")
+
+
+def frozen(home: Path) -> list[Diagnosis]:
+    """Return a warning where the host is frozen, else nothing: that no spawn begins has a reason."""
+    from runner.journal.freeze import file_of, is_frozen, why_frozen
+
+    if not home.exists() or not is_frozen(file_of(home)):
+        return []
+    why = why_frozen(home)
+    fact = f"by {why.get('by') or 'somebody'}: {why.get('reason') or 'no reason was given'}"
+    return [Diagnosis("frozen", Level.WARNING, f"no spawn and no token begins; {fact}", "runner unfreeze")]
 
 
 def store(home: Path) -> Diagnosis:

@@ -40,9 +40,34 @@ VERBS: Mapping[str, Verb] = {
     "stop": Verb("Stop a live run from another terminal, and wait until it has ended.", "watch:stop"),
     "journal": Verb("Print the events of a run.", "journal:journal"),
     "verify": Verb("Check that the record of a run is whole and unaltered.", "journal:verify"),
-    "policy": Verb(
-        "Check policies, and print their schema for editors.",
+    "audit": Verb("Say of every token for whom and what it was, and what it was used for.", "audit:audit"),
+    "revoke": Verb("Revoke tokens that are out, and mint no such token any more in live runs.", "revoke:revoke"),
+    "freeze": Verb("Refuse every new spawn and token on this host at once; what runs goes on.", "revoke:freeze"),
+    "unfreeze": Verb("Let a frozen host begin spawns and tokens again.", "revoke:unfreeze"),
+    "issuer": Verb(
+        "Serve the embedded issuer to resource servers, and keep its keys.",
         verbs={
+            "serve": Verb(
+                "Serve the embedded issuer's keys, introspection and revocation to resource servers.",
+                "issuer:serve",
+            ),
+            "show": Verb("Show the embedded issuer's URL and its signing keys.", "issuer:show"),
+            "rotate": Verb(
+                "Make a new signing key; the old one stays published until its last token has expired.",
+                "issuer:rotate",
+            ),
+            "client": Verb(
+                "Register a resource server that may introspect and revoke tokens, and print its credential once.",
+                "issuer:client",
+            ),
+        },
+    ),
+    "policy": Verb(
+        "Check and explain policies, and print their schema for editors.",
+        verbs={
+            "explain": Verb(
+                "Say whether an agent may have these scopes, what they open, or why not.", "policy:explain"
+            ),
             "check": Verb("Read a policy as a run would, and show what it grants.", "policy:check"),
             "schema": Verb("Print the JSON Schema of policy files.", "policy:schema"),
         },

@@ -14,7 +14,9 @@ import typer
 from runner.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from runner.policy.model import AgentEntry, Policy
+    from runner.engine.explain import Explained
+    from runner.models import Json
+    from runner.policy.model import AgentEntry, Policy, Resource
 
 
 def chosen_policy(policy: Path | None, script: str = "") -> Path:
@@ -68,10 +70,22 @@ def policy_lines(policy: Policy) -> list[str]:
     for entry in policy.agents.values():
         lines.append(f"agent {clean(entry.name)}: {clean(entry.description, limit=120)}")
         lines.append(f"  {_granted(entry)}")
+    lines += [line for resource in policy.resources.values() for line in _resource_lines(resource)]
     lines += [f"limit {name}: {value:,}" for name, value in asdict(policy.limits).items()]
     lines.append(f"sandbox: {'docker' if policy.sandbox.demand == 'docker' else 'docker or process'}")
     imports = "all of the dialect" if policy.imports is None else ", ".join(sorted(policy.imports)) or "none"
     return [*lines, f"imports: {imports}"]
+
+
+def _resource_lines(resource: Resource) -> list[str]:
+    from runner.printable import clean
+
+    attached = f"its own {resource.attached.header}" if resource.attached is not None else "the attempt's token"
+    issuer = clean(resource.issuer) or "the embedded issuer"
+    lines = [f"resource {clean(resource.name)}: {clean(resource.url)}, tokens of {issuer}, sends {attached}"]
+    for scope, rules in resource.scopes.items():
+        lines.append(f"  {clean(scope)} opens {clean('; '.join(rule.text for rule in rules)) or 'nothing'}")
+    return lines
 
 
 def _granted(entry: AgentEntry) -> str:
@@ -86,6 +100,84 @@ def _granted(entry: AgentEntry) -> str:
         f"at most {entry.parallel:,} at once, effects {entry.effects}, {repeated}, "
         f"at most {plural(entry.max_retries, 'further attempt')}{unknown}"
     )
+
+
+def explain(
+    policy: Annotated[Path, typer.Argument(help="The policy's file.")],
+    agent: Annotated[str, typer.Option(help="The agent that a spawn would ask.")],
+    scopes: Annotated[
+        list[str] | None, typer.Option(help="What it would ask for; repeat it, or join with commas.")
+    ] = None,
+    inputs: Annotated[
+        str | None, typer.Option(metavar="JSON", help="The spawn's inputs, or @FILE: scopes are bound to them.")
+    ] = None,
+    timeout: Annotated[float | None, typer.Option(min=0, help="Seconds that an attempt would ask for.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
+) -> int:
+    """Say whether an agent may have these scopes, what they open, or why not."""
+    from runner.cli.output import put, put_json, say
+    from runner.engine import Runner, parse_inputs
+    from runner.engine.explain import NO_INPUTS
+    from runner.policy import load_policy
+
+    found = load_policy(policy)
+    asked = None if scopes is None else tuple(scope for text in scopes for scope in text.split(",") if scope)
+    given = NO_INPUTS if inputs is None else parse_inputs(inputs)
+    answer = Runner.explain(found, agent=agent, scopes=asked, inputs=given, timeout=timeout)
+    if json:
+        put_json(explained_object(answer))
+    else:
+        put("\n".join(explained_lines(answer)))
+        if answer.unbound and inputs is None:
+            say("the paths are bound to the spawn's inputs: --inputs JSON says what they would be")
+    return ExitCode.EXPECTATION if answer.refusal else ExitCode.DONE
+
+
+def explained_object(answer: Explained) -> dict[str, Json]:
+    """Return an answer as JSON."""
+    grant = answer.grant
+    parts: list[dict[str, Json]] = [] if grant is None else [
+        {
+            "resource": part.resource.name, "audience": part.resource.audience, "scopes": list(part.scopes),
+            "issuer": part.resource.issuer or "embedded", "opens": [str(rule) for _, rule in part.rules],
+            "details": part.details,
+        }
+        for part in grant.parts
+    ]  # fmt: skip
+    return {
+        "version": 1, "permitted": not answer.refusal, "agent": answer.agent, "scopes": list(answer.scopes),
+        "refusal": answer.refusal or None, "rule": answer.rule or None, "tokens": parts,
+        "seconds": None if grant is None else grant.seconds, "raw": grant is not None and grant.raw,
+        "not_bound": list(answer.unbound), "of_no_resource": list(answer.loose),
+    }  # fmt: skip
+
+
+def explained_lines(answer: Explained) -> list[str]:
+    """Return an answer in words: yes or no, why, and what would be open."""
+    from runner.cli.text import plural, seconds
+    from runner.printable import clean
+
+    asked = f"with scope {clean(', '.join(answer.scopes))}" if answer.scopes else "without a scope"
+    if answer.refusal:
+        return [f"no: {clean(answer.refusal)}", f"rule: {answer.rule}"]
+    lines = [f"yes: agent {clean(answer.agent)} may be asked {asked}"]
+    grant = answer.grant
+    for part in grant.parts if grant is not None else ():
+        issuer = part.resource.issuer or "the embedded issuer"
+        lines.append(
+            f"resource {clean(part.resource.name)} ({clean(part.resource.audience)}): a token of {issuer} with "
+            f"{clean(' '.join(part.scopes))}, {seconds(grant.seconds if grant else 0)} at most"
+        )
+        lines += [f"  {clean(scope)} opens {clean(str(rule))}" for scope, rule in part.rules]
+    lines += [f"  opens {clean(rule)}" for rule in answer.unbound]
+    if grant is not None and grant.raw:
+        lines.append("  the agent gets the token itself: what it does with it is not seen")
+    if answer.loose:
+        told = clean(", ".join(answer.loose))
+        lines.append(f"{plural(len(answer.loose), 'scope')} of no resource ({told}): no token is minted for that")
+    if grant is None and not answer.unbound and not answer.loose:
+        lines.append("no token is minted: no scope was asked for")
+    return lines
 
 
 def schema() -> int:

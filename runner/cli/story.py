@@ -36,6 +36,7 @@ def story(view: RunView, submitted: Mapping[str, Json], *, now: float) -> list[s
     lines += _asked(view, submitted)
     lines += _verdict(view, script)
     lines += _spawns(view)
+    lines += _tokens(view)
     lines += _printed(view)
     lines += _ending(view, script)
     then = [line for line in (failed_line(counts(view)),) if line]
@@ -198,6 +199,26 @@ def _retried(view: RunView) -> list[str]:
         lines.append(f"  {_named(spawn)}: {plural(spawn.attempts, 'attempt')}{other}")
     if len(again) > SHOWN_RETRIED:
         lines.append(f"  and {len(again) - SHOWN_RETRIED:,} more")
+    return lines
+
+
+def _tokens(view: RunView) -> list[str]:
+    """Return what became of the run's tokens, in one line, and what the gateway refused."""
+    tokens = list(view.tokens.tokens.values())
+    if not tokens:
+        return []
+    used = sum(one.used is True for one in tokens)
+    unknown = sum(one.used is None for one in tokens)
+    sent = sum(not use.refused for use in view.tokens.uses)
+    told = f"tokens: {len(tokens):,}, {used:,} used for {plural(sent, 'request')}"
+    told += f", {unknown:,} of unknown use" if unknown else ""
+    refused = [use for use in view.tokens.uses if use.refused]
+    lines = [f"{told}: runner audit {view.run}"]
+    if refused:
+        lines.append(f"requests refused at the gateway: {len(refused):,}")
+        for use in refused[:SHOWN_FAILURES]:
+            what = clean(f"{use.method} {use.resource or use.host} {use.path}", limit=120)
+            lines.append(f"  spawn {use.spawn} {clean(use.agent)}: {what}: {use.refused}")
     return lines
 
 

@@ -83,7 +83,7 @@ def stop(
 
     with opened() as runner:
         found = runner.find(run)
-        if not runner.request_stop(found, by=f"runner stop by {_user()}"):
+        if not runner.request_stop(found, by=f"runner stop by {user()}"):
             say(f"run {found} is not live: {runner.view(found).state}")
             return ExitCode.DONE
         state = _awaited(runner, found, wait)
@@ -111,7 +111,7 @@ def _awaited(runner: Runner, run: str, wait: float) -> RunState | None:
         time.sleep(TICK_SECONDS)
 
 
-def _user() -> str:
+def user() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError):

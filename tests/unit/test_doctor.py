@@ -144,3 +144,18 @@ def test_an_engine_that_refuses_is_named_as_what_auto_stumbles_over():
     assert verdict_line(True, [*WELL, Diagnosis("docker engine", Level.FAILED, "")]) == (
         "runs can run here with --sandbox process only, until the engine is mended (1 failed, 0 with a warning)"
     )
+
+
+def test_a_frozen_host_is_told_with_who_and_why(tmp_path):
+    from runner.doctor import frozen
+    from runner.journal import freeze, open_store
+
+    assert frozen(tmp_path / "nowhere") == []
+    store = open_store(tmp_path / "home")
+    assert frozen(store.home) == []
+    freeze.freeze(store, by="ada", reason="incident 7")
+
+    assert [(one.level, one.fact, one.fix) for one in frozen(store.home)] == [
+        (Level.WARNING, "no spawn and no token begins; by ada: incident 7", "runner unfreeze")
+    ]
+    store.close()
