@@ -52,9 +52,9 @@ image: $(VENV)/.runtime engine ## Build the sandbox image from the Python of .ve
 
 # --- what a person runs ---
 
-demo: $(VENV)/.python engine $(VENV)/.runtime ## Run the demo: which modules of this machine's Python are hardest to change, and why
+demo: $(VENV)/.python engine $(VENV)/.runtime ## Run the demo on this machine's Python: the hardest modules to change, and what they promise
 	@$(BIN)/runner run examples/demo/hardest_modules.py --policy policies/demo.yaml --json $(SANDBOX) \
-	  | $(BIN)/python examples/demo/show.py
+	  | $(BIN)/python examples/demo/show.py $(SANDBOX)
 
 test: $(VENV)/.python engine $(VENV)/.dev ## Run the tests, those in Docker included
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal

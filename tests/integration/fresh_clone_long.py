@@ -46,7 +46,11 @@ def test_fresh_clone_shows_its_report_in_three_minutes_and_again_in_seconds(tmp_
         assert "Hardest modules to change in the standard library of Python" in said
         assert " 1  " in said
         assert "Not measured: pydoc_data" in said
-        assert "Three things to try next" in said
+        assert "what do they promise to their users?" in said
+        assert "Asked for and never used: library:notes, 8 times by read_promises" in said
+        assert "Refused by the gateway: follow_leads" in said
+        assert "The server's own record: the same 9 requests with a token, and no other" in said
+        assert "Four things to try next" in said
         assert f'export PATH="{clone}/.venv/bin:$PATH"' in said
     status = subprocess.run(["git", "status", "--porcelain"], cwd=clone, capture_output=True, text=True, check=True)
     assert status.stdout == "", "the demo leaves nothing behind that git would see"
