@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import check, cold, dialect, journal, spawns, waiting
+from benchmarks import check, cold, credentials, dialect, journal, spawns, waiting
 from benchmarks.measure import Figure
 
 GROUPS = {
     "spawns": spawns.figures,
+    "credentials": credentials.figures,
     "check": check.figures,
     "dialect": dialect.figures,
     "journal": journal.figures,
