@@ -4,6 +4,7 @@
     issuer     the embedded issuer: ES256 `at+jwt` (RFC 9068)
     exchange   a client of external authorization servers (RFC 6749, 7009, 7662, 8414, 8693, 9396)
     revoker    the process that holds live external tokens, and revokes them when the host dies
+    addresses  where a credential may be sent to
     ledger     what becomes of each token of a run: intent, issue, uses, close
     selection  which tokens somebody wants to be revoked
     gateway    the door through which an agent reaches a resource

@@ -13,7 +13,6 @@ import ipaddress
 import logging
 import os
 import re
-import socket
 import ssl
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from urllib.parse import urlsplit
 import httpcore2
 
 from runner.clock import Clock
-from runner.credentials.gateway.upstream import Address, Network, may_reach
+from runner.credentials.addresses import NOT_LISTED, Address, AddressRefused, Network, Pinned, may_reach
 
 CONNECT_SECONDS = 5.0
 WHOLE_SECONDS = 10.0
@@ -127,74 +126,20 @@ class Line:
         found = self._pools.get(scheme)
         if found is None:
             encrypted = scheme == "https"
+            why_not = NOT_LISTED if encrypted else "it is neither https nor in a network that the policy lists"
             found = self._pools[scheme] = httpcore2.AsyncConnectionPool(
                 ssl_context=_tls(self._ca) if encrypted else None,
                 max_connections=_MOST_CONNECTIONS,
                 keepalive_expiry=_KEEPALIVE_SECONDS,
-                network_backend=_Allowed(self._listed, encrypted=encrypted),
+                network_backend=Pinned(self._may_ask if encrypted else self._is_listed, why_not),
             )
         return found
 
-
-class AddressRefused(Exception):
-    """A host leads to an address that may not be asked. Nothing was sent."""
-
-
-class _Allowed(httpcore2.AsyncNetworkBackend):
-    """Connects to an address that was looked at here, never to a name that is resolved again."""
-
-    def __init__(self, listed: tuple[Network, ...], *, encrypted: bool) -> None:
-        self._listed = listed
-        self._encrypted = encrypted
-        self._backend = httpcore2.AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
-    ) -> httpcore2.AsyncNetworkStream:
-        failure: Exception = httpcore2.ConnectError("it has no address")
-        for address in await self._addresses(host, port):
-            try:
-                # Without TCP_NODELAY a small request waits 40 ms for an acknowledgement.
-                return await self._backend.connect_tcp(
-                    str(address), port, timeout, local_address, [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
-                )
-            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
-                failure = error
-        raise failure
-
-    async def _addresses(self, host: str, port: int) -> list[Address]:
-        """Return where a host is. Raises AddressRefused where one of its addresses may not be asked."""
-        try:
-            infos = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError):
-            raise httpcore2.ConnectError("its host name is not known") from None
-        # A link-local address has its interface behind a percent sign.
-        found = [ipaddress.ip_address(str(info[4][0]).partition("%")[0]) for info in infos]
-        for address in found:
-            if not self._may_ask(address):
-                raise AddressRefused(
-                    "its host leads to private addresses that the policy does not list"
-                    if self._encrypted else "it is neither https nor in a network that the policy lists"
-                )  # fmt: skip
-        return list(dict.fromkeys(found))
-
     def _may_ask(self, address: Address) -> bool:
-        if self._encrypted:
-            return may_reach(address, self._listed)
+        return may_reach(address, self._listed)
+
+    def _is_listed(self, address: Address) -> bool:
         return any(address in network for network in self._listed if network.version == address.version)
-
-    async def connect_unix_socket(
-        self, path: str, timeout: float | None = None, socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None
-    ) -> httpcore2.AsyncNetworkStream:
-        raise AddressRefused("an authorization server is no unix socket")
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
 
 def is_this_machine(host: str) -> bool:

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.credentials.addresses import may_reach
 from runner.credentials.gateway.checks import RequestRefused, admit
 from runner.credentials.gateway.redaction import Redactor
-from runner.credentials.gateway.upstream import may_reach
 from runner.policy.grants import narrow
 from runner.seams import DoorRequest
 from tests.unit.test_policy_grants import RESOURCES, policy_of

@@ -14,9 +14,10 @@ from urllib.parse import urljoin, urlsplit
 
 import httpcore2
 
+from runner.credentials.addresses import AddressRefused
 from runner.credentials.gateway.checks import Admitted
 from runner.credentials.gateway.redaction import Redactor
-from runner.credentials.gateway.upstream import CONNECT_SECONDS, AddressRefused
+from runner.credentials.gateway.upstream import CONNECT_SECONDS
 from runner.policy.model import Resource
 
 MOST_ANSWER_BYTES = 256 * 1024 * 1024
