@@ -142,7 +142,7 @@ def _audit(console: Console, found: Visit) -> None:
         opened = ", ".join(rule.split("/")[3] for rule in token.rules)
         lived = f"{token.closed_at - token.asked_at:.1f} s" if token.closed_at else "open"
         cells = (f"{module}: {opened}", _number(token.uses), _number(token.refusals), lived)
-        table.add_row(token.id[:12], token.agent, *cells)
+        table.add_row(token.id[-12:], token.agent, *cells)
     console.print(table)
     console.print()
     for agent, scope in sorted(found.unused):

@@ -107,7 +107,7 @@ def _tell_tokens(selected: Selected, form: str, now: float, *, unused: bool) -> 
         put("\n".join(columns([_token_cells(one, now) for one in shown], head=head)))
     for one in tokens if selected.open_ else ():
         if one.state(now) in ("not revoked", "unknown"):
-            say(f"token {one.id[:12]}: {_why_open(one, now)}")
+            say(f"token {one.id[-12:]}: {_why_open(one, now)}")
     if len(tokens) > len(shown):
         say(f"and {len(tokens) - len(shown):,} older ones; --format csv has them all")
     if unused:
@@ -154,6 +154,7 @@ def token_object(one: TokenView, now: float) -> dict[str, Any]:
 
 
 def _token_cells(one: TokenView, now: float) -> tuple[str, ...]:
+    """Return a token as cells. Its id is shown from behind: it begins with the time."""
     from runner.cli.text import moment
     from runner.printable import clean
 
@@ -163,7 +164,7 @@ def _token_cells(one: TokenView, now: float) -> tuple[str, ...]:
     if (ends := one.open_until(now)) is not None:
         state += f" until {moment(ends, now=now)}"
     return (
-        one.id[:12], one.run, f"{one.spawn}{attempt}", clean(one.agent), clean(one.resource),
+        one.id[-12:], one.run, f"{one.spawn}{attempt}", clean(one.agent), clean(one.resource),
         clean(" ".join(one.scopes), limit=60), moment(one.issued_at or one.asked_at, now=now),
         moment(until, now=now) if until else "-", state, _used(one), one.observed or "-",
     )  # fmt: skip
@@ -250,7 +251,7 @@ def _use_cells(use: UseView) -> tuple[str, ...]:
         answer = f"{use.status or ''} {use.failure}".strip()
     request = clean(f"{use.method} {use.host}{use.path}" if not use.resource else f"{use.method} {use.path}", limit=80)
     return (
-        moment(use.at), use.token[:12] or "-", use.run, f"{use.spawn}", clean(use.agent), clean(use.resource) or "-",
+        moment(use.at), use.token[-12:] or "-", use.run, f"{use.spawn}", clean(use.agent), clean(use.resource) or "-",
         request, clean(use.scope) or "-", answer, size(use.bytes) if use.status else "-",
         seconds(use.seconds) if use.status else "-",
     )  # fmt: skip

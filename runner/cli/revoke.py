@@ -58,7 +58,7 @@ def revoke(
         done = len(before) - len(left)
         say(f"{plural(done, 'token')} revoked" if before else "no open token is selected")
         for one in left:
-            say(f"token {one.id[:12]} of run {one.run}, spawn {one.spawn}: {_why_left(one, now)}")
+            say(f"token {one.id[-12:]} of run {one.run}, spawn {one.spawn}: {_why_left(one, now)}")
     return ExitCode.DONE if not left else ExitCode.LIMIT
 
 
