@@ -98,7 +98,9 @@ def _granted(entry: AgentEntry) -> str:
     return (
         f"{entry.backend}, scopes {scopes}, timeout {seconds(entry.timeout_seconds)}, "
         f"at most {entry.parallel:,} at once, effects {entry.effects}, {repeated}, "
-        f"at most {plural(entry.max_retries, 'further attempt')}{unknown}"
+        f"at most {plural(entry.max_retries, 'further attempt')}{unknown}, "
+        + ("in a process of its own" if entry.isolation == "process" else "in the host's process if it is an async def")
+        + (", raw tokens" if entry.unsafe_raw_token else "")
     )
 
 

@@ -96,7 +96,7 @@ class TokenView:
         """Return "refused", "open", "closed", "revoked", "not revoked", "expired" or "unknown"."""
         if self.refused and not self.may_be_out:
             return "refused"
-        if self.revoked_at:
+        if self.revoked_at or (not self.external and self.closed_why == "revoked"):
             return "revoked"
         if self.open_until(now) is None:
             return "closed" if self.closed_at or (self.host_gone and not self.external) else "expired"
