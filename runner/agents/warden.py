@@ -38,6 +38,7 @@ import signal
 import socket
 import sys
 import time
+import warnings  # noqa: F401 (os.execvpe imports it, when the program's uid may not be able to read it)
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -236,6 +237,8 @@ class Warden:
             os.write(tell, f"{error.errno or 0} {error.strerror or ''}".encode())
         except ValueError as error:
             os.write(tell, f"{errno.EINVAL} {error}".encode())
+        except Exception as error:
+            os.write(tell, f"{errno.EIO} {type(error).__name__}: {error}".encode("utf-8", "replace"))
         finally:
             os._exit(127)
 
