@@ -159,11 +159,7 @@ class Program:
     @property
     def is_computing(self) -> bool:
         """True while it uses a processor or waits for one; False where that cannot be seen."""
-        try:
-            with open(f"/proc/{self.pid}/stat", "rb") as file:
-                return file.read().rpartition(b")")[2][1:2] == b"R"
-        except OSError:
-            return False
+        return _stat(self.pid)[:1] == [b"R"]
 
     def owns(self, pid: int) -> bool:
         """True while a process is the program, or descends from it."""
@@ -283,7 +279,16 @@ def _descends(pid: int, root: int) -> bool:
 def _parent(pid: int) -> int:
     """Return the parent of a process; 0 when it is gone."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[1])
-    except (OSError, ValueError, IndexError):
+        return int(_stat(pid)[1])
+    except (ValueError, IndexError):
         return 0
+
+
+def _stat(pid: int) -> list[bytes]:
+    """Return the fields behind the command's name (proc_pid_stat(5)); none when the process is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            # The name may hold spaces and brackets.
+            return file.read().rpartition(b")")[2].split()
+    except OSError:
+        return []

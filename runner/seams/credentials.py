@@ -147,7 +147,7 @@ class Credential(Protocol):
     """What one attempt may use of its grant, until it is over."""
 
     def client(self) -> Any:
-        """Return the `httpx2.AsyncClient` that reaches the resources, for an agent in the host's process."""
+        """Return a new `httpx2.AsyncClient` that reaches the resources, for an agent in the host's process."""
         ...
 
     async def door(self, *, uid: int, admits: Callable[[int], bool]) -> Door:

@@ -12,7 +12,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
@@ -90,18 +90,17 @@ class _Sent:
     use: int
     held: Held
     started: float
-    status: int = 0
     bytes: int = 0
     answer: Answer | None = None
     flight: asyncio.Task[Answer] | None = None
-    over: bool = field(default=False)
+    over: bool = False
 
 
 class Account:
     """`seams.Credential` of one attempt. One event loop. Slotted: thousands are open at once."""
 
     __slots__ = (
-        "_around", "_client", "_doors", "_room", "_sent", "_told", "closed", "grant", "held", "observed", "subject",
+        "_around", "_doors", "_room", "_sent", "_told", "closed", "grant", "held", "observed", "subject",
     )  # fmt: skip
 
     def __init__(self, subject: Subject, grant: Grant, held: list[Held], around: Surroundings) -> None:
@@ -114,18 +113,15 @@ class Account:
         self._sent: dict[int, _Sent] = {}
         self._told = 0
         self._doors: list[SocketDoor] = []
-        self._client: Any = None
         self._room: asyncio.Semaphore | None = None
 
     # --- as seams.Credential ---------------------------------------------------------------
 
     def client(self) -> Any:
-        if self._client is None:
-            # Importing an HTTP client takes 90 ms that only a run needs whose agents use one.
-            from runner.credentials.gateway.client import client
+        # Importing an HTTP client takes 90 ms that only a run needs whose agents use one.
+        from runner.credentials.gateway.client import client
 
-            self._client = client(self.handle)
-        return self._client
+        return client(self.handle)
 
     async def door(self, *, uid: int, admits: Callable[[int], bool]) -> Door:
         from runner.credentials.gateway.socket import SocketDoor
@@ -261,7 +257,7 @@ class Account:
         return answer
 
     def _answered(self, sent: _Sent, answer: Answer) -> DoorResponse:
-        sent.answer, sent.status = answer, answer.status
+        sent.answer = answer
 
         async def aclose() -> None:
             self._over(sent, failure="cut")
@@ -295,11 +291,12 @@ class Account:
         if not left:
             sent.held.uses -= 1
         seconds = self._around.clock.monotonic() - sent.started
-        redacted = sent.answer.redactor.count if sent.answer is not None else 0
+        answer = sent.answer
+        status, redacted = (answer.status, answer.redactor.count) if answer is not None else (0, 0)
         self._around.journal.append(
             EventKind.GATEWAY_ANSWERED,
             {
-                "use": sent.use, "token": sent.held.id, "spawn": self.subject.spawn, "status": sent.status,
+                "use": sent.use, "token": sent.held.id, "spawn": self.subject.spawn, "status": status,
                 "bytes": sent.bytes, "seconds": round(seconds, 6), "redacted": redacted, "failure": failure,
                 "left": left,
             },

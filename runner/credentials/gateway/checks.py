@@ -97,9 +97,7 @@ def admit(parts: Sequence[Part], request: DoorRequest, known: Mapping[str, Resou
     return Admitted(part, *opening, request.method, path, query, headers, request.body)
 
 
-def _part(
-    parts: Sequence[Part], request: DoorRequest, known: Mapping[str, Resource]
-) -> tuple[Part, str | None]:
+def _part(parts: Sequence[Part], request: DoorRequest, known: Mapping[str, Resource]) -> tuple[Part, str | None]:
     """Return the part whose resource is meant, and the path below its base where it was meant by its URL."""
     host = request.host.lower()
     by_name = next((part for part in parts if host in (part.resource.name, f"{part.resource.name}:80")), None)
@@ -142,7 +140,9 @@ def _check_query(query: str, resource: str) -> None:
 def _headers(headers: Iterable[tuple[str, str]], resource: Resource) -> list[tuple[str, str]]:
     """Return the headers that go on. Raises RequestRefused."""
     kept = []
-    dropped = {_alike(_attached_header(resource))}
+    dropped = set(_HOP_BY_HOP | _AUTHORITY)
+    if resource.attached is not None:
+        dropped.add(_alike(resource.attached.header))
     size = 0
     for name, value in headers:
         low = _alike(name)
@@ -155,20 +155,15 @@ def _headers(headers: Iterable[tuple[str, str]], resource: Resource) -> list[tup
         if low == "connection":
             # What it names is for one hop only.
             dropped |= {_alike(token.strip()) for token in value.split(",")}
-        kept.append((name, value))
+        kept.append((low, name, value))
     if size > MOST_FIELD_BYTES:
         raise RequestRefused("header", "the headers are too long", resource=resource.name, status=431)
-    refused = _HOP_BY_HOP | _AUTHORITY | dropped
-    return [(name, value) for name, value in kept if _alike(name) not in refused]
+    return [(name, value) for low, name, value in kept if low not in dropped]
 
 
 def _alike(name: str) -> str:
     """Return a name as the least careful server compares it."""
     return _SEPARATORS.sub("-", name.lower())
-
-
-def _attached_header(resource: Resource) -> str:
-    return resource.attached.header.lower() if resource.attached is not None else "authorization"
 
 
 def _open(part: Part) -> str:

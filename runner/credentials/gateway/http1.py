@@ -16,12 +16,13 @@ from http import HTTPStatus
 
 import h11
 
+from runner.credentials.gateway.checks import MOST_BODY_BYTES
 from runner.seams import DoorRequest, DoorResponse
 
 KEY_HEADER = "Runner-Key"
 # What servers of this kind allow: nginx 4 times 8 KiB.
 MAX_HEAD_BYTES = 32 * 1024
-MAX_BODY_BYTES = 16 * 1024 * 1024
+MAX_BODY_BYTES = MOST_BODY_BYTES
 
 # Of the connection, not of the request (RFC 9110 section 7.6.1), or told otherwise: by `host`, by the body's length.
 _OF_THE_CONNECTION = frozenset(
