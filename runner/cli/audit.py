@@ -21,6 +21,7 @@ from runner.events import TokenView, UseView
 if TYPE_CHECKING:
     from runner.cli.selected import Selected
     from runner.engine import Runner
+    from runner.engine.audit import FoundToken
 
 FORMATS = ("table", "json", "csv")
 # A person reads a screen; a program asks for json or csv, which have all.
@@ -285,17 +286,19 @@ def _inert(cell: str) -> str:
 # --- a token that was found --------------------------------------------------------------------
 
 
+def token_on_stdin(runner: Runner, given: str, hint: str) -> FoundToken | None:
+    """Return whose the token on stdin is; None for nobody's. Raises UsageError for one on the command line."""
+    if given != STDIN:
+        raise UsageError("a token on a command line can be read by every process of the machine", hint=hint)
+    return runner.find_token(sys.stdin.read(20_000))
+
+
 def _found(runner: Runner, token: str, form: str, now: float) -> int:
     """Say whose a token is that somebody found. It is read from stdin, and shown nowhere."""
     from runner.cli.output import put, put_json, say
     from runner.printable import clean
 
-    if token != STDIN:
-        raise UsageError(
-            "a token on a command line can be read by every process of the machine",
-            hint="revoke it, and write --token - with the token on stdin",
-        )
-    found = runner.find_token(sys.stdin.read(20_000))
+    found = token_on_stdin(runner, token, "revoke it, and write --token - with the token on stdin")
     if found is None:
         if form == "json":
             put_json({"version": 1, "known": False})

@@ -5,7 +5,6 @@ Not here: carrying it out (credentials.ledger in each host), what a record says 
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -82,12 +81,9 @@ def _selection(
 
 
 def _token_id(runner: Runner, token: str) -> str:
-    if token != "-":
-        raise UsageError(
-            "a token on a command line can be read by every process of the machine",
-            hint="write --token - with the token on stdin",
-        )
-    found = runner.find_token(sys.stdin.read(20_000))
+    from runner.cli.audit import token_on_stdin
+
+    found = token_on_stdin(runner, token, "write --token - with the token on stdin")
     if found is None:
         raise UsageError("no token of this store", hint="who issued it can revoke it")
     return found.view.id

@@ -79,22 +79,18 @@ class Selected:
     def _is_about(self, one: TokenView) -> bool:
         if self.scope is not None and self.scope not in one.scopes:
             return False
-        if self.agent is not None and self.agent != one.agent:
-            return False
-        if self.resource is not None and self.resource != one.resource:
-            return False
-        return self._in_time(one.asked_at)
+        return self._concerns(one.agent, one.resource, one.asked_at)
 
     def _takes_use(self, use: UseView) -> bool:
         if self.scope is not None or self.used is not None or self.open_:
             return False
-        if self.agent is not None and self.agent != use.agent:
-            return False
-        if self.resource is not None and self.resource != use.resource:
-            return False
-        return self._in_time(use.at)
+        return self._concerns(use.agent, use.resource, use.at)
 
-    def _in_time(self, at: float) -> bool:
+    def _concerns(self, agent: str, resource: str, at: float) -> bool:
+        if self.agent is not None and self.agent != agent:
+            return False
+        if self.resource is not None and self.resource != resource:
+            return False
         return (self.since is None or at >= self.since) and (self.until is None or at <= self.until)
 
 

@@ -20,8 +20,6 @@ from runner.events.kinds import Event
 from runner.journal import Entry, RegisterKind, SqliteJournal
 from runner.seams import Subject
 
-MOST_TOKEN_CHARS = 16_384
-
 
 @dataclass(frozen=True, slots=True)
 class FoundToken:
@@ -43,11 +41,18 @@ def tokens_of(store: SqliteJournal, run: str) -> TokensView:
         view.apply(event)
     if not alive and not store.run_ended(run):
         view.interrupt()
-    for entry in store.entries(RegisterKind.TOKEN_REVOKED, RegisterKind.TOKEN_UNREVOKED):
-        token = view.tokens.get(entry.body.get("token", ""))
-        if token is not None and entry.body.get("run") == run:
-            token.registered(str(entry.kind), entry.body, entry.at)
+    _take_register(store, view)
     return view
+
+
+def _take_register(store: SqliteJournal, view: TokensView) -> None:
+    """Add what was noted after the run's last event. Of external tokens alone: ours end by the record."""
+    if not any(one.external for one in view.tokens.values()):
+        return
+    for entry in store.entries(RegisterKind.TOKEN_REVOKED, RegisterKind.TOKEN_UNREVOKED):
+        found = view.tokens.get(entry.body.get("token", ""))
+        if found is not None and entry.body.get("run") == found.run:
+            found.registered(str(entry.kind), entry.body, entry.at)
 
 
 def token(store: SqliteJournal, token_id: str) -> TokenView | None:
@@ -62,9 +67,7 @@ def token(store: SqliteJournal, token_id: str) -> TokenView | None:
         return None
     if not store.run_alive(run) and not store.run_ended(run):
         view.interrupt()
-    for entry in store.entries(RegisterKind.TOKEN_REVOKED, RegisterKind.TOKEN_UNREVOKED):
-        if entry.body.get("token") == token_id:
-            found.registered(str(entry.kind), entry.body, entry.at)
+    _take_register(store, view)
     return found
 
 
@@ -78,15 +81,17 @@ def is_active(store: SqliteJournal, jti: str, now: float) -> bool | None:
         return None
     if not found.issued_at or found.open_until(now) is None:
         return False
-    return not any(
-        entry.at >= found.asked_at and _takes(store, selection_of(entry), found)
-        for entry in store.entries(RegisterKind.REVOCATION)
-    )
+    asked = (selection_of(entry) for entry in store.entries(RegisterKind.REVOCATION) if entry.at >= found.asked_at)
+    return not any(_takes(selection, found, _descended(store, selection, found.run)) for selection in asked)
 
 
-def _takes(store: SqliteJournal, selection: Selection, view: TokenView) -> bool:
-    of_run = selection.spawn and selection.run == view.run
-    descended = descendants(store.read(view.run), selection.spawn) if of_run else frozenset()
+def _descended(store: SqliteJournal, selection: Selection, run: str) -> frozenset[int]:
+    """Return the handles of a run that a selection takes with its spawn."""
+    of_run = selection.spawn and selection.run == run
+    return descendants(store.read(run), selection.spawn) if of_run else frozenset()
+
+
+def _takes(selection: Selection, view: TokenView, descended: frozenset[int]) -> bool:
     return selection.takes(_subject(view), view.scopes, view.id, descended)
 
 
@@ -124,13 +129,8 @@ def _jti(text: str) -> str:
 
 def chosen(store: SqliteJournal, run: str, selection: Selection) -> list[TokenView]:
     """Return the tokens of a run that a selection takes."""
-    of_run = selection.spawn and selection.run == run
-    descended = descendants(store.read(run), selection.spawn) if of_run else frozenset()
-    return [
-        one
-        for one in tokens_of(store, run).tokens.values()
-        if selection.takes(_subject(one), one.scopes, one.id, descended)
-    ]
+    descended = _descended(store, selection, run)
+    return [one for one in tokens_of(store, run).tokens.values() if _takes(selection, one, descended)]
 
 
 def selection_of(entry: Entry) -> Selection:
