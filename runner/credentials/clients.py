@@ -8,7 +8,6 @@ Not here: the protocol in which they ask (service).
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import re
@@ -18,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner.credentials.private import alone, read_private, write_private
 from runner.errors import StoreError, UsageError
+from runner.models import digest_of
+from runner.private import alone, read_private, write_private
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -65,7 +65,7 @@ class Clients:
                 raise UsageError(
                     f'a client "{name}" is registered already', hint="--replace gives it a new credential and audiences"
                 )
-            entry = {"sha256": _digest(shown), "audiences": wanted, "all_audiences": all_audiences}
+            entry = {"sha256": digest_of(shown), "audiences": wanted, "all_audiences": all_audiences}
             text = json.dumps({"version": _VERSION, "clients": {**entries, name: entry}}, indent=1)
             if len(text) > _MAX_FILE_BYTES:
                 raise UsageError("there are too many clients for one file")
@@ -76,7 +76,7 @@ class Clients:
         """Return the client of this name if it shows what it was given. Raises StoreError."""
         entry = self._entries().get(name)
         # Compared in any case: an unknown name takes as long as a wrong credential.
-        fits = hmac.compare_digest(_digest(shown), entry["sha256"] if entry else "0" * 64)
+        fits = hmac.compare_digest(digest_of(shown), entry["sha256"] if entry else "0" * 64)
         if entry is None or not fits:
             return None
         return Client(name, frozenset(entry["audiences"]), entry["all_audiences"])
@@ -96,9 +96,7 @@ class Clients:
 
 def _check(name: str, audiences: list[str], all_audiences: bool) -> None:
     if _NAME.fullmatch(name) is None:
-        raise UsageError(
-            f'"{name}" cannot be a client\'s name', hint='letters, digits, ".", "_" and "-", 64 at most'
-        )
+        raise UsageError(f'"{name}" cannot be a client\'s name', hint='letters, digits, ".", "_" and "-", 64 at most')
     if "*" in audiences:
         raise UsageError('"*" is no audience', hint="--all-audiences lets a client ask about every token")
     if "" in audiences or bool(audiences) == all_audiences:
@@ -106,10 +104,6 @@ def _check(name: str, audiences: list[str], all_audiences: bool) -> None:
             f'client "{name}" is for no audience, or for some and for all',
             hint="--audience once or more, or else --all-audiences",
         )
-
-
-def _digest(shown: str) -> str:
-    return hashlib.sha256(shown.encode()).hexdigest()
 
 
 def _is_entry(value: Any) -> bool:

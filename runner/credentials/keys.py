@@ -27,7 +27,9 @@ from typing import TYPE_CHECKING, Any
 
 from runner.clock import Clock
 from runner.credentials.keysets import MAX_KEYS
-from runner.credentials.private import (
+from runner.credentials.strict import MAX_TOKEN_SECONDS
+from runner.errors import StoreError
+from runner.private import (
     UNFINISHED,
     alone,
     private_folder,
@@ -36,8 +38,6 @@ from runner.credentials.private import (
     write_private,
     write_private_once,
 )
-from runner.credentials.strict import MAX_TOKEN_SECONDS
-from runner.errors import StoreError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey

@@ -115,8 +115,6 @@ class Ledger:
             if not descended.isdisjoint(made_of):
                 descended.add(handle)
 
-    # --- one attempt -------------------------------------------------------------------------
-
     def _new_id(self) -> str:
         """Return an id of 128 bits that sorts by time, as in RFC 9562: an index likes that."""
         return f"{int(self.clock.now() * 1000) & 0xFFFF_FFFF_FFFF:012x}{secrets.token_hex(10)}"
@@ -401,9 +399,7 @@ def _file(policy: Policy, path: str) -> str:
     return str(policy.folder / path) if path else ""
 
 
-def _meant(
-    token: str, subject: Subject, resource: Resource, scopes: tuple[str, ...], grant: Grant
-) -> dict[str, Any]:
+def _meant(token: str, subject: Subject, resource: Resource, scopes: tuple[str, ...], grant: Grant) -> dict[str, Any]:
     """Return what an event says of a token that an attempt is meant to have."""
     body: dict[str, Any] = {
         "token": token, "spawn": subject.spawn, "attempt": subject.attempt, "agent": subject.agent,

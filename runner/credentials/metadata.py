@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from runner.clock import Clock
+from runner.credentials.answer import object_in
 from runner.credentials.sending import Line, NoAnswer, NotSent, Reply
-from runner.guest.wire import WireError, loads
 from runner.models import Json
 
 KEPT_SECONDS = 600.0
@@ -90,11 +90,8 @@ def addresses_of(issuer: str) -> tuple[str, str]:
 def _read(reply: Reply, issuer: str) -> Metadata:
     if reply.status != 200:
         raise NoMetadata(f"asked for its metadata it answered with status {reply.status}")
-    try:
-        found = loads(reply.body.decode())
-    except (UnicodeDecodeError, WireError):
-        found = None
-    if not isinstance(found, dict):
+    found = object_in(reply.body)
+    if found is None:
         raise NoMetadata("its metadata is no JSON object")
     if found.get("issuer") != issuer:
         raise NoMetadata("its metadata names another issuer than the one that is configured")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from runner.clock import Clock
-from runner.credentials.issuer import check_order
+from runner.credentials.issuer import LocalIssuer, check_order
 from runner.models import Token
 from runner.seams import Issued, Order
 
@@ -16,14 +16,11 @@ NO_TOKEN = "no-token-in-a-rehearsal"
 """What stands for every token. It opens nothing anywhere."""
 
 
-class NoIssuer:
+class NoIssuer(LocalIssuer):
     """`seams.Minter` without a key."""
 
     def __init__(self, *, clock: Clock) -> None:
         self._clock = clock
-
-    async def issue(self, order: Order) -> Issued:
-        return self.mint(order)
 
     def mint(self, order: Order) -> Issued:
         """As `issue`, at once. Raises NotIssued."""
@@ -33,12 +30,3 @@ class NoIssuer:
 
     def prepare(self) -> None:
         """Nothing is to be loaded."""
-
-    async def revoke(self, issued: Issued) -> str:
-        return "local"
-
-    def abandon(self, issued: Issued) -> None:
-        pass
-
-    async def close(self) -> None:
-        pass

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 from runner.credentials.asgi import NO_STORE, App, Headers, Receive, Scope, Send, header_values, send_json
 from runner.credentials.keysets import BETWEEN_SECONDS, KeysUnavailable
-from runner.credentials.strict import INSUFFICIENT_SCOPE, TokenRefused, is_scope
+from runner.credentials.strict import INSUFFICIENT_SCOPE, TokenRefused, required_scopes
 
 if TYPE_CHECKING:
     from runner.credentials.verify import Claims, Verifier
@@ -51,10 +51,8 @@ class RequireToken:
     ) -> None:
         self._app = app
         self._verifier = verifier
-        self._scopes = (scopes,) if isinstance(scopes, str) else tuple(scopes)
+        self._scopes = required_scopes(scopes)
         self._introspect = introspect
-        if not all(map(is_scope, self._scopes)):
-            raise ValueError("a required scope is not one by RFC 6749 section 3.3")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

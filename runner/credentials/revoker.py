@@ -29,9 +29,9 @@ from typing import NoReturn
 from runner.clock import SystemClock
 from runner.credentials import revoker_wire as wire
 from runner.credentials.keeper import Keeper
-from runner.credentials.spool import Spool, read_spools
+from runner.credentials.spool import Spool
 
-__all__ = ["harden", "main", "read_spools"]
+__all__ = ["harden", "main"]
 
 # What the host wrote before it died is read first: it may say which tokens are out.
 _LAST_WORDS_SECONDS = 0.1

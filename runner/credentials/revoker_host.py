@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from runner.credentials import revoker_wire as wire
-from runner.credentials.private import private_folder
 from runner.credentials.registration import Registration
 from runner.credentials.spool import FOLDER
 from runner.errors import StoreError
+from runner.private import private_folder
 from runner.seams import NotIssued, NotRevoked
 
 # It imports for half a second; a machine under load takes ten times that.

@@ -32,17 +32,17 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_confi
 
 from runner.credentials.answer import ACCESS_TOKEN
 from runner.credentials.registration import Registration
-from runner.guest.wire import compact
+from runner.guest.wire import WireError, compact
+from runner.guest.wire.frames import FrameReader, frame
 from runner.models import MIB
 
 MAX_FRAME_BYTES = MIB
-_LENGTH_BYTES = 4
 # What is refused here may hold tokens: no error shows it.
 _STRICT = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 
 
 class BadFrame(Exception):
-    """What came is no message of this protocol, or one to be sent is too large. The text holds nothing of it."""
+    """A message is too large to be sent. The text holds nothing of it."""
 
 
 @with_config(_STRICT)
@@ -161,7 +161,7 @@ def encode(message: FromHost | FromRevoker) -> bytes:
     payload = compact(asdict(message)).encode()
     if len(payload) > MAX_FRAME_BYTES:
         raise BadFrame(f"a message of {len(payload):,} bytes; {MAX_FRAME_BYTES:,} are allowed")
-    return len(payload).to_bytes(_LENGTH_BYTES, "big") + payload
+    return frame(payload)
 
 
 class Frames(asyncio.Protocol):
@@ -171,30 +171,19 @@ class Frames(asyncio.Protocol):
         self._on_message = on_message
         self._on_end: Callable[[], object] | None = on_end
         self._messages: TypeAdapter[Any] = _FROM_REVOKER if at_host else _FROM_HOST
-        self._buffer = bytearray()
+        self._reader = FrameReader(MAX_FRAME_BYTES)
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
         try:
-            while self._on_end is not None and (payload := self._payload()) is not None:
+            for payload in self._reader.each(data):
+                if self._on_end is None:
+                    return
                 self._on_message(self._messages.validate_json(payload))
-        except (BadFrame, ValidationError):
+        except (WireError, ValidationError):
             self._end()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end()
-
-    def _payload(self) -> bytes | None:
-        size = int.from_bytes(self._buffer[:_LENGTH_BYTES], "big")
-        if len(self._buffer) < _LENGTH_BYTES:
-            return None
-        if not 0 < size <= MAX_FRAME_BYTES:
-            raise BadFrame(f"a frame of {size} bytes")
-        if len(self._buffer) < _LENGTH_BYTES + size:
-            return None
-        payload = bytes(self._buffer[_LENGTH_BYTES : _LENGTH_BYTES + size])
-        del self._buffer[: _LENGTH_BYTES + size]
-        return payload
 
     def _end(self) -> None:
         on_end, self._on_end = self._on_end, None

@@ -24,6 +24,7 @@ import httpcore2
 
 from runner.clock import Clock
 from runner.credentials.addresses import NOT_LISTED, Address, AddressRefused, Network, Pinned, may_reach
+from runner.loopback import is_this_machine
 
 CONNECT_SECONDS = 5.0
 WHOLE_SECONDS = 10.0
@@ -91,9 +92,7 @@ class Line:
         for pool in pools:
             await pool.aclose()
 
-    async def _request(
-        self, method: str, url: str, headers: list[tuple[str, str]], body: bytes | None
-    ) -> Reply:
+    async def _request(self, method: str, url: str, headers: list[tuple[str, str]], body: bytes | None) -> Reply:
         host = urlsplit(url).netloc
         pool = self._pool(urlsplit(url).scheme)
         # Without an encoding its size is what it is.
@@ -140,14 +139,6 @@ class Line:
 
     def _is_listed(self, address: Address) -> bool:
         return any(address in network for network in self._listed if network.version == address.version)
-
-
-def is_this_machine(host: str) -> bool:
-    """Say whether a host name means this machine by itself, whatever a name server says."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 @lru_cache(maxsize=16)

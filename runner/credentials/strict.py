@@ -86,9 +86,7 @@ def read_parts(text: str) -> Parts:
     return Parts(_kid(header), claims, text)
 
 
-def proven(
-    parts: Parts, key: ECKey, *, issuer: str, now: float, leeway_seconds: float, max_seconds: float
-) -> Proven:
+def proven(parts: Parts, key: ECKey, *, issuer: str, now: float, leeway_seconds: float, max_seconds: float) -> Proven:
     """Return what the token says, if `key` signed it, `issuer` said it, and it is in force. Raises TokenRefused."""
     _check_signature(parts, key)
     claims = parts.claims
@@ -106,6 +104,15 @@ def proven(
 def is_scope(value: object) -> bool:
     """Whether this is one scope-token of RFC 6749 section 3.3."""
     return isinstance(value, str) and _SCOPE.fullmatch(value) is not None
+
+
+def required_scopes(scopes: Iterable[str]) -> tuple[str, ...]:
+    """Return the scopes that a request needs, in order. Raises ValueError for one that is none."""
+    # A single text would be taken letter by letter.
+    names = (scopes,) if isinstance(scopes, str) else tuple(scopes)
+    if not all(map(is_scope, names)):
+        raise ValueError("a required scope is not one by RFC 6749 section 3.3")
+    return names
 
 
 def scopes_of(value: object) -> frozenset[str]:

@@ -27,9 +27,9 @@ from runner.credentials.strict import (
     MAX_TOKEN_SECONDS,
     Parts,
     TokenRefused,
-    is_scope,
     proven,
     read_parts,
+    required_scopes,
 )
 
 __all__ = ["Claims", "KeysUnavailable", "RequireToken", "TokenRefused", "Verifier"]
@@ -84,11 +84,11 @@ class Verifier:
             TokenRefused: It is not good here, or allows less. `error` says which, in the words of RFC 6750.
             KeysUnavailable: Nobody can tell, because the issuer's keys cannot be had.
         """
-        return self._verified(read_parts(token), _required(scopes))
+        return self._verified(read_parts(token), frozenset(required_scopes(scopes)))
 
     async def verify_async(self, token: str, *, scopes: Iterable[str] = ()) -> Claims:
         """As `verify`, but where keys have to be fetched a thread waits for them, not the event loop."""
-        parts, required = read_parts(token), _required(scopes)
+        parts, required = read_parts(token), frozenset(required_scopes(scopes))
         if self._keys.due(parts.kid):
             return await asyncio.to_thread(self._verified, parts, required)
         return self._verified(parts, required)
@@ -109,11 +109,3 @@ class Verifier:
         if not required <= found.scopes:
             raise TokenRefused("the token allows less than this request needs", error=INSUFFICIENT_SCOPE)
         return Claims(found.run, found.spawn, found.agent, found.scopes, found.jti, found.expires_at, found.claims)
-
-
-def _required(scopes: Iterable[str]) -> frozenset[str]:
-    # A single text would be taken letter by letter.
-    names = [scopes] if isinstance(scopes, str) else list(scopes)
-    if not all(map(is_scope, names)):
-        raise ValueError("a required scope is not one by RFC 6749 section 3.3")
-    return frozenset(names)

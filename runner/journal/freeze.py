@@ -7,17 +7,14 @@ whoever dies in between leaves the host frozen.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Protocol
 
-from runner.errors import StoreError
-from runner.journal.home import touch_private
 from runner.journal.register import Entry, RegisterKind
+from runner.private import alone, write_private
 
 _NAME = "frozen"
 
@@ -62,74 +59,55 @@ def why_frozen(home: Path) -> dict[str, str]:
 def freeze(store: Register, *, by: str, reason: str) -> bool:
     """Freeze the host. False where it was frozen already. Raises StoreError."""
     with _turn(store.home):
-        return _freeze(store, by, reason)
-
-
-def _freeze(store: Register, by: str, reason: str) -> bool:
-    if is_frozen(file_of(store.home)):
-        return False
-    _write(store.home, {"by": by, "reason": reason, "after": store.last_entry()})
-    store.note(RegisterKind.FROZEN, {"by": by, "reason": reason})
-    return True
+        if is_frozen(file_of(store.home)):
+            return False
+        _write(store.home, {"by": by, "reason": reason, "after": store.last_entry()})
+        store.note(RegisterKind.FROZEN, {"by": by, "reason": reason})
+        return True
 
 
 def unfreeze(store: Register, *, by: str, reason: str) -> bool:
     """Let the host work again. False where it was not frozen. Raises StoreError."""
     with _turn(store.home):
-        return _unfreeze(store, by, reason)
-
-
-def _unfreeze(store: Register, by: str, reason: str) -> bool:
-    if not is_frozen(file_of(store.home)):
-        return False
-    store.note(RegisterKind.UNFROZEN, {"by": by, "reason": reason})
-    (store.home / _NAME).unlink(missing_ok=True)
-    return True
+        if not is_frozen(file_of(store.home)):
+            return False
+        store.note(RegisterKind.UNFROZEN, {"by": by, "reason": reason})
+        (store.home / _NAME).unlink(missing_ok=True)
+        return True
 
 
 def agree(store: Register) -> None:
     """Make the file what the register says: somebody may have died between the two, or removed it by hand."""
-    if not _agrees(store):
+    if not _agrees(store, _last(store)):
         with _turn(store.home):
             _make_agree(store)
 
 
-def _agrees(store: Register) -> bool:
+def _last(store: Register) -> Entry | None:
     said = store.entries(RegisterKind.FROZEN, RegisterKind.UNFROZEN)
-    return is_frozen(file_of(store.home)) == bool(said and said[-1].kind is RegisterKind.FROZEN)
+    return said[-1] if said else None
+
+
+def _agrees(store: Register, last: Entry | None) -> bool:
+    return is_frozen(file_of(store.home)) == (last is not None and last.kind is RegisterKind.FROZEN)
 
 
 def _make_agree(store: Register) -> None:
-    said = store.entries(RegisterKind.FROZEN, RegisterKind.UNFROZEN)
-    last = said[-1] if said else None
-    if last is not None and last.kind is RegisterKind.FROZEN and not is_frozen(file_of(store.home)):
+    last = _last(store)
+    if last is None or _agrees(store, last):
+        return
+    if last.kind is RegisterKind.FROZEN:
         _write(store.home, {**last.body, "after": last.seq - 1})
-    elif last is not None and last.kind is RegisterKind.UNFROZEN and is_frozen(file_of(store.home)):
-        with suppress(OSError, ValueError, KeyError):
-            if json.loads((store.home / _NAME).read_text())["after"] < last.seq:
-                (store.home / _NAME).unlink(missing_ok=True)
+        return
+    with suppress(OSError, ValueError, KeyError):
+        if json.loads((store.home / _NAME).read_text())["after"] < last.seq:
+            (store.home / _NAME).unlink(missing_ok=True)
 
 
-@contextmanager
-def _turn(home: Path) -> Iterator[None]:
+def _turn(home: Path) -> AbstractContextManager[None]:
     """One after the other: who freezes while somebody unfreezes must not find it frozen still."""
-    number = touch_private(home / f"{_NAME}.lock")
-    try:
-        fcntl.flock(number, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(number)
+    return alone(home / f"{_NAME}.lock")
 
 
 def _write(home: Path, content: dict[str, object]) -> None:
-    path = home / f"{_NAME}.new"
-    try:
-        number = touch_private(path)
-        with open(number, "w") as file:
-            file.truncate()
-            file.write(json.dumps(content))
-            file.flush()
-            os.fsync(number)
-        os.rename(path, home / _NAME)
-    except OSError as error:
-        raise StoreError(f'cannot write in "{home}": {error.strerror or error}', hint="free space there") from error
+    write_private(home / _NAME, json.dumps(content).encode())

@@ -22,7 +22,7 @@ from runner.policy.model import DEFAULT_RETRIES
 from runner.policy.references import VARIABLE
 from runner.policy.resource_fields import AttachedFields, IssuerFields, ResourceFields, ResourceName
 from runner.policy.units import SIZE_HELP, bytes_of, seconds_of
-from runner.policy.values import DURATION_SCHEMA, SCOPE_TOKEN, VALUE_SCHEMA, argv, kept_elsewhere, scope
+from runner.policy.values import DURATION_SCHEMA, VALUE_SCHEMA, Duration, Scope, argv, kept_elsewhere
 
 AGENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _DOTTED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
@@ -102,14 +102,10 @@ _SIZE_SCHEMA = {
         {"type": "string", "pattern": r"^[0-9.]+ ?([kKmMgG][iI]?)?[bB]?$"},
     ],
 }
-Duration = Annotated[float, BeforeValidator(seconds_of), WithJsonSchema(DURATION_SCHEMA)]
 TokenLifetime = Annotated[float, BeforeValidator(_token_lifetime), WithJsonSchema(DURATION_SCHEMA)]
 Size = Annotated[int, BeforeValidator(bytes_of), WithJsonSchema(_SIZE_SCHEMA)]
 Memory = Annotated[int, BeforeValidator(_memory), WithJsonSchema(_SIZE_SCHEMA)]
 Frame = Annotated[int, BeforeValidator(_frame), WithJsonSchema(_SIZE_SCHEMA)]
-Scope = Annotated[
-    str, BeforeValidator(scope), WithJsonSchema({"type": "string", "pattern": f"^{SCOPE_TOKEN.pattern}$"})
-]
 Argv = Annotated[list[str], BeforeValidator(argv), WithJsonSchema({"type": "array", "items": {"type": "string"}})]
 ImportPath = Annotated[
     str, BeforeValidator(_import_path), WithJsonSchema({"type": "string", "pattern": "^[^:]+:[^:]+$"})

@@ -253,9 +253,7 @@ def input_values(template: Json, inputs: Json) -> Json:
 
 def inputs_named(template: Json) -> set[tuple[str, ...]]:
     """Return the inputs that stand in a template of `input_values`."""
-    if isinstance(template, dict):
-        return set().union(*(inputs_named(part) for part in template.values())) if template else set()
-    if isinstance(template, list):
-        return set().union(*(inputs_named(part) for part in template)) if template else set()
+    if isinstance(template, (dict, list)):
+        return set().union(*map(inputs_named, template.values() if isinstance(template, dict) else template))
     named = _INPUT.fullmatch(template) if isinstance(template, str) else None
     return set() if named is None else {tuple(named[1][1:].split("."))}

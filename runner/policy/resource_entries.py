@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from runner.loopback import is_this_machine
 from runner.models import Json
 from runner.policy.fields import AgentFields, PolicyFields
 from runner.policy.model import Attached, IssuerEntry, Policy, Reference, Resource
@@ -88,17 +89,10 @@ def _plain_http(
     called: str, path: tuple[str, ...], written: ResourceFields | IssuerFields, source: Source
 ) -> Iterator[Problem]:
     host = urlsplit(written.url).hostname or ""
-    if written.url.startswith("https:") or written.unsafe_plain_http or _is_this_machine(host):
+    if written.url.startswith("https:") or written.unsafe_plain_http or is_this_machine(host):
         return
     hint = "write https, or `unsafe_plain_http: true` if nobody is on the way"
     yield Problem(f"{called} would send credentials unencrypted to {host}", source.place((*path, "url")), hint)
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _issuer(name: str, written: ResourceFields, fields: PolicyFields, source: Source) -> Iterator[Problem]:

@@ -16,8 +16,7 @@ from runner.guest.wire import MAX_SCOPES
 from runner.models import Json
 from runner.policy.model import Reference
 from runner.policy.paths import BadPath, Rule, parse_rule, read_path
-from runner.policy.units import seconds_of
-from runner.policy.values import DURATION_SCHEMA, SCOPE_TOKEN, VALUE_SCHEMA, kept_elsewhere, scope
+from runner.policy.values import VALUE_SCHEMA, Duration, Scope, kept_elsewhere
 
 RESOURCE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 """A host name's label: agents write http://crm/customers/42."""
@@ -123,10 +122,6 @@ Prefix = Annotated[str, BeforeValidator(_prefix), WithJsonSchema({"type": "strin
 Kept = Annotated[Any, BeforeValidator(_reference), WithJsonSchema(VALUE_SCHEMA)]
 _OBJECTS = {"type": "array", "items": {"type": "object"}}
 Details = Annotated[list[Any], BeforeValidator(_details), WithJsonSchema(_OBJECTS)]
-Lifetime = Annotated[float, BeforeValidator(seconds_of), WithJsonSchema(DURATION_SCHEMA)]
-ScopeName = Annotated[
-    str, BeforeValidator(scope), WithJsonSchema({"type": "string", "pattern": f"^{SCOPE_TOKEN.pattern}$"})
-]
 
 
 class _Fields(BaseModel):
@@ -149,7 +144,7 @@ class ResourceFields(_Fields):
 
     url: Url
     """Its base. Paths of scopes are relative to it."""
-    scopes: Annotated[dict[ScopeName, Rules], Field(max_length=MAX_SCOPES)]
+    scopes: Annotated[dict[Scope, Rules], Field(max_length=MAX_SCOPES)]
     """Each scope, and the requests that it opens: methods and a path."""
     audience: Audience | None = None
     """For whom its tokens are (RFC 8707); the url unless written."""
@@ -184,7 +179,7 @@ class IssuerFields(_Fields):
     """How a token is asked for (RFC 6749 section 4.4, RFC 8693)."""
     subject: Kept | None = None
     """token_exchange: the token that is exchanged; the attempt's own of the embedded issuer unless written."""
-    max_lifetime: Lifetime = 3600.0
+    max_lifetime: Duration = 3600.0
     """A token that would live longer is refused."""
     per_second: Annotated[float, Field(gt=0, le=10_000)] = 50.0
     """Token requests a second at most."""

@@ -6,11 +6,14 @@ A message of a ValueError here says what is allowed; after a line feed may follo
 from __future__ import annotations
 
 import re
+from typing import Annotated
+
+from pydantic import BeforeValidator, WithJsonSchema
 
 from runner.models import Json
 from runner.policy.model import Reference
 from runner.policy.references import parse_reference
-from runner.policy.units import DURATION_HELP
+from runner.policy.units import DURATION_HELP, seconds_of
 
 # RFC 6749 section 3.3: printable ASCII without space, quote and backslash.
 SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
@@ -65,3 +68,9 @@ def kept_elsewhere(value: Json) -> str | Reference:
         return parse_reference(value) or value
     except ValueError as error:
         raise ValueError(f"{allowed}\nwrite {error}") from None
+
+
+Duration = Annotated[float, BeforeValidator(seconds_of), WithJsonSchema(DURATION_SCHEMA)]
+Scope = Annotated[
+    str, BeforeValidator(scope), WithJsonSchema({"type": "string", "pattern": f"^{SCOPE_TOKEN.pattern}$"})
+]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from runner.guest.wire.messages import MAX_FRAME_BYTES, WireError
 
 HEADER_BYTES = 4
@@ -29,20 +31,24 @@ class FrameReader:
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the payloads that `data` completes. Raises WireError at an oversized or empty frame."""
+        return list(self.each(data))
+
+    def each(self, data: bytes) -> Iterator[bytes]:
+        """As `feed`, one by one: what came before a bad frame is given out before WireError is raised."""
         self._buffer += data
         self.total += len(data)
-        payloads: list[bytes] = []
         buffer, position, end = self._buffer, 0, len(self._buffer)
-        while end - position >= HEADER_BYTES:
-            size = int.from_bytes(buffer[position : position + HEADER_BYTES], "big")
-            if not 0 < size <= self.limit:
-                raise WireError(f"a frame of {size} bytes; between 1 and {self.limit} are allowed")
-            if end - position - HEADER_BYTES < size:
-                break
-            position += HEADER_BYTES + size
-            payloads.append(bytes(buffer[position - size : position]))
-        del buffer[:position]
-        return payloads
+        try:
+            while end - position >= HEADER_BYTES:
+                size = int.from_bytes(buffer[position : position + HEADER_BYTES], "big")
+                if not 0 < size <= self.limit:
+                    raise WireError(f"a frame of {size} bytes; between 1 and {self.limit} are allowed")
+                if end - position - HEADER_BYTES < size:
+                    break
+                position += HEADER_BYTES + size
+                yield bytes(buffer[position - size : position])
+        finally:
+            del buffer[:position]
 
 
 def payload_bytes(framed: bytes) -> int:

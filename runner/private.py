@@ -3,7 +3,7 @@
 A file that others could have read is refused, not repaired: what it holds may be known already. The home itself was
 checked by whoever opened the store.
 
-Not here: what the files hold (keys, clients).
+Not here: what the files hold (journal.freeze, credentials.keys, credentials.clients), the home itself (journal.home).
 """
 
 from __future__ import annotations
