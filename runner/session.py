@@ -57,6 +57,8 @@ class Ending:
     state: RunState
     result: Json = None
     error: RunError | None = None
+    by: str = "host"
+    """Who ended it: "script" where the guest said its last word."""
 
 
 class LimitReached(RunnerError):
@@ -329,14 +331,13 @@ class Session:
 
     def _finished(self, message: wire.Finished) -> Ending:
         if message.ok:
-            return Ending(RunState.DONE, result=message.result)
+            return Ending(RunState.DONE, result=message.result, by="script")
         if message.error is not None:
             error = message.error
-            return Ending(
-                RunState.FAILED, error=RunError(error.type, error.message, error.line, trace=error.trace)
-            )
+            told = RunError(error.type, error.message, error.line, trace=error.trace)
+            return Ending(RunState.FAILED, error=told, by="script")
         limit = message.limit or ""
-        return limit_ending(limit, self._limit_message(limit), line=message.line)
+        return limit_ending(limit, self._limit_message(limit), line=message.line, by="script")
 
     def _limit_message(self, limit: str) -> str:
         limits = self._limits
@@ -345,9 +346,9 @@ class Session:
         )
 
 
-def limit_ending(limit: str, message: str, *, line: int = 0) -> Ending:
+def limit_ending(limit: str, message: str, *, line: int = 0, by: str = "host") -> Ending:
     """Return the end of a run that reached a limit."""
-    return Ending(RunState.LIMIT, error=RunError(limit, message, line, LIMIT_HINTS[limit]))
+    return Ending(RunState.LIMIT, error=RunError(limit, message, line, LIMIT_HINTS[limit]), by=by)
 
 
 def _disagreement(reason: str) -> RunError:

@@ -176,7 +176,7 @@ class Execution:
             EventKind.RUN_FINISHED,
             {
                 "state": str(ending.state), "kind": error.kind if error else "", "line": error.line if error else 0,
-                "spawns": result.spawns, "usage": asdict(result.usage),
+                "spawns": result.spawns, "usage": asdict(result.usage), "by": ending.by,
             },
             # The order of keys is part of what the script says.
             wire.compact(value),
@@ -189,7 +189,10 @@ class Execution:
     def _submit(self) -> None:
         script, policy = self._script, self._policy
         inputs = wire.canonical(self._inputs)
-        value = {"script": script.text, "policy": policy.resolved, "inputs": self._inputs}
+        value = {
+            "script": script.text, "policy": policy.resolved, "inputs": self._inputs, "folder": str(policy.folder),
+            "policy_file": policy.file,
+        }  # fmt: skip
         self._journal.append(
             EventKind.RUN_SUBMITTED,
             {

@@ -24,9 +24,19 @@ class RunView:
     policy: str = ""
     policy_digest: str = ""
     trace: str = ""
+    origin: str = ""
+    """The run whose outcomes it reuses; "" for none."""
     submitted_at: float = 0.0
     started_at: float = 0.0
     finished_at: float = 0.0
+    epoch: int = 1
+    """How many hosts have served it."""
+    begun_at: float = 0.0
+    """When the host that serves it now began to; 0.0 before the guest was started."""
+    used_seconds: float = 0.0
+    """Wall time that hosts which died had spent on it; without the time in between."""
+    agents: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What each agent last turned out to be: backend, fingerprint, facts."""
     sandbox: dict[str, Any] = field(default_factory=dict)
     findings: list[dict[str, Json]] = field(default_factory=list)
     spawns: dict[int, SpawnView] = field(default_factory=dict)
@@ -44,9 +54,9 @@ class RunView:
 
     def apply(self, event: Event) -> None:
         """Take one event. Kinds that say nothing of the state pass."""
+        _APPLY[event.kind](self, event)
         self.seq = event.seq
         self.seen_at = event.at_us / 1e6
-        _APPLY[event.kind](self, event)
 
     @property
     def ended(self) -> bool:
@@ -74,6 +84,7 @@ def _submitted(view: RunView, event: Event) -> None:
     view.run, view.submitted_at = event.run, event.at_us / 1e6
     view.script, view.script_digest = body["script"], body["script_digest"]
     view.policy, view.policy_digest, view.trace = body["policy"], body["policy_digest"], body["trace"]
+    view.origin = body.get("origin", "")
 
 
 def _checked(view: RunView, event: Event) -> None:
@@ -86,6 +97,24 @@ def _sandbox(view: RunView, event: Event) -> None:
 
 def _started(view: RunView, event: Event) -> None:
     view.state, view.started_at = RunState.RUNNING, event.at_us / 1e6
+    view.begun_at = view.started_at
+
+
+def _resumed(view: RunView, event: Event) -> None:
+    """A host goes on: the time since the last event was nobody's."""
+    if view.started_at:
+        view.used_seconds += max(0.0, view.seen_at - view.begun_at)
+    view.begun_at, view.epoch = event.at_us / 1e6, event.body["epoch"]
+
+
+def _reached(view: RunView, event: Event) -> None:
+    body = event.body
+    view.agents[body["agent"]] = {key: body[key] for key in ("backend", "fingerprint", "facts")}
+
+
+def _reused(view: RunView, event: Event) -> None:
+    spawn = view.spawns[event.body["spawn"]]
+    spawn.reused = event.body["origin"], event.body["origin_spawn"]
 
 
 def _requested(view: RunView, event: Event) -> None:
@@ -194,7 +223,10 @@ _APPLY = {
     EventKind.SANDBOX_STARTED: _sandbox,
     EventKind.RUN_STARTED: _started,
     EventKind.SPAWN_REQUESTED: _requested,
+    EventKind.RUN_RESUMED: _resumed,
+    EventKind.AGENT_REACHED: _reached,
     EventKind.SPAWN_DENIED: _nothing,
+    EventKind.SPAWN_REUSED: _reused,
     EventKind.ATTEMPT_STARTED: _attempt,
     EventKind.ATTEMPT_FAILED: _attempt_failed,
     EventKind.AGENT_LINGERED: _lingered,

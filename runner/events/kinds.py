@@ -14,16 +14,27 @@ issuer's tokens have none: they are made here, and token_issued is durable befor
 is durable before the request leaves; what came of it follows in gateway_answered, whose absence says that nobody knows.
 token_revoked and token_unrevoked are of external tokens; what becomes of one after its run ended is in the register.
 
+agent_reached is what an agent was when this run first made it, and again whenever that turned out to be something
+else: `facts` are names and texts (code digest, package version, model as answered), `fingerprint` the digest of them.
+spawn_reused says that no attempt is made: another run's outcome of the same key settles it. run_resumed is of a host
+that goes on where a dead one stopped; `epoch` counts them, from 2. An attempt_started with `again` is the same attempt
+as before, made once more after that. spawn_settled with `by` was settled by a person, not by its agent.
+
     kind                body                                                       value
-    run_submitted       script, script_digest, policy, policy_digest,              script, policy, inputs
-                        inputs_digest, runner, python, trace, span, sandbox
+    run_submitted       script, script_digest, policy, policy_digest,              script, policy, inputs,
+                        inputs_digest, runner, python, trace, span, sandbox        folder, policy_file
+                        [, origin (the run that it reuses)]
     script_checked      accepted, errors, warnings, dialect, python                findings, reach
     sandbox_started     the fields of models.SandboxFacts, lock ("verified")       -
     run_started         seed, now, dialect                                         -
+    run_resumed         epoch, by, runner, python, retry_unknown                   -
+    agent_reached       agent, backend, fingerprint, facts                         -
     spawn_requested     spawn, agent, scopes, timeout, retry, fallback, line,     inputs, label [, fills] [, accept]
                         span
     spawn_denied        spawn, agent, rule                                         message
+    spawn_reused        spawn, agent, key, inputs_digest, origin, origin_spawn     -
     attempt_started     spawn, attempt, agent, inputs_digest, timeout, span        -
+                        [, again (true)]
     attempt_failed      spawn, attempt, agent, outcome, seconds,                   message [, detail]
                         next ("retry", "fallback"), backoff
     agent_lingered      spawn, attempt, agent                                      -
@@ -46,7 +57,7 @@ token_revoked and token_unrevoked are of external tokens; what becomes of one af
     spawn_cancelled     spawn (of a then: its handle), by ("script", "wait",       -
                         "end")
     spawn_settled       spawn, agent, outcome, attempts, seconds, bytes            output | message [, cause, detail,
-                                                                                   dropped]
+                        [, by]                                                     dropped]
     then_requested      handle, of, line                                           -
     then_returned       handle, outcome                                            value [, fills] | message [, cause]
     then_settled        handle, outcome, bytes                                     output | message [, cause]
@@ -54,7 +65,8 @@ token_revoked and token_unrevoked are of external tokens; what becomes of one af
     answered            wait, handles (in order of delivery), ended, now           -
     output_written      line, bytes                                                text, fields
     stop_requested      by                                                         -
-    run_finished        state, kind, line, spawns, usage                           result | message, hint, trace
+    run_finished        state, kind, line, spawns, usage,                          result | message, hint, trace
+                        by ("script": its last word; "host": it was ended)
 """
 
 from __future__ import annotations
@@ -72,8 +84,11 @@ class EventKind(StrEnum):
     SCRIPT_CHECKED = "script_checked"
     SANDBOX_STARTED = "sandbox_started"
     RUN_STARTED = "run_started"
+    RUN_RESUMED = "run_resumed"
+    AGENT_REACHED = "agent_reached"
     SPAWN_REQUESTED = "spawn_requested"
     SPAWN_DENIED = "spawn_denied"
+    SPAWN_REUSED = "spawn_reused"
     ATTEMPT_STARTED = "attempt_started"
     ATTEMPT_FAILED = "attempt_failed"
     AGENT_LINGERED = "agent_lingered"

@@ -45,6 +45,8 @@ class SpawnView:
     """The agent of its last attempt."""
     pausing: bool = False
     """An attempt failed, and another follows."""
+    reused: tuple[str, int] | None = None
+    """The run and spawn whose outcome it has, where no attempt was made."""
 
     @property
     def state(self) -> str:

@@ -10,6 +10,7 @@ Not here: what is allowed in a policy (fields, resolve).
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from runner.errors import PolicyError
@@ -61,7 +62,8 @@ def find_policy(script_path: Path | str | None) -> Path | None:
 def _loaded(source: Source, *, folder: Path, name: str, shown_name: str, file: Path | None) -> Policy:
     files = _Files(shown_name, folder)
     whole = files.with_includes(source, shown_name, (os.path.realpath(file),) if file is not None else ())
-    return resolve(whole, folder=folder, name=name, read_file=files.read_schema)
+    policy = resolve(whole, folder=folder, name=name, read_file=files.read_schema)
+    return policy if file is None else replace(policy, file=_printable(str(file.absolute())))
 
 
 class _Files:

@@ -168,5 +168,7 @@ class Policy:
     digest: str
     """sha256 of `resolved`."""
     warnings: tuple[str, ...] = ()
+    file: str = ""
+    """The file that it was read from, absolute; "" where it was none. Not part of the digest, nor is `folder`."""
     resources: dict[str, Resource] = field(default_factory=dict)
     issuers: dict[str, IssuerEntry] = field(default_factory=dict)

@@ -179,7 +179,7 @@ async def test_a_guest_that_breaks_the_conversation_is_killed_and_named(says, wo
 async def test_as_many_thens_as_are_allowed_are_told():
     ending = await converse(said(spawn(1), *(then(n, 1) for n in range(2, 1_042)), DONE), spawns=10)
 
-    assert ending == Ending(RunState.DONE, 1)
+    assert ending == Ending(RunState.DONE, 1, by="script")
 
 
 async def test_the_next_message_is_told_once_the_last_has_been_worked_out():

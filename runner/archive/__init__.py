@@ -1,0 +1,1 @@
+"""The finished runs of a store: listed, compared, exported, imported, proven, pruned."""
