@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runner.broker.attempts import FRAME_MARGIN, Attempts
 from runner.broker.authority import FROZEN, Authority
@@ -32,8 +32,9 @@ from runner.broker.waits import Waits
 from runner.clock import Clock
 from runner.errors import GuestMisbehaved
 from runner.events import EventKind
+from runner.events.said import output_body, output_value, spawn_body, spawn_value
 from runner.guest.filling import Missing, handles_of
-from runner.guest.wire import OK, Output, Settled, Then, Wait, canonical, fills_json
+from runner.guest.wire import OK, Output, Settled, Then, Wait, canonical
 from runner.models import MIB, OutcomeKind, Spawn, digest_of
 from runner.policy.model import AgentEntry, Policy
 from runner.seams import Agent, Reply, RunJournal
@@ -115,16 +116,9 @@ class Broker:
             self.attempts.begin(live)
 
     def _request(self, spawn: Spawn, value: str) -> int:
-        fallback = [[other.agent, other.scopes] for other in spawn.fallback] if spawn.fallback else []
-        return self._journal.append(
-            EventKind.SPAWN_REQUESTED,
-            {
-                "spawn": spawn.n, "agent": spawn.agent, "scopes": spawn.scopes, "timeout": spawn.timeout,
-                "retry": _retry_body(spawn), "fallback": fallback,
-                "line": spawn.line, "span": self.attempts.span(spawn.n, 0),
-            },
-            value,
-        )  # fmt: skip
+        body = spawn_body(spawn)
+        body["span"] = self.attempts.span(spawn.n, 0)
+        return self._journal.append(EventKind.SPAWN_REQUESTED, body, value)
 
     def _put_by(self, live: LiveSpawn, handles: Iterable[int]) -> None:
         """Let a spawn wait until its inputs can be made; they take no memory here until then."""
@@ -148,8 +142,7 @@ class Broker:
         self._cancel([live], "script")
 
     def printed(self, output: Output) -> None:
-        text = canonical({"fields": output.fields, "text": output.text})
-        self._journal.append(EventKind.OUTPUT_WRITTEN, {"line": output.line, "bytes": len(output.text.encode())}, text)
+        self._journal.append(EventKind.OUTPUT_WRITTEN, output_body(output), output_value(output))
 
     @property
     def busy(self) -> bool:
@@ -298,21 +291,6 @@ class Broker:
             self.failed(live, OutcomeKind.DEPENDENCY_FAILED, needed_message(live.named, cause, source.named))
         else:
             self.failed(live, OutcomeKind.DEPENDENCY_FAILED, str(unfilled))
-
-
-def spawn_value(spawn: Spawn, inputs: str) -> str:
-    """Return what a script told of a spawn, as the journal's value: keys in order."""
-    accept = f'"accept":{canonical(spawn.accept)},' if spawn.accept is not None else ""
-    fills = f'"fills":{canonical(fills_json(spawn.fills))},' if spawn.fills else ""
-    label = "null" if spawn.label is None else quote(spawn.label)
-    return f'{{{accept}{fills}"inputs":{inputs},"label":{label}}}'
-
-
-def _retry_body(spawn: Spawn) -> dict[str, Any] | None:
-    rule = spawn.retry
-    if rule is None:
-        return None
-    return {"attempts": rule.attempts, "backoff": rule.backoff, "max_backoff": rule.max_backoff, "on": rule.on}
 
 
 def _cancel_message(live: LiveHandle, by: str, kind: OutcomeKind) -> str:

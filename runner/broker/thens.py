@@ -22,8 +22,9 @@ from runner.broker.outputs import OutputGone, Outputs
 from runner.broker.waits import Waits
 from runner.errors import GuestMisbehaved
 from runner.events import EventKind
+from runner.events.said import returned_body, returned_value, then_body
 from runner.guest.filling import Missing, handles_of
-from runner.guest.wire import OK, Settled, Then, canonical, fills_json
+from runner.guest.wire import OK, Settled, Then, canonical
 from runner.models import OutcomeKind
 from runner.seams import RunJournal
 
@@ -87,7 +88,7 @@ class Thens:
 
     def derived(self, then: Then) -> None:
         """Take a handle that the guest will settle."""
-        self._journal.append(EventKind.THEN_REQUESTED, {"handle": then.n, "of": then.of, "line": then.line})
+        self._journal.append(EventKind.THEN_REQUESTED, then_body(then))
         live = self._lives[then.n] = LiveThen(then.n, array("i", then.of))
         live.needs = Needs(live.of)
         self._levels.add(live)
@@ -106,9 +107,8 @@ class Thens:
             self._guest_failed(live, said)
             return
         value = canonical(said.value)
-        fills = f'"fills":{canonical(fills_json(said.fills))},' if said.fills else ""
-        told = f"{{{fills}{_VALUE[1:]}{value}}}"
-        live.seq = self._journal.append(EventKind.THEN_RETURNED, {"handle": live.n, "outcome": OK}, told)
+        told = returned_value(said, value)
+        live.seq = self._journal.append(EventKind.THEN_RETURNED, returned_body(said), told)
         if said.fills:
             self._wait_for_fills(live, said, told)
             return
@@ -132,7 +132,7 @@ class Thens:
         if said.cause:
             live.cause = said.cause, str(OutcomeKind.DEPENDENCY_FAILED), said.message, self._lives[said.cause].attempts
         self._journal.append(
-            EventKind.THEN_RETURNED, {"handle": live.n, "outcome": said.kind}, _failure(said.message, live.cause)
+            EventKind.THEN_RETURNED, returned_body(said), _failure(said.message, live.cause)
         )
         self._close(live, said.kind, said.message)
         self._waits.told(live)

@@ -18,6 +18,7 @@ from runner.broker.handle import LiveHandle
 from runner.broker.outputs import Outcomes, Outputs
 from runner.clock import Clock
 from runner.events import EventKind
+from runner.events.said import wait_body
 from runner.guest.wire import Wait
 from runner.models import OutcomeKind
 from runner.seams import Reply, RunJournal
@@ -42,13 +43,7 @@ class Waits:
 
     async def answer(self, wait: Wait, added: list[LiveHandle]) -> Reply:
         """Return once the wait is over and its answer is durable. `added` are in no answer yet."""
-        self._journal.append(
-            EventKind.WAIT_OPENED,
-            {
-                "wait": wait.n, "group": wait.group, "handles": wait.handles, "need": wait.need, "of": wait.of,
-                "until": wait.until, "rest": wait.rest, "line": wait.line,
-            },
-        )  # fmt: skip
+        self._journal.append(EventKind.WAIT_OPENED, wait_body(wait))
         group = self._groups.waited_for(wait.group)
         group.add(added)
         opened = self._open = OpenWait(wait, group, asyncio.get_running_loop().create_future())

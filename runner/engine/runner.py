@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from runner.engine.backends import Backends
     from runner.engine.execution import Execution
     from runner.engine.explain import Explained
+    from runner.engine.replaying import Replayed
 
 # `runner stop` from another terminal is a row in the store; four looks a second cost nothing.
 STOP_POLL_SECONDS = 0.25
@@ -274,6 +275,32 @@ class Runner:
     def stop_all(self, by: str) -> None:
         for execution in list(self._running.values()):
             execution.stop(by)
+
+    # --- running again ---------------------------------------------------------------------
+
+    async def replay(self, run: str, *, script: Script | None = None, anyway: bool = False) -> Replayed:
+        """Run an archived script against its journal, without calling one agent; say where it diverges, if it does.
+
+        `script` stands in for the recorded one and is held to the record frame by frame. `anyway` replays also what
+        another dialect version or Python minor has made.
+
+        Raises RecordBroken, RunNotFound, SandboxUnavailable; UsageError: it cannot be replayed here.
+        """
+        from runner.engine.replaying import Replay, read_whole_record, require_same_versions
+
+        record = read_whole_record(self.store, run)
+        notes = require_same_versions(record, anyway=anyway)
+        record.start()
+        sandbox = await self._opened().choose(record.policy)
+        guest = GuestOnTheWay(sandbox, record.policy.limits)
+        replay = Replay(self.store, record, clock=self._clock, script=script)
+        try:
+            return await replay.run(await guest.take(), notes)
+        finally:
+            await replay.gone()
+            await asyncio.shield(guest.discard())
+            if not self._entered:
+                await self.close()
 
     # --- telling ---------------------------------------------------------------------------
 

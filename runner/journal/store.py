@@ -16,14 +16,14 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from runner.clock import Clock, SystemClock
 from runner.errors import Defect, StoreError
-from runner.events import Event
+from runner.events import Event, EventKind
 from runner.journal import erase, freeze, lease, reader, register, schema, verify
 from runner.journal.chain import is_run_id
 from runner.journal.home import home_folder, private_folder
@@ -122,7 +122,7 @@ class SqliteJournal:
             desk = self._desk()
         return SqliteRunJournal(
             run, host=self._lock.host, desk=desk, clock=self._clock, on_failure=on_failure, on_event=on_event,
-            on_close=self._runs.discard, stored=self._value,
+            on_close=self._runs.discard, stored=self.value,
         )  # fmt: skip
 
     def _desk(self) -> Desk:
@@ -148,14 +148,17 @@ class SqliteJournal:
 
     # --- reading ---------------------------------------------------------------------------
 
-    def read(self, run: str, *, after: int = 0) -> Iterator[Event]:
+    def read(self, run: str, *, after: int = 0, kinds: Iterable[EventKind] = ()) -> Iterator[Event]:
         """Yield the durable events with a seq above `after`, in order, a page at a time. Nothing for an unknown run.
+
+        `kinds` are those that are wanted; all where none is named.
 
         Raises:
             RecordBroken: An event cannot be read; `verify` names it.
         """
         self._check_usable()
-        return reader.read_events(self.path, run, after)
+        marks = ",".join(f"'{kind}'" for kind in kinds)
+        return reader.read_events(self.path, run, after, of=f"kind IN ({marks})" if marks else "true")
 
     def runs(self, *, limit: int = 50) -> list[RunRow]:
         """Return the newest runs first."""
@@ -317,7 +320,7 @@ class SqliteJournal:
             raise
         return {run: by for run, by in found if run in self._runs}
 
-    def _value(self, run: str, seq: int) -> str | None:
+    def value(self, run: str, seq: int) -> str | None:
         """Return the value of a durable event; None for one without, or erased. Raises StoreError."""
         found = self._ask(_VALUE, run, seq, busy_seconds=self._busy_seconds)
         return None if not found else found[0][0]

@@ -126,21 +126,21 @@ class Responder(Protocol):
     that one of them names was told before.
     """
 
-    def spawned(self, spawn: Spawn) -> None: ...
+    def spawned(self, spawn: Spawn) -> object: ...
 
-    def derived(self, then: Then) -> None:
+    def derived(self, then: Then) -> object:
         """A handle was made that the guest will settle."""
         ...
 
-    def settled(self, settled: Settled) -> None:
+    def settled(self, settled: Settled) -> object:
         """The guest settles a handle that it made. Raises GuestMisbehaved for one that it may not settle."""
         ...
 
-    def cancelled(self, handle: int) -> None:
+    def cancelled(self, handle: int) -> object:
         """The guest cancels a handle. It counts as delivered: no answer tells it any more."""
         ...
 
-    def printed(self, output: Output) -> None: ...
+    def printed(self, output: Output) -> object: ...
 
     @property
     def busy(self) -> bool:
