@@ -60,16 +60,18 @@ class Broker:
         agent_of: Callable[[AgentEntry], Agent],
         reach: Callable[[AgentEntry], Reached],
         ledger: Ledger | None = None,
+        retry_unknown: bool = False,
     ) -> None:
         """`agent_of` and `reach` give an agent and the border to it, the same ones each time; `trace` is the
-        run's W3C trace id; `ledger` keeps the tokens of its attempts.
+        run's W3C trace id; `ledger` keeps the tokens of its attempts; `retry_unknown` is of a run that is resumed.
         """
         self._policy = policy
         self._journal = journal
         self._authority = Authority(policy, ledger)
         self.attempts = Attempts(
-            policy, journal, self, clock=clock, trace=trace, agent_of=agent_of, reach=reach, authority=self._authority
-        )
+            policy, journal, self, clock=clock, trace=trace, agent_of=agent_of, reach=reach,
+            authority=self._authority, retry_unknown=retry_unknown,
+        )  # fmt: skip
         self._lives: dict[int, LiveHandle] = {}
         self._settled = 0
         self._filled_bytes = 0

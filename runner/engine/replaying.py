@@ -28,6 +28,9 @@ MORE_CPU = 2.0
 MORE_SECONDS = 10.0
 
 
+ANYWAY = "--anyway replays it all the same; what differs may be the version's doing"
+
+
 @dataclass(frozen=True, slots=True)
 class Replayed:
     """What came of a replay. It is identical exactly where nothing diverged."""
@@ -50,7 +53,7 @@ class Replayed:
         return self.divergence is None
 
 
-def require_same_versions(record: Record, *, anyway: bool) -> list[str]:
+def require_same_versions(record: Record, *, anyway: bool, hint: str = ANYWAY) -> list[str]:
     """Return how this runner differs from the one that made the record, as notes.
 
     Raises UsageError: in a way that can change what a script does, and nobody said `anyway`.
@@ -64,7 +67,7 @@ def require_same_versions(record: Record, *, anyway: bool) -> list[str]:
     if differs and not anyway:
         raise UsageError(
             f'run "{record.run}" was made by another version: {"; ".join(differs)}',
-            hint="--anyway replays it all the same; what differs may be the version's doing",
+            hint=hint,
         )
     return differs
 

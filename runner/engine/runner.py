@@ -19,7 +19,7 @@ from runner.engine.sandboxes import GuestOnTheWay, Sandboxes
 from runner.engine.submission import Submission, exact, read_script
 from runner.errors import StoreError
 from runner.events import Event, RunView, TokensView, fold
-from runner.journal import RegisterKind, SqliteJournal, freeze, open_store
+from runner.journal import Entry, RegisterKind, SqliteJournal, freeze, open_store
 from runner.models import Json, RunResult, Script, Verdict
 from runner.policy import load_policy
 from runner.policy.model import Policy
@@ -164,14 +164,17 @@ class Runner:
         if verdict.accepted:
             backends.prepare(verdict.reach.agents)
         run = new_run_id()
-        asks = verdict.reach.dynamic or any(verdict.reach.scopes.values())
-        if verdict.accepted and asks and submission.policy.resources:
-            await self._prepare_credentials()
+        if verdict.accepted:
+            await self._prepare_credentials(submission.policy, verdict)
         execution = Execution(
             run, submission, verdict, store=self.store, clock=self._clock, guest=guest, backends=backends,
             ledger_of=lambda journal: self._ledger(submission, journal),
         )  # fmt: skip
         execution.begun_after = self.store.last_entry()
+        return await self._serve(execution, submission)
+
+    async def _serve(self, execution: Execution, submission: Submission) -> RunResult:
+        run = execution.run_id
         self._running[run] = execution
         try:
             if submission.on_start is not None:
@@ -189,9 +192,10 @@ class Runner:
 
         return Backends(policy, self._clock)
 
-    async def _prepare_credentials(self) -> None:
+    async def _prepare_credentials(self, policy: Policy, verdict: Verdict) -> None:
         """Load what signs tokens before anything runs. Raises StoreError: the keys cannot be used."""
-        await asyncio.to_thread(self._opened_issuers().prepare)
+        if policy.resources and (verdict.reach.dynamic or any(verdict.reach.scopes.values())):
+            await asyncio.to_thread(self._opened_issuers().prepare)
 
     def _opened_issuers(self) -> Issuers:
         from runner.credentials.issuers import Issuers
@@ -259,13 +263,17 @@ class Runner:
 
     def _carry_out_revocations(self) -> None:
         """Close the tokens of this process's runs that somebody asked to be revoked since they began."""
-        from runner.engine.audit import selection_of
-
         for entry in self.store.entries(RegisterKind.REVOCATION, after=self._revocations_seen):
             for execution in list(self._running.values()):
                 if entry.seq > execution.begun_after:
-                    execution.revoke(selection_of(entry))
+                    execution.revoke(self._selection_of(entry))
             self._revocations_seen = entry.seq
+
+    @staticmethod
+    def _selection_of(entry: Entry) -> Selection:
+        from runner.engine.audit import selection_of
+
+        return selection_of(entry)
 
     def stop(self, run: str, *, by: str) -> None:
         """Stop a run of this process. `run()` then returns its result, with state `stopped`."""
@@ -301,6 +309,63 @@ class Runner:
             await asyncio.shield(guest.discard())
             if not self._entered:
                 await self.close()
+
+    async def resume(
+        self,
+        run: str,
+        *,
+        by: str,
+        retry_unknown: bool = False,
+        old_policy: bool = False,
+        on_event: Callable[[Event], object] | None = None,
+        on_start: Callable[[str], object] | None = None,
+    ) -> RunResult:
+        """Go on with a run whose host died; return how it ended. What has settled is not called again.
+
+        An attempt that was under way is made again where its agent is idempotent, or with `retry_unknown`; else its
+        outcome is unknown. `old_policy` goes on under the archived policy although its file was changed.
+
+        Raises:
+            UsageError: It may not go on: it has ended, is alive, the host is frozen, its policy has changed.
+            Diverged: The guest left its record. The run is as it was.
+            RecordBroken, RunNotFound, SandboxUnavailable, StoreError.
+        """
+        from runner.engine.resumable import require_resumable
+        from runner.engine.resuming import ResumedExecution
+
+        record, policy, verdict = require_resumable(self.store, run, old_policy=old_policy)
+        submission = Submission(record.script, policy, record.inputs, record.seed, on_event, on_start)
+        guest = GuestOnTheWay(await self._opened().choose(policy), policy.limits)
+        try:
+            backends = self._backends(policy)
+            backends.prepare(verdict.reach.agents)
+            await self._prepare_credentials(policy, verdict)
+            execution = ResumedExecution(
+                record, submission, verdict=verdict, store=self.store, by=by, retry_unknown=retry_unknown,
+                clock=self._clock, guest=guest, backends=backends,
+                ledger_of=lambda journal: self._ledger(submission, journal),
+            )  # fmt: skip
+            execution.begun_after = self.store.begun_after(run)
+            for entry in self.store.entries(RegisterKind.REVOCATION, after=execution.begun_after):
+                execution.revoke(self._selection_of(entry))
+            return await self._serve(execution, submission)
+        finally:
+            await asyncio.shield(guest.discard())
+            if not self._entered:
+                await self.close()
+
+    async def give_up(self, run: str, spawn: int, *, by: str, reason: str) -> str:
+        """Settle an open spawn of an interrupted run as failed, so that a resume does not wait for it.
+
+        Return the agent that is given up. Raises UsageError, RunNotFound, StoreError.
+        """
+        from runner.engine.resumable import give_up
+
+        return await give_up(self.store, run, spawn, by=by, reason=reason)
+
+    def interrupted(self) -> list[str]:
+        """Return the runs that have not ended and whose host is gone, oldest first."""
+        return self.store.interrupted()
 
     # --- telling ---------------------------------------------------------------------------
 

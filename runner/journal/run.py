@@ -14,7 +14,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from runner.clock import Clock
 from runner.errors import Defect, StoreError
@@ -33,6 +33,15 @@ _CAUSING = frozenset(
 )
 
 
+class Head(NamedTuple):
+    """The last event of a run, and how many spawns it has asked for."""
+
+    seq: int
+    digest: str
+    at_us: int
+    spawns: int
+
+
 class SqliteRunJournal:
     """One open run. Belongs to the loop in which it was opened."""
 
@@ -47,7 +56,9 @@ class SqliteRunJournal:
         on_event: Callable[[Event], object] | None,
         on_close: Callable[[str], object],
         stored: Callable[[str, int], str | None],
+        after: Head | None = None,
     ) -> None:
+        """`after` is where a host that is dead got to; None for a run that begins."""
         self._run = run
         self._host = host
         self._desk = desk
@@ -56,10 +67,7 @@ class SqliteRunJournal:
         self._on_event = on_event
         self._on_close = on_close
         self._stored = stored
-        self._seq = 0
-        self._digest = FIRST
-        self._at_us = 0
-        self._spawns = 0
+        self._seq, self._digest, self._at_us, self._spawns = after or Head(0, FIRST, 0, 0)
         self._last: Batch | None = None
         """The batch with the last event: once it is durable, all are."""
         self._values: deque[tuple[Batch, dict[int, str]]] = deque()

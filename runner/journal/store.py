@@ -125,6 +125,38 @@ class SqliteJournal:
             on_close=self._runs.discard, stored=self.value,
         )  # fmt: skip
 
+    def resume_run(
+        self,
+        run: str,
+        *,
+        on_failure: Callable[[Exception], object],
+        on_event: Callable[[Event], object] | None = None,
+    ) -> tuple[SqliteRunJournal, int]:
+        """Go on with a run whose host is dead; return its open end, and the epoch: how many hosts have served it.
+
+        The lease is taken with this epoch in one transaction: of two that try, one gets it. An event that the old host
+        could still write would have a number that is taken, and fail its store.
+
+        Raises:
+            RunNotFound: There is none of this id.
+            UsageError: It has ended, or a living process holds its lease.
+        """
+        self._check_usable()
+        if self._writer.failure is not None:
+            raise StoreError(self._writer.failure.message, hint=self._writer.failure.hint)
+        with translated(self.path):
+            self._lock.hold()
+            epoch, head = lease.take(self.path, run, self._lock.host, busy_seconds=self._busy_seconds)
+        with self._opening:
+            self._runs.add(run)
+            self._writer.start()
+            desk = self._desk()
+        journal = SqliteRunJournal(
+            run, host=self._lock.host, desk=desk, clock=self._clock, on_failure=on_failure, on_event=on_event,
+            on_close=self._runs.discard, stored=self.value, after=head,
+        )  # fmt: skip
+        return journal, epoch
+
     def _desk(self) -> Desk:
         loop = asyncio.get_running_loop()
         desks = [desk for desk in self._writer.desks if not desk.loop.is_closed()]
@@ -286,11 +318,37 @@ class SqliteJournal:
         found = self._ask("SELECT host FROM lease WHERE run = ?", run)
         return bool(found) and self.alive(found[0][0])
 
+    def begun_after(self, run: str) -> int:
+        """Return the register's entry that says that a run was begun; 0 for none. Raises StoreError."""
+        self._check_usable()
+        found = self._ask(
+            "SELECT seq FROM register WHERE run = ? AND kind = 'run_begun'", run, busy_seconds=self._busy_seconds
+        )
+        return int(found[0][0]) if found else 0
+
+    def last_event(self, run: str) -> tuple[int, float]:
+        """Return the seq of a run's last event and when it was, epoch seconds; (0, 0.0) for none. Raises StoreError."""
+        self._check_usable()
+        found = self._ask(
+            "SELECT seq, at_us FROM event WHERE run = ? ORDER BY seq DESC LIMIT 1", run,
+            busy_seconds=self._busy_seconds,
+        )  # fmt: skip
+        return (int(found[0][0]), found[0][1] / 1e6) if found else (0, 0.0)
+
     def run_ended(self, run: str) -> bool:
         """Say whether a run has had its last event. Raises StoreError."""
         self._check_usable()
         found = self._ask("SELECT 1 FROM run WHERE run = ? AND finished_us > 0", run, busy_seconds=self._busy_seconds)
         return bool(found)
+
+    def interrupted(self) -> list[str]:
+        """Return the runs that have not ended and whose host is gone, oldest first. Raises StoreError."""
+        self._check_usable()
+        found = self._ask(
+            "SELECT r.run, coalesce(l.host, '') FROM run r LEFT JOIN lease l ON l.run = r.run WHERE r.finished_us = 0"
+            " ORDER BY r.submitted_us, r.run", busy_seconds=self._busy_seconds,
+        )  # fmt: skip
+        return [run for run, host in found if not host or not self.alive(host)]
 
     def request_stop(self, run: str, by: str) -> bool:
         """Ask the host of a live run to stop it. False when nobody holds its lease. Raises StoreError."""

@@ -103,6 +103,8 @@ class Past:
         self._answering = False
         for event in self._events:
             if event.kind is EventKind.ANSWERED:
+                if self._on_event is not None:
+                    self._on_event(event)
                 return event
             self._pass(event)
         return None
