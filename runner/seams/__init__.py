@@ -28,9 +28,9 @@ from runner.seams.credentials import (
 )
 
 __all__ = [
-    "Agent", "Call", "Channel", "Credential", "Door", "DoorRequest", "DoorResponse", "Exit", "Issued", "Issuer",
-    "Journal", "Minter", "NotIssued", "NotRevoked", "Order", "Reply", "Responder", "RunJournal", "RunRow",
-    "Sandbox", "Subject",
+    "Agent", "Asked", "Call", "Channel", "Credential", "Door", "DoorRequest", "DoorResponse", "Elsewhere", "Exit",
+    "Issued", "Issuer", "Journal", "Minter", "NotIssued", "NotRevoked", "Order", "Reply", "Responder", "RunJournal",
+    "RunRow", "Sandbox", "Subject", "Taken",
 ]  # fmt: skip
 
 # --- sandbox ---------------------------------------------------------------------------------
@@ -157,6 +157,54 @@ class Responder(Protocol):
 
     async def finished(self) -> None:
         """The guest is done or gone: stop what is open, settle it as cancelled, leave nothing running."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A spawn that may be: permitted, its inputs complete and valid. Its agent has not been called."""
+
+    spawn: int
+    agent: str
+    scopes: tuple[str, ...] | None
+    """As asked; None: the agent's default."""
+    accept: str
+    """The schema of `accept` as canonical JSON; "" for none."""
+    inputs: Json
+    inputs_digest: str
+    agents: tuple[str, ...]
+    """Its chain: the agent and its fallbacks."""
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What settles a spawn instead of its agent."""
+
+    origin: str
+    """The run that it is of; "" for none."""
+    origin_spawn: int
+    key: str
+    called: str
+    """The agent that it is of."""
+    kind: str
+    """"ok" or an OutcomeKind."""
+    value: str
+    """As the value of a `spawn_settled`."""
+    attempts: int
+    seconds: float | None
+    """After which it settles; None: never by itself."""
+
+
+class Elsewhere(Protocol):
+    """Where a spawn's outcome may be had without calling its agent: another run's record."""
+
+    def take(self, asked: Asked) -> Taken | None:
+        """Return what settles this spawn; None: its agent is to be called."""
+        ...
+
+    def used(self, asked: int, spawn: int) -> None:
+        """Take note that spawn `asked` was settled with what is recorded of `spawn`, by a host before."""
         ...
 
 
