@@ -11,6 +11,7 @@ import platform
 import secrets
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from typing import Any
 
 import runner
 from runner.broker import Broker
@@ -120,13 +121,16 @@ class Execution:
     # --- the steps -------------------------------------------------------------------------
 
     async def _execute(self) -> Ending:
+        # Beside the start of the guest: that takes longer, and is mostly waiting.
+        self._guest.start()
+        reached = await self._backends.look()
         channel = self._channel = await self._guest.take()
         try:
-            return await self._converse(channel)
+            return await self._converse(channel, reached)
         finally:
             self._cpu_seconds = channel.cpu_seconds()
 
-    async def _converse(self, channel: Channel) -> Ending:
+    async def _converse(self, channel: Channel, reached: list[dict[str, Any]]) -> Ending:
         limits = self._policy.limits
         broker = self._broker = Broker(
             self._policy, self._journal, clock=self._clock, trace=self._trace, agent_of=self._backends.get,
@@ -135,6 +139,9 @@ class Execution:
         session = self._session = Session(channel, broker, limits=limits, clock=self._clock)
         ready = await session.greet()
         self._note_sandbox(channel.facts, ready)
+        for body in reached:
+            self._note_agent(body)
+        self._backends.tell(self._note_agent)
         start = self._start()
         self._journal.append(EventKind.RUN_STARTED, {"seed": start.seed, "now": start.now, "dialect": start.dialect})
         await self._journal.durable()
@@ -229,6 +236,9 @@ class Execution:
             )
         self._facts = replace(facts, python=ready.python, bundle=ready.bundle)
         self._journal.append(EventKind.SANDBOX_STARTED, {**asdict(self._facts), "lock": "verified"})
+
+    def _note_agent(self, body: dict[str, Any]) -> None:
+        self._journal.append(EventKind.AGENT_REACHED, body)
 
     # --- ends ------------------------------------------------------------------------------
 
