@@ -73,8 +73,16 @@ VERBS: Mapping[str, Verb] = {
         },
     ),
     "image": Verb(
-        "Build what the docker sandbox runs.",
-        verbs={"build": Verb("Build the sandbox image from this machine's Python.", "machine:build")},
+        "Build, list and remove what the docker sandbox runs.",
+        verbs={
+            "build": Verb("Build the sandbox image from this machine's Python.", "machine:build"),
+            "list": Verb(
+                "List the guest images, and how many runs of this store started from each.", "images:list_images"
+            ),
+            "prune": Verb(
+                "Remove guest images that no new run starts from and no run of this store needs.", "images:prune"
+            ),
+        },
     ),
     "doctor": Verb("Say what this machine can run, and what would mend the rest.", "machine:doctor"),
 }

@@ -11,6 +11,7 @@ import platform
 import secrets
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from typing import Any
 
 import runner
 from runner.broker import Broker
@@ -132,13 +133,16 @@ class Execution:
         return None if self._verdict.accepted else rejected(self._verdict)
 
     async def _execute(self) -> Ending:
+        # Beside the start of the guest: that takes longer, and is mostly waiting.
+        self._guest.start()
+        reached = await self._backends.look()
         channel = self._channel = await self._guest.take()
         try:
-            return await self._converse(channel)
+            return await self._converse(channel, reached)
         finally:
             self._cpu_seconds = channel.cpu_seconds()
 
-    async def _converse(self, channel: Channel) -> Ending:
+    async def _converse(self, channel: Channel, reached: list[dict[str, Any]]) -> Ending:
         left = self._policy.limits.wall_seconds - self._wall_seconds
         responder = self._responder()
         session = self._session = Session(
@@ -146,6 +150,9 @@ class Execution:
         )
         ready = await session.greet()
         self._note_sandbox(channel.facts, ready)
+        for body in reached:
+            self._note_agent(body)
+        self._backends.tell(self._note_agent)
         start = self._start()
         self._note_start(start)
         await self._journal.durable()
@@ -251,6 +258,9 @@ class Execution:
             )
         self._facts = replace(facts, python=ready.python, bundle=ready.bundle)
         self._journal.append(EventKind.SANDBOX_STARTED, {**asdict(self._facts), "lock": "verified"})
+
+    def _note_agent(self, body: dict[str, Any]) -> None:
+        self._journal.append(EventKind.AGENT_REACHED, body)
 
     # --- ends ------------------------------------------------------------------------------
 

@@ -271,6 +271,9 @@ class NoAgent:
     async def run(self, call: Call) -> Json:
         raise PolicyError("a trial calls no agent")
 
+    def facts(self) -> dict[str, str]:
+        return {}
+
     async def close(self) -> None:
         pass
 

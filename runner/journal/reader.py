@@ -111,6 +111,18 @@ def _row(row: tuple[Any, ...], alive: bool) -> RunRow:
     return RunRow(run, script, policy, state, submitted_us / 1e6, finished_us / 1e6, spawns, alive)
 
 
+def runs_by_image(path: Path) -> dict[str, list[str]]:
+    """Return image id → the runs that started from it, newest first."""
+    found: dict[str, list[str]] = {}
+    with translated(path), closing(connect(path)) as connection:
+        for image, run in connection.execute(
+            "SELECT DISTINCT json_extract(body, '$.image') AS image, run FROM event INDEXED BY event_image"
+            " WHERE kind = 'sandbox_started' AND image > '' ORDER BY run DESC"
+        ):
+            found.setdefault(image, []).append(run)
+    return found
+
+
 def find_run(path: Path, prefix: str) -> str:
     """Return the one run whose id is, or begins with, `prefix`. Raises RunNotFound."""
     if not prefix.isascii():  # No run's id is, and SQLite refuses a lone surrogate.

@@ -83,6 +83,7 @@ CREATE INDEX IF NOT EXISTS event_jti ON event (json_extract(body, '$.jti'))
     WHERE kind = 'token_issued' AND json_extract(body, '$.jti') IS NOT NULL;
 CREATE INDEX IF NOT EXISTS event_fingerprint ON event (json_extract(body, '$.fingerprint'))
     WHERE kind = 'token_issued' AND json_extract(body, '$.jti') IS NOT NULL;
+CREATE INDEX IF NOT EXISTS event_image ON event (json_extract(body, '$.image')) WHERE kind = 'sandbox_started';
 """
 
 # What the table says is what the events say: `writer` keeps it so from commit to commit, this makes it anew.
@@ -206,7 +207,7 @@ def _is_ready(path: Path) -> bool:
         connection.close()
     if missing := {"event", "blob", "register", "lease", "stop"} - tables:
         raise StoreError(f'the store "{path}" has no table {min(missing)!r}', hint=_WHAT_TO_DO["SQLITE_CORRUPT"])
-    if not tables >= {"run", "event_token", "event_jti", "event_fingerprint"}:
+    if not tables >= {"run", "event_token", "event_jti", "event_fingerprint", "event_image"}:
         rebuild(path)
     return True
 

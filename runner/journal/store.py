@@ -197,6 +197,11 @@ class SqliteJournal:
         self._check_usable()
         return reader.newest_runs(self.path, limit, self.alive)
 
+    def runs_by_image(self) -> dict[str, list[str]]:
+        """Return image id → the runs whose guests started from it, newest first. Raises StoreError."""
+        self._check_usable()
+        return reader.runs_by_image(self.path)
+
     def find(self, prefix: str) -> str:
         """Return the one run whose id begins so. Raises RunNotFound."""
         self._check_usable()

@@ -86,6 +86,9 @@ class MockAgent:
             raise AgentFault(found.kind, found.fail)
         return loads(found.output)
 
+    def facts(self) -> dict[str, str]:
+        return {"mock": "fixtures"}
+
     async def close(self) -> None:
         pass
 

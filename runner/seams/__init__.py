@@ -247,6 +247,14 @@ class Agent(Protocol):
         """
         ...
 
+    def facts(self) -> dict[str, str]:
+        """Return what the agent is, as names and texts, for the journal: equal facts are taken for the same agent.
+
+        May be called from any thread, before the first attempt and after any; it may say more then. It may read files,
+        calls nothing, and leaves out what cannot be read. No text holds what a policy keeps by reference.
+        """
+        ...
+
     async def close(self) -> None:
         """Kill what is left of it."""
         ...
