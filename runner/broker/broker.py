@@ -82,6 +82,8 @@ class Broker:
         self._lives: dict[int, LiveHandle] = {}
         self._settled = 0
         self._filled_bytes = 0
+        self.reused = 0
+        """How many spawns were settled with what another run had come to."""
         self.counts: dict[str, int] = {}
         self._outputs = Outputs(journal)
         self._most_bytes = policy.limits.frame_bytes - FRAME_MARGIN
@@ -143,6 +145,7 @@ class Broker:
         if taken.kind == OK and passed is None:
             return False
         if taken.origin:
+            self.reused += 1
             self._journal.append(
                 EventKind.SPAWN_REUSED,
                 {

@@ -102,6 +102,7 @@ class ResumedBroker(Broker):
                 assert isinstance(live, LiveThen)
                 self._thens.was_settled(live, event.seq, body, None if body["outcome"] == OK else event.content())
             case EventKind.SPAWN_REUSED:
+                self.reused += 1
                 if self._elsewhere is not None:
                     self._elsewhere.used(body["spawn"], body["origin_spawn"])
             case EventKind.SPAWN_CANCELLED:

@@ -62,6 +62,11 @@ class Backends:
                 self._on_reached(reached_body(entry, made))
         return made
 
+    def fingerprint(self, name: str) -> str:
+        """Return what an agent of the policy is today; "" for one that it does not have. Raises PolicyError."""
+        entry = self._policy.agents.get(name)
+        return "" if entry is None else str(reached_body(entry, self.get(entry))["fingerprint"])
+
     async def look(self) -> list[dict[str, Any]]:
         """Return the bodies of `agent_reached` of those that are made. Files are read beside the event loop."""
         made = [(self._policy.agents[name], agent) for name, agent in self._made.items()]

@@ -26,7 +26,7 @@ from runner.events import EventKind
 from runner.guest import wire
 from runner.guest.dialect import VERSION as DIALECT
 from runner.models import Json, RunError, RunResult, RunState, SandboxFacts, Usage, Verdict, digest_of
-from runner.seams import Channel, Journal, Responder, RunJournal
+from runner.seams import Channel, Elsewhere, Journal, Responder, RunJournal
 from runner.session import Ending, Session
 
 # What a run waits for its revocations after its end; the revoker goes on without it.
@@ -47,8 +47,12 @@ class Execution:
         guest: GuestOnTheWay,
         backends: Backends,
         ledger_of: Callable[[RunJournal], Ledger],
+        elsewhere: Elsewhere | None = None,
     ) -> None:
+        """`elsewhere` has the outcomes of the run that is reused."""
         self.run_id = run
+        self._elsewhere = elsewhere
+        self._reuse = submission.reuse
         self._script = submission.script
         self._policy = submission.policy
         self._inputs = submission.inputs
@@ -170,7 +174,7 @@ class Execution:
         """Return who answers the guest."""
         self._broker = Broker(
             self._policy, self._journal, clock=self._clock, trace=self._trace, agent_of=self._backends.get,
-            reach=self._backends.reach, ledger=self._ledger,
+            reach=self._backends.reach, ledger=self._ledger, elsewhere=self._elsewhere,
         )  # fmt: skip
         return self._broker
 
@@ -222,16 +226,15 @@ class Execution:
             "script": script.text, "policy": policy.resolved, "inputs": self._inputs, "folder": str(policy.folder),
             "policy_file": policy.file,
         }  # fmt: skip
-        self._journal.append(
-            EventKind.RUN_SUBMITTED,
-            {
-                "script": script.name, "script_digest": script.digest, "policy": policy.name,
-                "policy_digest": policy.digest, "inputs_digest": digest_of(inputs), "runner": runner.__version__,
-                "python": platform.python_version(), "trace": self._trace, "span": secrets.token_hex(8),
-                "sandbox": policy.sandbox.demand,
-            },
-            wire.compact(value),
-        )  # fmt: skip
+        body: dict[str, Json] = {
+            "script": script.name, "script_digest": script.digest, "policy": policy.name,
+            "policy_digest": policy.digest, "inputs_digest": digest_of(inputs), "runner": runner.__version__,
+            "python": platform.python_version(), "trace": self._trace, "span": secrets.token_hex(8),
+            "sandbox": policy.sandbox.demand,
+        }  # fmt: skip
+        if self._reuse is not None:
+            body |= {"origin": self._reuse.run, "not_before": self._reuse.not_before}
+        self._journal.append(EventKind.RUN_SUBMITTED, body, wire.compact(value))
 
     def _note_verdict(self, verdict: Verdict) -> None:
         errors = sum(finding.severity == "error" for finding in verdict.findings)
@@ -282,6 +285,7 @@ class Execution:
                 sequential_seconds=round(broker.attempts.sequential_seconds, 6),
                 attempts=broker.attempts.count,
                 parallel_peak=broker.attempts.parallel_peak,
+                reused=broker.reused,
                 bytes_in=session.bytes_in,
                 bytes_out=session.bytes_out,
                 output_bytes=broker.attempts.output_bytes,

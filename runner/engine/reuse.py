@@ -9,8 +9,8 @@ Not here: keys and counting (replay.keys), settling (broker).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from runner.engine.submission import Reuse
 from runner.errors import UsageError
 from runner.events import EventKind, fold
 from runner.guest.wire import OK
@@ -22,21 +22,13 @@ FingerprintOf = Callable[[str], str]
 """Name of an agent → what it is today; "" where that cannot be told."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reuse:
-    """Whose outcomes a run takes, and how old they may be. Seconds; None: as old as they are."""
-
-    run: str
-    max_age_seconds: float | None = None
-
-
 class Reusable:
     """Says of recorded outcomes whether they may be taken today."""
 
-    def __init__(self, store: SqliteJournal, reuse: Reuse, fingerprint_of: FingerprintOf, now: float) -> None:
+    def __init__(self, store: SqliteJournal, reuse: Reuse, fingerprint_of: FingerprintOf) -> None:
         self._agents = fold(store.read(reuse.run, kinds=(EventKind.AGENT_REACHED,))).agents
         self._fingerprint_of = fingerprint_of
-        self._not_before = 0.0 if reuse.max_age_seconds is None else now - reuse.max_age_seconds
+        self._not_before = reuse.not_before
         self._same: dict[str, bool] = {}
 
     def fits(self, found: Recorded, asked: Asked) -> bool:

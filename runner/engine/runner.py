@@ -7,23 +7,23 @@ import importlib
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import asdict
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runner.clock import Clock, SystemClock
 from runner.engine.sandboxes import GuestOnTheWay, Sandboxes
-from runner.engine.submission import Submission, exact, read_script
+from runner.engine.submission import Reuse, Submission, exact, read_script
 from runner.errors import StoreError
 from runner.events import Event, RunView, TokensView, fold
 from runner.journal import Entry, RegisterKind, SqliteJournal, freeze, open_store
 from runner.models import Json, RunResult, Script, Verdict
 from runner.policy import load_policy
 from runner.policy.model import Policy
-from runner.seams import RunJournal, RunRow
+from runner.seams import Elsewhere, RunJournal, RunRow
 
 if TYPE_CHECKING:
     from runner.credentials.issuers import Issuers
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from runner.engine.execution import Execution
     from runner.engine.explain import Explained
     from runner.engine.replaying import Replayed
+    from runner.engine.what_if import WhatIf
+    from runner.replay import Record
 
 # `runner stop` from another terminal is a row in the store; four looks a second cost nothing.
 STOP_POLL_SECONDS = 0.25
@@ -120,11 +122,14 @@ class Runner:
         on_event: Callable[[Event], object] | None = None,
         on_start: Callable[[str], object] | None = None,
         seed: int | None = None,
+        reuse: Reuse | None = None,
+        on_reuse: Callable[[WhatIf], object] | None = None,
     ) -> RunResult:
         """Check, run and journal one script; return how it ended.
 
         A text or Path names a file; source text is `Script("name", b"...")`. `on_event` sees each event
-        once it is durable, `on_start` the run's id before anything else.
+        once it is durable, `on_start` the run's id before anything else. With `reuse` spawns that ask for what was
+        asked in that run get its good outcomes; `on_reuse` hears before the run starts how far these reach.
 
         Raises:
             UsageError: The script, the policy or the inputs cannot be used. Nothing was journalled.
@@ -136,8 +141,11 @@ class Runner:
         if not isinstance(policy, Policy):
             policy = load_policy(policy)
         values = exact({} if inputs is None else inputs)
+        submission = Submission(script, policy, values, seed, on_event, on_start, reuse)
         try:
-            return await self._execute(Submission(script, policy, values, seed, on_event, on_start))
+            if reuse is not None:
+                submission = await self._prepare_reuse(submission, reuse, on_reuse)
+            return await self._execute(submission)
         finally:
             if not self._entered:
                 await self.close()
@@ -169,6 +177,7 @@ class Runner:
         execution = Execution(
             run, submission, verdict, store=self.store, clock=self._clock, guest=guest, backends=backends,
             ledger_of=lambda journal: self._ledger(submission, journal),
+            elsewhere=self._elsewhere(submission.reuse, backends),
         )  # fmt: skip
         execution.begun_after = self.store.last_entry()
         return await self._serve(execution, submission)
@@ -186,6 +195,36 @@ class Runner:
             leaving = asyncio.ensure_future(execution.let_go())
             self._leaving.add(leaving)
             leaving.add_done_callback(self._left)
+
+    async def _prepare_reuse(
+        self, submission: Submission, reuse: Reuse, on_reuse: Callable[[WhatIf], object] | None
+    ) -> Submission:
+        """Look how far the outcomes of a run reach, and take its seed. Raises UsageError, RecordBroken."""
+        from runner.engine.reuse import Reusable, require_reusable
+
+        require_reusable(self.store, reuse.run)
+        record = self._record(reuse.run)
+        if on_reuse is not None:
+            backends = self._backends(submission.policy)
+            reusable = Reusable(self.store, reuse, backends.fingerprint)
+            try:
+                on_reuse(
+                    await self._tried(
+                        record, script=submission.script, policy=submission.policy, inputs=submission.inputs,
+                        only=reusable.is_good, fit=reusable.fits,
+                    )
+                )  # fmt: skip
+            finally:
+                await backends.close()
+        return replace(submission, seed=record.seed if submission.seed is None else submission.seed)
+
+    def _elsewhere(self, reuse: Reuse | None, backends: Backends) -> Elsewhere | None:
+        """Return where outcomes may be had instead of calling an agent."""
+        if reuse is None:
+            return None
+        from runner.engine.reuse import Reusable, matches
+
+        return matches(self.store, reuse, Reusable(self.store, reuse, backends.fingerprint))
 
     def _backends(self, policy: Policy) -> Backends:
         from runner.engine.backends import Backends
@@ -299,16 +338,76 @@ class Runner:
         record = read_whole_record(self.store, run)
         notes = require_same_versions(record, anyway=anyway)
         record.start()
-        sandbox = await self._opened().choose(record.policy)
-        guest = GuestOnTheWay(sandbox, record.policy.limits)
         replay = Replay(self.store, record, clock=self._clock, script=script)
         try:
-            return await replay.run(await guest.take(), notes)
+            async with self._guest(record.policy, record.sandbox) as guest:
+                return await replay.run(await guest.take(), notes)
         finally:
             await replay.gone()
-            await asyncio.shield(guest.discard())
             if not self._entered:
                 await self.close()
+
+    async def what_if(
+        self,
+        run: str,
+        *,
+        script: Script | None = None,
+        policy: Policy | str | Path | None = None,
+        inputs: Json = None,
+        mocks: Path | None = None,
+    ) -> WhatIf:
+        """Say what an archived run would come to with another script, policy or inputs, without calling an agent.
+
+        What is None is as recorded. Spawns that the record has no outcome for are answered from the file `mocks`, or
+        stay open.
+
+        Raises UsageError, PolicyError, RecordBroken, RunNotFound, SandboxUnavailable.
+        """
+        from runner.rehearsal.fixtures import read_fixtures
+
+        record = self._record(run)
+        chosen = record.policy if policy is None else policy if isinstance(policy, Policy) else load_policy(policy)
+        try:
+            return await self._tried(
+                record, script=script or record.script, policy=chosen,
+                inputs=record.inputs if inputs is None else exact(inputs),
+                mocks=None if mocks is None else read_fixtures(mocks),
+            )  # fmt: skip
+        finally:
+            if not self._entered:
+                await self.close()
+
+    async def _tried(self, record: Record, *, script: Script, policy: Policy, **options: Any) -> WhatIf:
+        from runner.engine.what_if import Trial
+
+        trial = Trial(self.store, record, script=replace(script, name=record.script.name), policy=policy, **options)
+        rejected = trial.rejected()
+        if rejected is not None:
+            return rejected
+        try:
+            async with self._guest(policy) as guest:
+                return await trial.run(await guest.take())
+        finally:
+            await trial.gone()
+
+    def _record(self, run: str) -> Record:
+        """Return the record of a run that got as far as its script. Raises RecordBroken, RunNotFound, UsageError."""
+        from runner.engine.replaying import read_whole_record
+
+        record = read_whole_record(self.store, run)
+        record.start()
+        return record
+
+    @asynccontextmanager
+    async def _guest(self, policy: Policy, recorded: dict[str, Any] | None = None) -> AsyncIterator[GuestOnTheWay]:
+        """Within, a guest can be taken: one like the recorded, or what fits the policy. Raises SandboxUnavailable."""
+        like = recorded or {}
+        kind, image = str(like.get("kind", "")), str(like.get("image", ""))
+        guest = GuestOnTheWay(await self._opened().choose(policy, kind=kind, image=image), policy.limits)
+        try:
+            yield guest
+        finally:
+            await asyncio.shield(guest.discard())
 
     async def resume(
         self,
@@ -334,23 +433,25 @@ class Runner:
         from runner.engine.resuming import ResumedExecution
 
         record, policy, verdict = require_resumable(self.store, run, old_policy=old_policy)
-        submission = Submission(record.script, policy, record.inputs, record.seed, on_event, on_start)
-        guest = GuestOnTheWay(await self._opened().choose(policy), policy.limits)
+        origin = str(record.submitted.get("origin", ""))
+        reuse = Reuse(origin, float(record.submitted.get("not_before", 0.0))) if origin else None
+        submission = Submission(record.script, policy, record.inputs, record.seed, on_event, on_start, reuse)
         try:
-            backends = self._backends(policy)
-            backends.prepare(verdict.reach.agents)
-            await self._prepare_credentials(policy, verdict)
-            execution = ResumedExecution(
-                record, submission, verdict=verdict, store=self.store, by=by, retry_unknown=retry_unknown,
-                clock=self._clock, guest=guest, backends=backends,
-                ledger_of=lambda journal: self._ledger(submission, journal),
-            )  # fmt: skip
-            execution.begun_after = self.store.begun_after(run)
-            for entry in self.store.entries(RegisterKind.REVOCATION, after=execution.begun_after):
-                execution.revoke(self._selection_of(entry))
-            return await self._serve(execution, submission)
+            async with self._guest(policy, record.sandbox) as guest:
+                backends = self._backends(policy)
+                backends.prepare(verdict.reach.agents)
+                await self._prepare_credentials(policy, verdict)
+                execution = ResumedExecution(
+                    record, submission, verdict=verdict, store=self.store, by=by, retry_unknown=retry_unknown,
+                    clock=self._clock, guest=guest, backends=backends,
+                    ledger_of=lambda journal: self._ledger(submission, journal),
+                    elsewhere=self._elsewhere(reuse, backends),
+                )  # fmt: skip
+                execution.begun_after = self.store.begun_after(run)
+                for entry in self.store.entries(RegisterKind.REVOCATION, after=execution.begun_after):
+                    execution.revoke(self._selection_of(entry))
+                return await self._serve(execution, submission)
         finally:
-            await asyncio.shield(guest.discard())
             if not self._entered:
                 await self.close()
 

@@ -105,9 +105,10 @@ class Trial:
         policy: Policy,
         inputs: Json,
         mocks: Fixtures | None = None,
+        only: Callable[[Recorded], bool] = lambda found: True,
         fit: Callable[[Recorded, Asked], bool] = lambda found, asked: True,
     ) -> None:
-        """`fit` says which recorded outcomes may be taken."""
+        """`only` says which recorded outcomes there are, `fit` whether one may be taken for what is asked."""
         self._record = record
         self._script = script
         self._policy = policy
@@ -118,7 +119,7 @@ class Trial:
         self._unmatched: dict[int, Unmatched] = {}
         self._stopped_at = 0
         self._session: Session | None = None
-        spawns = recorded(store.read(record.run, after=record.started_seq, kinds=KINDS))
+        spawns = [one for one in recorded(store.read(record.run, kinds=KINDS)) if only(one)]
         self._before = _outcomes(store.read(record.run, kinds=_SETTLED))
         self._matches = Matches(
             record.run, spawns, lambda seq: store.value(record.run, seq), fit=fit, otherwise=self._otherwise
