@@ -38,6 +38,14 @@ VERBS: Mapping[str, Verb] = {
     "show": Verb("Tell the story of a run: what was asked, what happened, how it ended.", "runs:show"),
     "watch": Verb("Follow a live run from another terminal, and end with its exit code.", "watch:watch"),
     "stop": Verb("Stop a live run from another terminal, and wait until it has ended.", "watch:stop"),
+    "replay": Verb(
+        "Run an archived script against its record, without calling an agent, and say where it goes another way.",
+        "replay:replay",
+    ),
+    "resume": Verb("Go on with a run whose host died; what has settled is not called again.", "resume:resume"),
+    "fail": Verb(
+        "Give up an open spawn of a run whose host died: it has failed, and is not called again.", "resume:fail"
+    ),
     "journal": Verb("Print the events of a run.", "journal:journal"),
     "verify": Verb("Check that the record of a run is whole and unaltered.", "journal:verify"),
     "audit": Verb("Say of every token for whom and what it was, and what it was used for.", "audit:audit"),
@@ -176,7 +184,7 @@ def command() -> Any:
         subcommand_metavar="VERB [ARGS]...",
         context_settings={"help_option_names": ["-h", "--help"]},
         epilog="Exit codes: 0 done, 1 the script raised, 2 bad usage, policy or inputs, 3 rejected by the check, "
-        "5 a limit reached, 6 sandbox, 8 store, 70 a defect of runner, 130 stopped.",
+        "5 a limit reached, 6 sandbox, 7 a replay diverged, 8 store, 70 a defect of runner, 130 stopped.",
     )
     app.callback()(_root)
     return typer.main.get_command(app)
