@@ -23,9 +23,10 @@ from runner.journal import RegisterKind, SqliteJournal, freeze, open_store
 from runner.models import Json, RunResult, Script, Verdict
 from runner.policy import load_policy
 from runner.policy.model import Policy
-from runner.seams import RunJournal, RunRow
+from runner.seams import RunFilter, RunJournal, RunRow
 
 if TYPE_CHECKING:
+    from runner.archive.scripts import ScriptLine
     from runner.credentials.issuers import Issuers
     from runner.credentials.ledger import Ledger
     from runner.credentials.selection import Selection
@@ -310,9 +311,15 @@ class Runner:
 
         return stubs(policy if isinstance(policy, Policy) else load_policy(policy))
 
-    def runs(self, *, limit: int = 50) -> list[RunRow]:
-        """Return the newest runs first."""
-        return self.store.runs(limit=limit)
+    def runs(self, matching: RunFilter | None = None, *, limit: int = 50) -> list[RunRow]:
+        """Return the newest runs first, of those that match."""
+        return self.store.runs(matching, limit=limit)
+
+    def scripts(self, name: str = "") -> list[ScriptLine]:
+        """Return the scripts that were run, or the one of this name, with their versions. Raises UsageError."""
+        from runner.archive.scripts import scripts
+
+        return scripts(self.store, name)
 
     def find(self, prefix: str) -> str:
         """Return the one run whose id begins so. Raises RunNotFound."""

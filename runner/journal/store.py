@@ -24,14 +24,14 @@ from typing import Any
 from runner.clock import Clock, SystemClock
 from runner.errors import Defect, StoreError
 from runner.events import Event
-from runner.journal import erase, freeze, lease, reader, register, schema, verify
+from runner.journal import erase, freeze, lease, listing, reader, register, schema, verify
 from runner.journal.chain import is_run_id
 from runner.journal.home import home_folder, private_folder
 from runner.journal.register import Entry, RegisterKind
 from runner.journal.run import SqliteRunJournal
 from runner.journal.schema import BUSY_SECONDS, begin, connect, connect_to_write, is_busy, patiently, translated
 from runner.journal.writer import Desk, Writer
-from runner.seams import RunRow
+from runner.seams import RunFilter, RunRow
 
 _EXTERNAL = "kind = 'token_issued' AND json_extract(body, '$.jti') IS NOT NULL"
 _FIRST_EVENT = "SELECT 1 FROM event WHERE run = ? AND seq = 1"
@@ -157,10 +157,20 @@ class SqliteJournal:
         self._check_usable()
         return reader.read_events(self.path, run, after)
 
-    def runs(self, *, limit: int = 50) -> list[RunRow]:
-        """Return the newest runs first."""
+    def runs(self, matching: RunFilter | None = None, *, limit: int = 50) -> list[RunRow]:
+        """Return the newest runs first, of those that match."""
         self._check_usable()
-        return reader.newest_runs(self.path, limit, self.alive)
+        return listing.newest_runs(self.path, matching or RunFilter(), limit, self.alive)
+
+    def versions(self, script: str = "") -> list[listing.Version]:
+        """Return every version of the script of this name, or of every script; those that ran last first."""
+        self._check_usable()
+        return listing.versions(self.path, script, self.alive)
+
+    def last_good(self, run: str) -> str:
+        """Return the last run before this one whose script has the same name and that is done; "" for none."""
+        self._check_usable()
+        return listing.last_good(self.path, run)
 
     def find(self, prefix: str) -> str:
         """Return the one run whose id begins so. Raises RunNotFound."""
