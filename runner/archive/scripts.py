@@ -10,7 +10,7 @@ from difflib import get_close_matches
 
 from runner.errors import UsageError
 from runner.journal import RegisterKind, SqliteJournal
-from runner.journal.listing import Version
+from runner.journal.listing import Version, versions
 from runner.models import RunState
 
 _DECIDED = next((kind for kind in RegisterKind if kind.value == "review_decided"), None)
@@ -52,11 +52,12 @@ def scripts(store: SqliteJournal, name: str = "") -> list[ScriptLine]:
     """
     decisions = _decisions(store)
     found: dict[str, list[VersionLine]] = {}
-    for version in store.versions(name):
+    for version in versions(store.path, name, store.alive):
         decision, at = decisions.get(version.digest, ("", 0.0))
         found.setdefault(version.script, []).append(VersionLine(version, decision, at))
     if name and not found:
-        near = get_close_matches(name, {version.script for version in store.versions()}, 1)
+        known = {version.script for version in versions(store.path, "", store.alive)}
+        near = get_close_matches(name, known, 1)
         hint = f'there is "{near[0]}"; ' if near else ""
         raise UsageError(f'no script "{name}" was run', hint=f"{hint}`runner scripts` lists them")
     return [ScriptLine(script, tuple(lines)) for script, lines in found.items()]

@@ -26,7 +26,10 @@ from runner.policy.model import Policy
 from runner.seams import RunFilter, RunJournal, RunRow
 
 if TYPE_CHECKING:
+    from runner.archive.effects import EffectsView
     from runner.archive.scripts import ScriptLine
+    from runner.archive.spawn import SpawnStory
+    from runner.archive.story import Story
     from runner.credentials.issuers import Issuers
     from runner.credentials.ledger import Ledger
     from runner.credentials.selection import Selection
@@ -337,6 +340,26 @@ class Runner:
         if not view.ended and not alive:
             view.interrupt()
         return view
+
+    def story(self, run: str) -> Story:
+        """Return all that is told of a run: its view, its agents' work, what is worth a look. Reads no output."""
+        from runner.archive.story import story_of
+
+        return story_of(self.store, run)
+
+    def effects(self, run: str) -> EffectsView:
+        """Return what a run did outside, and what nobody knows of it."""
+        from runner.archive.effects import effects_of
+        from runner.journal.outline import read_outline
+
+        alive = self.store.run_alive(run)
+        return effects_of(read_outline(self.store.path, run), alive=alive)
+
+    def spawn(self, run: str, n: int) -> SpawnStory:
+        """Return everything about one spawn. Raises UsageError: the run has no such spawn."""
+        from runner.archive.spawn import spawn_story
+
+        return spawn_story(self.store, run, n, self.tokens(run).tokens.values())
 
     def request_stop(self, run: str, *, by: str) -> bool:
         """Ask the host of a live run, in whatever process, to stop it. False when it is not alive."""

@@ -162,16 +162,6 @@ class SqliteJournal:
         self._check_usable()
         return listing.newest_runs(self.path, matching or RunFilter(), limit, self.alive)
 
-    def versions(self, script: str = "") -> list[listing.Version]:
-        """Return every version of the script of this name, or of every script; those that ran last first."""
-        self._check_usable()
-        return listing.versions(self.path, script, self.alive)
-
-    def last_good(self, run: str) -> str:
-        """Return the last run before this one whose script has the same name and that is done; "" for none."""
-        self._check_usable()
-        return listing.last_good(self.path, run)
-
     def find(self, prefix: str) -> str:
         """Return the one run whose id begins so. Raises RunNotFound."""
         self._check_usable()

@@ -14,7 +14,7 @@ from runner.clock import HeldClock
 from runner.errors import UsageError
 from runner.events import EventKind
 from runner.journal import SqliteJournal, open_store
-from runner.journal.listing import Version
+from runner.journal.listing import Version, last_good
 from runner.seams import RunFilter
 from tests.unit.journals_by_hand import FINISHED, STARTED, SUBMITTED, Failures, spawn_requested, spawn_settled
 from tests.unit.test_journal_schema import changed
@@ -125,7 +125,7 @@ async def test_a_store_without_the_tables_finds_the_same_once_it_is_opened(store
 
 
 async def test_the_last_good_run_is_the_last_done_one_of_that_name_before_it(store):
-    assert [store.last_good(run) for run in ("r4", "r2", "r1", "r3", "r9")] == ["r1", "r1", "", "", ""]
+    assert [last_good(store.path, run) for run in ("r4", "r2", "r1", "r3", "r9")] == ["r1", "r1", "", "", ""]
 
 
 async def test_a_script_has_its_versions_with_how_their_runs_ended(store):
