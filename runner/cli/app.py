@@ -37,6 +37,7 @@ VERBS: Mapping[str, Verb] = {
     "runs": Verb("List runs, newest first.", "runs:runs"),
     "scripts": Verb("List the scripts that were run, with their versions and how these ended.", "scripts:scripts"),
     "show": Verb("Tell the story of a run: what was asked, what happened, how it ended.", "show:show"),
+    "diff": Verb("Say what differs between two runs: the ground they stood on, each spawn, their ends.", "diff:diff"),
     "watch": Verb("Follow a live run from another terminal, and end with its exit code.", "watch:watch"),
     "stop": Verb("Stop a live run from another terminal, and wait until it has ended.", "watch:stop"),
     "journal": Verb("Print the events of a run.", "journal:journal"),

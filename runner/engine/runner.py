@@ -26,6 +26,7 @@ from runner.policy.model import Policy
 from runner.seams import RunFilter, RunJournal, RunRow
 
 if TYPE_CHECKING:
+    from runner.archive.diff import RunDiff
     from runner.archive.effects import EffectsView
     from runner.archive.scripts import ScriptLine
     from runner.archive.spawn import SpawnStory
@@ -360,6 +361,18 @@ class Runner:
         from runner.archive.spawn import spawn_story
 
         return spawn_story(self.store, run, n, self.tokens(run).tokens.values())
+
+    def diff(self, left: str, right: str) -> RunDiff:
+        """Return in what two runs differ; the left one is what is expected."""
+        from runner.archive.diff import diff
+
+        return diff(self.store, left, right)
+
+    def good_run_before(self, run: str) -> str:
+        """Return the last run before this one of the same script that is done. Raises UsageError: there is none."""
+        from runner.archive.diff import good_run_before
+
+        return good_run_before(self.store, run)
 
     def request_stop(self, run: str, *, by: str) -> bool:
         """Ask the host of a live run, in whatever process, to stop it. False when it is not alive."""
