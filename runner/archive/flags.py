@@ -13,7 +13,8 @@ from runner.events import RunView
 from runner.guest.wire import OK
 from runner.models import RunState
 
-# A second: less of it in a whole run, nobody would wait for, and a lone spawn always has some milliseconds.
+# A second of the run's time, as attempts that run at once share it: less nobody would wait for, and a lone spawn always
+# has some milliseconds.
 LEAST_OVERHEAD_SECONDS = 1.0
 # The usual rule of thumb for English text and JSON, the one of `text.tokens`; nobody's tokenizer is asked.
 BYTES_PER_TOKEN = 4
@@ -53,7 +54,8 @@ def flags(view: RunView, work: WorkView) -> list[Flag]:
     outputs, unused = _outputs(view, work)
     found = []
     for name, agent in work.agents.items():
-        if agent.overhead_seconds >= LEAST_OVERHEAD_SECONDS and agent.overhead_seconds > agent.work_seconds:
+        shared = agent.overhead_seconds / max(1, work.peak)
+        if shared >= LEAST_OVERHEAD_SECONDS and agent.overhead_seconds > agent.work_seconds:
             found.append(
                 Flag(
                     FlagKind.OVERHEAD, name, agent.attempts, seconds=agent.overhead_seconds,

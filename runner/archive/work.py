@@ -56,6 +56,8 @@ class WorkView:
     """Handles that somebody read."""
     dropped: set[int] = field(default_factory=set)
     """Spawns that were cancelled: nobody was to read them."""
+    peak: int = 0
+    """The most attempts at once."""
     _slots: _Slots = field(default_factory=lambda: _Slots())
     _open: dict[int, set[int]] = field(default_factory=dict)
     """Spawn → handles that it still waits for."""
@@ -115,6 +117,7 @@ class WorkView:
             work.overhead_seconds += max(0.0, self._slots.free(agent) - ready)
         self._running[n] = event.at_us / 1e6, agent
         self._slots.take(agent)
+        self.peak = max(self.peak, self._slots.total)
 
     # --- from attempt to settlement --------------------------------------------------------
 
@@ -221,7 +224,8 @@ class _Slots:
     most: int | None = None
     of_agent: dict[str, int] = field(default_factory=dict)
     now: float = 0.0
-    _total: int = 0
+    total: int = 0
+    """Attempts that run."""
     _running: dict[str, int] = field(default_factory=dict)
     _free: float = 0.0
     """Seconds in which the run had a slot free."""
@@ -236,7 +240,7 @@ class _Slots:
 
     def until(self, now: float) -> None:
         passed, self.now = now - self.now, now
-        if passed > 0 and (self.most is None or self._total < self.most):
+        if passed > 0 and (self.most is None or self.total < self.most):
             self._free += passed
             for agent in self._full:
                 self._lacked[agent] = self._lacked.get(agent, 0.0) + passed
@@ -245,13 +249,13 @@ class _Slots:
         return self._free - self._lacked.get(agent, 0.0)
 
     def take(self, agent: str) -> None:
-        self._total += 1
+        self.total += 1
         self._running[agent] = running = self._running.get(agent, 0) + 1
         most = self.of_agent.get(agent)
         if most is not None and running >= most:
             self._full.add(agent)
 
     def give_back(self, agent: str) -> None:
-        self._total -= 1
+        self.total -= 1
         self._running[agent] -= 1
         self._full.discard(agent)

@@ -19,6 +19,7 @@ from runner.printable import clean, clean_block
 # As of a run's result: a page. The whole is in `--json`.
 SHOWN_LINES = 60
 SHOWN_FILLS = 30
+SHOWN_DETAIL = 20
 ERASED = "erased: the chain holds its digest, nobody has the value"
 
 
@@ -89,8 +90,14 @@ def _attempt(one: AttemptStory, story: SpawnStory, now: float) -> list[str]:
     if f"attempt {one.attempt}" in story.erased:
         lines.append(f"  {ERASED}")
     lines += [f"  {clean(one.message, limit=600)}"] if one.message else []
-    lines += [f"  detail: {clean(one.detail, limit=600)}"] if one.detail else []
+    lines += _detail(one.detail)
     return [*lines, *(["  it still ran after it was ended"] if one.lingered else [])]
+
+
+def _detail(text: str) -> list[str]:
+    """Return what the journal keeps for a person alone, such as a traceback: its end says most."""
+    told = clean_block(text).splitlines()[-SHOWN_DETAIL:]
+    return ["  detail:", *(f"    {clean(line, limit=400)}" for line in told)] if told else []
 
 
 def _token(token: TokenView, now: float) -> str:
@@ -113,7 +120,7 @@ def _end(story: SpawnStory, now: float) -> list[str]:
     elif story.outcome:
         erased = "output" in story.erased
         lines.append(f"{story.outcome}: {ERASED if erased else clean(story.message, limit=2000)}")
-        lines += [f"  detail: {clean(story.detail, limit=2000)}"] if story.detail else []
+        lines += _detail(story.detail)
         lines += [f"  cause: {clean(json_text(story.cause, indent=False), limit=400)}"] if story.cause else []
     if story.answered_at:
         lines.append(f"told to the script at {moment(story.answered_at, now=now)}")

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from runner.clock import Clock, SystemClock
+from runner.engine.reading import Reading
 from runner.engine.sandboxes import GuestOnTheWay, Sandboxes
 from runner.engine.submission import Submission, exact, read_script
 from runner.errors import StoreError
@@ -23,14 +24,9 @@ from runner.journal import RegisterKind, SqliteJournal, freeze, open_store
 from runner.models import Json, RunResult, Script, Verdict
 from runner.policy import load_policy
 from runner.policy.model import Policy
-from runner.seams import RunFilter, RunJournal, RunRow
+from runner.seams import RunJournal
 
 if TYPE_CHECKING:
-    from runner.archive.diff import RunDiff
-    from runner.archive.effects import EffectsView
-    from runner.archive.scripts import ScriptLine
-    from runner.archive.spawn import SpawnStory
-    from runner.archive.story import Story
     from runner.credentials.issuers import Issuers
     from runner.credentials.ledger import Ledger
     from runner.credentials.selection import Selection
@@ -46,7 +42,7 @@ LOOKS_PER_SPOOL = 20
 MOST_FAILED_LOOKS = 40
 
 
-class Runner:
+class Runner(Reading):
     """Runs scripts, and tells of runs. One per process; an async context manager.
 
         async with Runner() as runner:
@@ -315,16 +311,6 @@ class Runner:
 
         return stubs(policy if isinstance(policy, Policy) else load_policy(policy))
 
-    def runs(self, matching: RunFilter | None = None, *, limit: int = 50) -> list[RunRow]:
-        """Return the newest runs first, of those that match."""
-        return self.store.runs(matching, limit=limit)
-
-    def scripts(self, name: str = "") -> list[ScriptLine]:
-        """Return the scripts that were run, or the one of this name, with their versions. Raises UsageError."""
-        from runner.archive.scripts import scripts
-
-        return scripts(self.store, name)
-
     def find(self, prefix: str) -> str:
         """Return the one run whose id begins so. Raises RunNotFound."""
         return self.store.find(prefix)
@@ -341,38 +327,6 @@ class Runner:
         if not view.ended and not alive:
             view.interrupt()
         return view
-
-    def story(self, run: str) -> Story:
-        """Return all that is told of a run: its view, its agents' work, what is worth a look. Reads no output."""
-        from runner.archive.story import story_of
-
-        return story_of(self.store, run)
-
-    def effects(self, run: str) -> EffectsView:
-        """Return what a run did outside, and what nobody knows of it."""
-        from runner.archive.effects import effects_of
-        from runner.journal.outline import read_outline
-
-        alive = self.store.run_alive(run)
-        return effects_of(read_outline(self.store.path, run), alive=alive)
-
-    def spawn(self, run: str, n: int) -> SpawnStory:
-        """Return everything about one spawn. Raises UsageError: the run has no such spawn."""
-        from runner.archive.spawn import spawn_story
-
-        return spawn_story(self.store, run, n, self.tokens(run).tokens.values())
-
-    def diff(self, left: str, right: str) -> RunDiff:
-        """Return in what two runs differ; the left one is what is expected."""
-        from runner.archive.diff import diff
-
-        return diff(self.store, left, right)
-
-    def good_run_before(self, run: str) -> str:
-        """Return the last run before this one of the same script that is done. Raises UsageError: there is none."""
-        from runner.archive.diff import good_run_before
-
-        return good_run_before(self.store, run)
 
     def request_stop(self, run: str, *, by: str) -> bool:
         """Ask the host of a live run, in whatever process, to stop it. False when it is not alive."""

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 
 from runner.archive.effects import Done, effects_of
 from runner.archive.flags import Flag, FlagKind, flags
+from runner.archive.story import Story
 from runner.archive.work import WorkView
 from runner.cli.effects import effects_lines, why
-from runner.cli.flags import look_lines
-from runner.events import EventKind, RunView
+from runner.cli.flags import background_lines, look_lines, story_object
+from runner.errors import RecordBroken
+from runner.events import EventKind, RunView, fold
+from runner.journal import open_store
+from runner.journal.outline import read_outline
+from tests.runs import run_script
 from tests.unit.events_by_hand import START, Told
+from tests.unit.test_journal_schema import changed
+
+
+@pytest.fixture
+def utc(monkeypatch):
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
 
 
 def worked(told: Told) -> tuple[RunView, WorkView]:
@@ -235,3 +251,60 @@ def test_where_the_policy_was_erased_every_agent_counts_as_irreversible():
     assert '  unknown: spawn 1 "red", line 3: failed: an agent that failed may have done half, ended at ' in (
         effects_lines(view, "r1", now=START)[2]
     )
+
+
+# --- reading without outputs, and the ground -----------------------------------------------------
+
+
+def test_a_story_tells_whom_a_run_reuses_who_resumed_it_and_what_its_agents_were(utc):
+    told = begun()
+    told.events[0].body["origin"] = "r0"
+    told.tell(EventKind.AGENT_REACHED, {"agent": "mail\x1b[2J", "backend": "python", "fingerprint": "ab" * 32,
+                                        "facts": {"code": "cd" * 32, "package": "acme 1.2"}})  # fmt: skip
+    told.spawned(1, "mail")
+    told.tell(EventKind.SPAWN_REUSED, {"spawn": 1, "agent": "mail", "key": "k", "inputs_digest": "c" * 64, "origin": "r0",
+                                       "origin_spawn": 7})  # fmt: skip
+    told.settled(1, agent="mail", attempts=0)
+    told.spawned(2, "mail")
+    told.tell(EventKind.RUN_RESUMED, {"epoch": 2, "by": "ann", "runner": "1", "python": "3.11", "retry_unknown": False}, at=60)
+    view, work = worked(told)
+    story = Story(view, {}, work, [])
+
+    assert background_lines(story, now=START) == [
+        "reuses run r0: 1 of 2 spawns had its outcome",
+        "resumed by ann at 15:07:40: epoch 2",
+        "agent mail was python, fingerprint abababababab, code cdcdcdcdcdcd, package acme 1.2",
+    ]
+    assert story_object(story)["reused"] == {"1": {"run": "r0", "spawn": 7}}
+    assert story_object(story)["epochs"] == [{"epoch": 2, "by": "ann", "at": START + 60}]
+
+
+async def test_a_run_is_told_the_same_without_its_outputs(tmp_path):
+    source = (
+        "a = spawn('echo', {'say': 'x' * 50_000}, label='long')\n"
+        "b = spawn('echo', {'say': a['said']}, label='\\x1b[31m\"fills\":')\n"
+        "c = a.then(lambda found: {'part': found['said'], 'more': 'y' * 50_000})\n"
+        "d = spawn('rude', {'say': c})\n"
+        "e = spawn('echo', {'say': 'short'})\n"
+        "result = len(gather([a, b, c, d, e], on_error='none'))\n"
+    )
+    ran = await run_script(tmp_path, source)
+    store = open_store(tmp_path)
+    outlined = list(read_outline(store.path, ran.result.run))
+    store.close()
+
+    assert ran.result.result == 5
+    assert fold(outlined) == ran.view
+    assert sum(len(event.value or "") for event in outlined) < 30_000
+    assert [event.digest for event in outlined] == [event.digest for event in ran.events]
+
+
+async def test_an_event_that_cannot_be_parsed_is_a_broken_record(tmp_path):
+    run = (await run_script(tmp_path, "result = gather(spawn('echo', {'say': 1}))")).result.run
+    changed(tmp_path / "store.db", "UPDATE event SET value = '{' WHERE kind = 'spawn_requested'")
+    store = open_store(tmp_path)
+
+    with pytest.raises(RecordBroken) as broken:
+        list(read_outline(store.path, run))
+    store.close()
+    assert broken.value.hint == "verify the run: it names the first bad event"
