@@ -34,8 +34,10 @@ VERBS: Mapping[str, Verb] = {
     "prompt": Verb("Print what a model needs to write scripts under a policy.", "author:prompt"),
     "stubs": Verb("Print Python stubs of a policy's agents, for type checkers and editors.", "author:stubs"),
     "init": Verb("Write a policy, one python agent and a script that run at once.", "policy:init"),
-    "runs": Verb("List the newest runs.", "runs:runs"),
-    "show": Verb("Tell the story of a run: what was asked, what happened, how it ended.", "runs:show"),
+    "runs": Verb("List runs, newest first.", "runs:runs"),
+    "scripts": Verb("List the scripts that were run, with their versions and how these ended.", "scripts:scripts"),
+    "show": Verb("Tell the story of a run: what was asked, what happened, how it ended.", "show:show"),
+    "diff": Verb("Say what differs between two runs: the ground they stood on, each spawn, their ends.", "diff:diff"),
     "watch": Verb("Follow a live run from another terminal, and end with its exit code.", "watch:watch"),
     "stop": Verb("Stop a live run from another terminal, and wait until it has ended.", "watch:stop"),
     "replay": Verb(

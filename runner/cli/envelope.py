@@ -39,10 +39,10 @@ def of_result(result: RunResult, *, path: str = "", policy: str = "") -> dict[st
     }
 
 
-def of_view(view: RunView) -> dict[str, Json]:
+def of_view(view: RunView, *, story: Json = None) -> dict[str, Json]:
     """Return the envelope of a run as its journal tells it: ended, live or interrupted.
 
-    Its exit code is null until it has ended.
+    Its exit code is null until it has ended. `story` is what `show` tells beside (flags.story_object).
     """
     from runner.cli.story import result_of
 
@@ -50,6 +50,7 @@ def of_view(view: RunView) -> dict[str, Json]:
     code = ended_code(view.state)
     found["exit_code"] = None if code is None else int(code)
     found["spawns"] = view.counts()
+    found["story"] = story
     return found
 
 
@@ -114,7 +115,8 @@ def quoted(text: str) -> str:
 def _empty(code: ExitCode) -> dict[str, Json]:
     return {
         "version": VERSION, "run": None, "script": None, "state": None, "exit_code": int(code), "result": None,
-        "error": None, "spawns": {}, "usage": _usage(Usage()), "sandbox": None, "findings": [], "next": None,
+        "error": None, "spawns": {}, "usage": _usage(Usage()), "sandbox": None, "findings": [], "story": None,
+        "next": None,
     }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from runner.clock import Clock, SystemClock
+from runner.engine.reading import Reading
 from runner.engine.sandboxes import GuestOnTheWay, Sandboxes
 from runner.engine.submission import Reuse, Submission, exact, read_script
 from runner.errors import StoreError
@@ -23,7 +24,7 @@ from runner.journal import Entry, RegisterKind, SqliteJournal, freeze, open_stor
 from runner.models import Json, RunResult, Script, Verdict
 from runner.policy import load_policy
 from runner.policy.model import Policy
-from runner.seams import Elsewhere, RunJournal, RunRow
+from runner.seams import Elsewhere, RunJournal
 
 if TYPE_CHECKING:
     from runner.credentials.issuers import Issuers
@@ -44,7 +45,7 @@ LOOKS_PER_SPOOL = 20
 MOST_FAILED_LOOKS = 40
 
 
-class Runner:
+class Runner(Reading):
     """Runs scripts, and tells of runs. One per process; an async context manager.
 
         async with Runner() as runner:
@@ -502,10 +503,6 @@ class Runner:
         from runner.check.stubs import stubs
 
         return stubs(policy if isinstance(policy, Policy) else load_policy(policy))
-
-    def runs(self, *, limit: int = 50) -> list[RunRow]:
-        """Return the newest runs first."""
-        return self.store.runs(limit=limit)
 
     def find(self, prefix: str) -> str:
         """Return the one run whose id begins so. Raises RunNotFound."""

@@ -24,14 +24,14 @@ from typing import Any
 from runner.clock import Clock, SystemClock
 from runner.errors import Defect, StoreError
 from runner.events import Event, EventKind
-from runner.journal import erase, freeze, lease, reader, register, schema, verify
+from runner.journal import erase, freeze, lease, listing, reader, register, schema, verify
 from runner.journal.chain import is_run_id
 from runner.journal.home import home_folder, private_folder
 from runner.journal.register import Entry, RegisterKind
 from runner.journal.run import SqliteRunJournal
 from runner.journal.schema import BUSY_SECONDS, begin, connect, connect_to_write, is_busy, patiently, translated
 from runner.journal.writer import Desk, Writer
-from runner.seams import RunRow
+from runner.seams import RunFilter, RunRow
 
 _EXTERNAL = "kind = 'token_issued' AND json_extract(body, '$.jti') IS NOT NULL"
 _FIRST_EVENT = "SELECT 1 FROM event WHERE run = ? AND seq = 1"
@@ -192,10 +192,10 @@ class SqliteJournal:
         marks = ",".join(f"'{kind}'" for kind in kinds)
         return reader.read_events(self.path, run, after, of=f"kind IN ({marks})" if marks else "true")
 
-    def runs(self, *, limit: int = 50) -> list[RunRow]:
-        """Return the newest runs first."""
+    def runs(self, matching: RunFilter | None = None, *, limit: int = 50) -> list[RunRow]:
+        """Return the newest runs first, of those that match."""
         self._check_usable()
-        return reader.newest_runs(self.path, limit, self.alive)
+        return listing.newest_runs(self.path, matching or RunFilter(), limit, self.alive)
 
     def runs_by_image(self) -> dict[str, list[str]]:
         """Return image id → the runs whose guests started from it, newest first. Raises StoreError."""

@@ -29,8 +29,8 @@ from runner.seams.credentials import (
 
 __all__ = [
     "Agent", "Asked", "Call", "Channel", "Credential", "Door", "DoorRequest", "DoorResponse", "Elsewhere", "Exit",
-    "Issued", "Issuer", "Journal", "Minter", "NotIssued", "NotRevoked", "Order", "Reply", "Responder", "RunJournal",
-    "RunRow", "Sandbox", "Subject", "Taken",
+    "Issued", "Issuer", "Journal", "Minter", "NotIssued", "NotRevoked", "Order", "Reply", "Responder", "RunFilter",
+    "RunJournal", "RunRow", "Sandbox", "Subject", "Taken",
 ]  # fmt: skip
 
 # --- sandbox ---------------------------------------------------------------------------------
@@ -310,6 +310,29 @@ class RunRow:
     finished_at: float
     spawns: int
     alive: bool
+    script_digest: str = ""
+    policy_digest: str = ""
+    origin: str = ""
+    """The run whose outcomes it reuses; "" for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs are asked for. All that is said holds; "" and 0.0 say nothing."""
+
+    state: str = ""
+    script: str = ""
+    """Its name, or how its digest begins (4 hex digits or more)."""
+    policy: str = ""
+    agent: str = ""
+    """It was called, for whichever spawn."""
+    outcome: str = ""
+    """A spawn settled so."""
+    origin: str = ""
+    """How the id of the run begins whose outcomes it reuses."""
+    since: float = 0.0
+    """Submitted at this time (epoch seconds) or later."""
+    until: float = 0.0
 
 
 class Journal(Protocol):
@@ -329,8 +352,8 @@ class Journal(Protocol):
         """Yield the durable events with a seq above `after`, in order, without loading all at once."""
         ...
 
-    def runs(self, *, limit: int = 50) -> list[RunRow]:
-        """Return the newest runs first."""
+    def runs(self, matching: RunFilter | None = None, *, limit: int = 50) -> list[RunRow]:
+        """Return the newest runs first, of those that match."""
         ...
 
     def find(self, prefix: str) -> str:
