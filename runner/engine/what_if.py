@@ -18,7 +18,7 @@ from runner.broker.reached import Reached
 from runner.check import check
 from runner.clock import HeldClock, SystemClock
 from runner.credentials.ledger import Ledger
-from runner.credentials.none import NoIssuers
+from runner.credentials.no_issuers import NoIssuers
 from runner.errors import PolicyError
 from runner.events import Event, EventKind, RunView, fold
 from runner.guest import wire
