@@ -77,12 +77,14 @@ CREATE INDEX run_newest ON run (submitted_us, run);
 
 # Found in a journal by what a token's events say of it; as derived as a table, and made anew likewise. Only external
 # tokens have a jti that is not their id, and need be found by fingerprint: each index costs a spawn some 10 us.
+# event_blob tells who else needs a long value when an event that has it goes.
 INDEXES = """
 CREATE INDEX IF NOT EXISTS event_token ON event (json_extract(body, '$.token')) WHERE kind GLOB 'token_*';
 CREATE INDEX IF NOT EXISTS event_jti ON event (json_extract(body, '$.jti'))
     WHERE kind = 'token_issued' AND json_extract(body, '$.jti') IS NOT NULL;
 CREATE INDEX IF NOT EXISTS event_fingerprint ON event (json_extract(body, '$.fingerprint'))
     WHERE kind = 'token_issued' AND json_extract(body, '$.jti') IS NOT NULL;
+CREATE INDEX IF NOT EXISTS event_blob ON event (value_digest) WHERE value IS NULL AND value_digest > '';
 """
 
 # What the table says is what the events say: `writer` keeps it so from commit to commit, this makes it anew.
@@ -206,7 +208,7 @@ def _is_ready(path: Path) -> bool:
         connection.close()
     if missing := {"event", "blob", "register", "lease", "stop"} - tables:
         raise StoreError(f'the store "{path}" has no table {min(missing)!r}', hint=_WHAT_TO_DO["SQLITE_CORRUPT"])
-    if not tables >= {"run", "event_token", "event_jti", "event_fingerprint"}:
+    if not tables >= {"run", "event_token", "event_jti", "event_fingerprint", "event_blob"}:
         rebuild(path)
     return True
 
