@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from runner.clock import Clock, SystemClock
+from runner.engine.archive import ArchiveVerbs
 from runner.engine.sandboxes import GuestOnTheWay, Sandboxes
 from runner.engine.submission import Submission, exact, read_script
 from runner.errors import StoreError
@@ -41,7 +42,7 @@ LOOKS_PER_SPOOL = 20
 MOST_FAILED_LOOKS = 40
 
 
-class Runner:
+class Runner(ArchiveVerbs):
     """Runs scripts, and tells of runs. One per process; an async context manager.
 
         async with Runner() as runner:

@@ -95,6 +95,15 @@ class Archive:
             return None
         return Entry(found[0], RegisterKind.RUN_PRUNED, found[2] / 1e6, json.loads(found[3]))
 
+    def refuse_live(self, run: str) -> None:
+        """Raise UsageError for a run that a living process serves."""
+        with translated(self._path), closing(connect(self._path)) as connection:
+            prune.refuse_live(connection, run, self._store.alive)
+
+    def verify(self, run: str) -> None:
+        """Check one run and the register. Raises RecordBroken, RunNotFound."""
+        verify.verify_run(self._path, run)
+
     def leaving(self, run: str) -> AbstractContextManager[Leaving]:
         """Within, a run's rows can be read as they are now. Raises StoreError."""
         return leaving.leaving(self._path, run)

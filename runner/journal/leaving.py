@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.errors import RecordBroken
+from runner.journal.chain import FIRST
 from runner.journal.register import HINT
 from runner.journal.schema import connect, translated
 
@@ -44,6 +45,8 @@ class EntryRow:
     at_us: int
     body: str
     digest: str
+    previous: str
+    """Digest of the entry before it, whatever that one says."""
 
 
 class Leaving:
@@ -81,7 +84,9 @@ class Leaving:
     def entries(self) -> list[EntryRow]:
         """Return what the register says of the run, in order."""
         found = self._connection.execute(
-            "SELECT seq, kind, at_us, body, digest FROM register WHERE run = ? ORDER BY seq", (self.run,)
+            "SELECT r.seq, r.kind, r.at_us, r.body, r.digest, coalesce(p.digest, ?) FROM register r"
+            " LEFT JOIN register p ON p.seq = r.seq - 1 WHERE r.run = ? ORDER BY r.seq",
+            (FIRST, self.run),
         )
         return [EntryRow(*row) for row in found]
 
