@@ -93,7 +93,9 @@ class _Chain:
             self._check_value(row, kept)
             self._check_words(row)
         except RecordBroken as error:
-            raise _bad(self._export.run, seq, error.message) from error
+            if error.hint:  # It is of the file, and says so itself.
+                raise
+            raise broken(f'event {seq} of run "{self._export.run}" {error.message}') from error
         self._previous = row.digest
         return row
 
@@ -109,7 +111,10 @@ class _Chain:
     def _blob(self, digest: str) -> str:
         pieces = self._export.read(BLOBS + digest, limit=MAX_VALUE_BYTES)
         self.blobs.add(digest)
-        return b"".join(pieces).decode()
+        try:
+            return b"".join(pieces).decode()
+        except UnicodeDecodeError as error:
+            raise RecordBroken("has a value that is no UTF-8") from error
 
     def _check_link(self, row: Row, seq: int) -> None:
         if row.seq > seq:
@@ -163,16 +168,17 @@ def _row(line: bytes, blob: Callable[[str], str]) -> tuple[Row, str]:
     """Return the event of a line, and where its value is kept. Its digests are not checked yet."""
     try:
         found = json.loads(line)
+        exact = canonical(found).encode() == line
     except (ValueError, RecursionError) as error:
         raise RecordBroken("is no JSON") from error
     if (
-        type(found) is not dict
+        not exact
+        or type(found) is not dict
         or found.keys() != _KEYS
         or not all(type(found[name]) is str for name in _TEXTS)
         or not all(type(found[name]) is int and 0 <= found[name] < _MOST for name in ("seq", "at_us"))
         or (type(found["value"]) is str) != (found["kept"] == "here")
         or found["kept"] not in ("here", "blob", "erased", "none")
-        or line != canonical(found).encode()
     ):
         raise RecordBroken("is not written as one")
     if found["kind"] not in set(EventKind):
@@ -265,7 +271,3 @@ def _check_other_parts(export: ExportFile, chain: _Chain) -> None:
     if IMAGE in export.listed:
         for _ in export.read(IMAGE):
             pass
-
-
-def _bad(run: str, seq: int, what: str) -> RecordBroken:
-    return broken(f'event {seq} of run "{run}" {what}')
