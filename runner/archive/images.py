@@ -9,6 +9,7 @@ Not here: what else is in the file (exporting, importing).
 from __future__ import annotations
 
 import json
+import posixpath
 import tarfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -21,6 +22,8 @@ from runner.sandbox.engine_api import Engine
 from runner.sandbox.image import find_image
 
 _MAX_INDEX_BYTES = MIB
+_NAMING = ("repositories", "manifest.json", "index.json")
+"""Members that can give a name to an image."""
 
 
 async def save_image(digest: str, path: Path) -> None:
@@ -62,8 +65,12 @@ def refuse_names(path: Path) -> None:
     try:
         with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
             for member in archive:
-                if member.name in ("repositories", "manifest.json", "index.json"):
-                    _refuse_names(_parsed(archive.extractfile(member)), member.name)
+                # Wherever it seems to lie: "./", "a/../" and a link to the folder lead to the same place.
+                name = posixpath.basename(posixpath.normpath(member.name))
+                if posixpath.basename(posixpath.normpath(member.linkname)) in _NAMING:
+                    raise RecordBroken("the image is an archive with a link to its index: it is not used")
+                if name in _NAMING:
+                    _refuse_names(_parsed(archive.extractfile(member) if member.isreg() else None), name)
     except (tarfile.TarError, OSError, ValueError, RecursionError, AttributeError, TypeError) as error:
         raise RecordBroken(f"the image is no archive of docker: {error}") from error
 

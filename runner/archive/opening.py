@@ -29,7 +29,7 @@ from runner.errors import UsageError
 from runner.journal.chain import is_run_id
 
 _NAMED = b"format"
-_HEADER_BYTES = len(Part("format", STORED, 0, 0, 0, 0).local())
+_CONTENT_AT = len(Part("format", STORED, 0, 0, 0, 0).local())
 _OURS = re.compile(rb"runner export ([0-9]{1,9})\n")
 
 
@@ -85,8 +85,8 @@ class ExportFile:
 
 def _check_format(file: BinaryIO) -> None:
     file.seek(0)
-    head = file.read(_HEADER_BYTES + 64)
-    said = _OURS.match(head, _HEADER_BYTES)
+    head = file.read(_CONTENT_AT + 64)
+    said = _OURS.match(head, _CONTENT_AT)
     if not head.startswith(b"PK\3\4") or head[30 : 30 + len(_NAMED)] != _NAMED or said is None:
         raise UsageError("this is no file that `runner export` wrote", hint="or it was altered at its very beginning")
     if said[0] != FORMAT_TEXT:

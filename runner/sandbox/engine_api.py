@@ -269,9 +269,8 @@ class Engine:
             async with asyncio.timeout(REQUEST_SECONDS):
                 status, headers = await read_head(connection.reader)
             if status != 200:
-                raise EngineRefused(status, reason(Answer(status, headers, b"")))
-            pieces = read_pieces(connection.reader, headers)
-            async for piece in pieces:
+                raise EngineRefused(status, f'it does not give the image "{image}"')
+            async for piece in read_pieces(connection.reader, headers):
                 yield piece
         except (TimeoutError, *_GONE) as error:
             raise SandboxUnavailable("the docker engine did not give the image", hint="its log says why") from error

@@ -142,6 +142,7 @@ def link_to(name: str) -> zipfile.ZipInfo:
     return info
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize(
     "info", [None, zipfile.ZipInfo("../evil"), zipfile.ZipInfo("/etc/evil"), zipfile.ZipInfo("script.py"), link_to("l")],
     ids=["as it is", "above", "absolute", "twice", "a link"],
