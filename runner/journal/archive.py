@@ -54,11 +54,6 @@ class Archive:
             self._path, run, by=by, reason=reason, at_us=self.now_us(), busy_seconds=self._busy_seconds
         )  # fmt: skip
 
-    def held(self, run: str) -> dict[str, str] | None:
-        """Return by whom and why a run is held, or None. Raises StoreError."""
-        with translated(self._path), closing(connect(self._path)) as connection:
-            return hold.held_by(connection, run)
-
     def redact(self, run: str, spawn: int | None, field: str, *, by: str, reason: str) -> Redacted:
         """Erase a field of a spawn, or of the run for None. Raises RunNotFound, UsageError, StoreError."""
         return redact.redact(
