@@ -72,7 +72,11 @@ class LimitReached(RunnerError):
 class Session:
     """One guest, one script, one conversation. `greet`, then `converse`; both once."""
 
-    def __init__(self, channel: Channel, responder: Responder, *, limits: Limits, clock: Clock) -> None:
+    def __init__(
+        self, channel: Channel, responder: Responder, *, limits: Limits, clock: Clock, wall_left: float | None = None
+    ) -> None:
+        """`wall_left` are the seconds that are left of the run's wall time, where a host before has used some."""
+        self._wall_left = limits.wall_seconds if wall_left is None else wall_left
         self._channel = channel
         self._responder = responder
         self._limits = limits
@@ -125,7 +129,7 @@ class Session:
 
         Raises RunnerError only for an `interrupt` with one (a store that failed).
         """
-        wall = self._clock.call_at(self._clock.monotonic() + self._limits.wall_seconds, self._wall_reached)
+        wall = self._clock.call_at(self._clock.monotonic() + self._wall_left, self._wall_reached)
         try:
             return await self._guarded(start)
         finally:

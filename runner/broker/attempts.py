@@ -20,7 +20,7 @@ from typing import Protocol
 from runner.broker.accept import Accepts
 from runner.broker.authority import FROZEN, Authority
 from runner.broker.chain import Failed, may_follow
-from runner.broker.live import Attempt, LiveSpawn
+from runner.broker.live import Attempt, Begun, LiveSpawn
 from runner.broker.permit import Refusal
 from runner.broker.pursuits import Pursuits
 from runner.broker.reached import Passed, Reached
@@ -65,10 +65,13 @@ class Attempts:
         agent_of: Callable[[AgentEntry], Agent],
         reach: Callable[[AgentEntry], Reached],
         authority: Authority,
+        retry_unknown: bool = False,
     ) -> None:
         """`agent_of` and `reach` give an agent and the border to it, the same ones each time; `trace` is the
-        run's W3C trace id.
+        run's W3C trace id. `retry_unknown`: an attempt that was under way when another host died is made again,
+        whatever the agent is.
         """
+        self._retry_unknown = retry_unknown
         self._authority = authority
         self._journal = journal
         self._settles = settles
@@ -122,9 +125,30 @@ class Attempts:
 
     def begin(self, live: LiveSpawn) -> None:
         """Have its chain tried, as soon as there is a slot. It is permitted; its inputs are complete and valid."""
-        if live.rule is not None or len(live.chain) > 1:
+        if live.rule is not None or len(live.chain) > 1 or live.begun is not None:
             live.inputs_text = canonical(live.inputs)
-        self._take(live)
+        if live.begun is None:
+            self._take(live)
+        else:
+            begun, live.begun = live.begun, None
+            self._go_on(live, begun)
+
+    def _go_on(self, live: LiveSpawn, begun: Begun) -> None:
+        """Go on where a host got to that is dead. What its last attempt has done, if it was under way, nobody knows."""
+        live.turn = min(begun.turn, len(live.chain) - 1)
+        if not begun.open:
+            live.made = begun.made
+            self._pursuits.start(live, None, after=max(0.0, begun.again_at - self._clock.now()))
+            return
+        live.made = begun.made - 1
+        entry = live.permit.entry
+        if entry.idempotent or self._retry_unknown:
+            live.attempts, live.again = begun.attempt - 1, True
+            self._take(live)
+            return
+        attempt = live.attempt = Attempt(live, begun.attempt, live.permit)
+        message = f'the host of the run died while agent "{entry.name}" was at work'
+        self._failed(attempt, Failed(OutcomeKind.OUTCOME_UNKNOWN, message))
 
     def _take(self, live: LiveSpawn) -> None:
         """Start an attempt now if there is a slot, else once there is one."""
@@ -169,16 +193,17 @@ class Attempts:
         """Journal the attempt; call the agent once that is durable."""
         permitted = live.permit
         live.attempts += 1
-        self.count += 1
         attempt = live.attempt = Attempt(live, live.attempts, permitted)
         live.called = permitted.entry.name
-        self._journal.append(
-            EventKind.ATTEMPT_STARTED,
-            {
-                "spawn": live.n, "attempt": attempt.number, "agent": live.called, "timeout": permitted.timeout,
-                "inputs_digest": live.inputs_digest, "span": self.span(live.n, attempt.number),
-            },
-        )  # fmt: skip
+        body = {
+            "spawn": live.n, "attempt": attempt.number, "agent": live.called, "timeout": permitted.timeout,
+            "inputs_digest": live.inputs_digest, "span": self.span(live.n, attempt.number),
+        }  # fmt: skip
+        if live.again:
+            live.again, body["again"] = False, True
+        else:
+            self.count += 1
+        self._journal.append(EventKind.ATTEMPT_STARTED, body)
         if live.grants:
             self._authority.open(attempt)
         if not self._starting:

@@ -14,9 +14,11 @@ guest makes itself (thens), how an agent is reached (agents), what a frame looks
 
 from __future__ import annotations
 
+import json
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from runner.broker.attempts import FRAME_MARGIN, Attempts
 from runner.broker.authority import FROZEN, Authority
@@ -30,13 +32,14 @@ from runner.broker.reached import Passed, Reached, storable
 from runner.broker.thens import LiveThen, Thens, missing_cause
 from runner.broker.waits import Waits
 from runner.clock import Clock
-from runner.errors import GuestMisbehaved
+from runner.errors import AgentFault, GuestMisbehaved
 from runner.events import EventKind
+from runner.events.said import output_body, output_text, output_value, spawn_body, spawn_value
 from runner.guest.filling import Missing, handles_of
-from runner.guest.wire import OK, Output, Settled, Then, Wait, canonical, fills_json
+from runner.guest.wire import OK, Output, Settled, Then, Wait, canonical
 from runner.models import MIB, OutcomeKind, Spawn, digest_of
 from runner.policy.model import AgentEntry, Policy
-from runner.seams import Agent, Reply, RunJournal
+from runner.seams import Agent, Asked, Elsewhere, Reply, RunJournal, Taken
 
 if TYPE_CHECKING:
     from runner.credentials.ledger import Ledger
@@ -59,22 +62,32 @@ class Broker:
         agent_of: Callable[[AgentEntry], Agent],
         reach: Callable[[AgentEntry], Reached],
         ledger: Ledger | None = None,
+        retry_unknown: bool = False,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         """`agent_of` and `reach` give an agent and the border to it, the same ones each time; `trace` is the
-        run's W3C trace id; `ledger` keeps the tokens of its attempts.
+        run's W3C trace id; `ledger` keeps the tokens of its attempts; `retry_unknown` is of a run that is resumed;
+        `elsewhere` may settle spawns that are permitted without calling their agents.
         """
         self._policy = policy
         self._journal = journal
+        self._clock = clock
+        self._reach = reach
+        self._elsewhere = elsewhere
         self._authority = Authority(policy, ledger)
         self.attempts = Attempts(
-            policy, journal, self, clock=clock, trace=trace, agent_of=agent_of, reach=reach, authority=self._authority
-        )
+            policy, journal, self, clock=clock, trace=trace, agent_of=agent_of, reach=reach,
+            authority=self._authority, retry_unknown=retry_unknown,
+        )  # fmt: skip
         self._lives: dict[int, LiveHandle] = {}
         self._settled = 0
         self._filled_bytes = 0
+        self.reused = 0
+        """How many spawns were settled with what another run had come to."""
         self.counts: dict[str, int] = {}
         self._outputs = Outputs(journal)
-        self._filler = Filler(self._outputs, self._lives.__getitem__, policy.limits.frame_bytes - FRAME_MARGIN)
+        self._most_bytes = policy.limits.frame_bytes - FRAME_MARGIN
+        self._filler = Filler(self._outputs, self._lives.__getitem__, self._most_bytes)
         self._dataflow = Dataflow(self)
         self._waits = Waits(journal, self._outputs, self._dataflow, clock, self._stop_rest)
         self._thens = Thens(
@@ -112,19 +125,65 @@ class Broker:
         if refusal is not None:
             self._refuse(live, refusal)
         else:
+            self._begin(live)
+
+    def _begin(self, live: LiveSpawn) -> None:
+        """Have a spawn attempted, unless its outcome is had elsewhere. It is permitted, its inputs are complete."""
+        if self._elsewhere is None or live.begun is not None or not self._take(live, self._elsewhere):
             self.attempts.begin(live)
 
-    def _request(self, spawn: Spawn, value: str) -> int:
-        fallback = [[other.agent, other.scopes] for other in spawn.fallback] if spawn.fallback else []
-        return self._journal.append(
-            EventKind.SPAWN_REQUESTED,
-            {
-                "spawn": spawn.n, "agent": spawn.agent, "scopes": spawn.scopes, "timeout": spawn.timeout,
-                "retry": _retry_body(spawn), "fallback": fallback,
-                "line": spawn.line, "span": self.attempts.span(spawn.n, 0),
-            },
-            value,
+    def _take(self, live: LiveSpawn, elsewhere: Elsewhere) -> bool:
+        """Settle a spawn with what is had elsewhere. False: nothing is, or nothing that may pass today."""
+        asked = Asked(
+            live.n, live.agent, live.scopes, live.accept, live.inputs, live.inputs_digest,
+            tuple(permitted.entry.name for permitted in live.chain), live.line,
         )  # fmt: skip
+        taken = elsewhere.take(asked)
+        if taken is None:
+            return False
+        passed = self._passed(live, taken) if taken.kind == OK else None
+        if taken.kind == OK and passed is None:
+            return False
+        if taken.origin:
+            self.reused += 1
+            self._journal.append(
+                EventKind.SPAWN_REUSED,
+                {
+                    "spawn": live.n, "agent": taken.called, "key": taken.key, "inputs_digest": live.inputs_digest,
+                    "origin": taken.origin, "origin_spawn": taken.origin_spawn,
+                },
+            )  # fmt: skip
+        live.called, live.attempts = taken.called, taken.attempts
+        if taken.seconds == 0.0:
+            self._settle(live, taken, passed)
+        elif taken.seconds is not None:
+            due = self._clock.monotonic() + taken.seconds
+            self._clock.call_at(due, partial(self._settle, live, taken, passed))
+        return True
+
+    def _passed(self, live: LiveSpawn, taken: Taken) -> Passed | None:
+        """Return what today's schemas keep of an output; None where they refuse it, or its agent is none of these."""
+        entry = next((one.entry for one in live.chain if one.entry.name == taken.called), None)
+        if entry is None:
+            return None
+        try:
+            return self._reach(entry).passed(json.loads(output_text(taken.value)), self._most_bytes)
+        except AgentFault:
+            return None
+
+    def _settle(self, live: LiveSpawn, taken: Taken, passed: Passed | None) -> None:
+        if live.settled:  # Cancelled meanwhile.
+            return
+        if passed is not None:
+            self.succeeded(live, passed)
+            return
+        told = json.loads(taken.value)
+        self.failed(live, OutcomeKind(taken.kind), told.get("message", ""), detail=told.get("detail", ""))
+
+    def _request(self, spawn: Spawn, value: str) -> int:
+        body = spawn_body(spawn)
+        body["span"] = self.attempts.span(spawn.n, 0)
+        return self._journal.append(EventKind.SPAWN_REQUESTED, body, value)
 
     def _put_by(self, live: LiveSpawn, handles: Iterable[int]) -> None:
         """Let a spawn wait until its inputs can be made; they take no memory here until then."""
@@ -148,8 +207,7 @@ class Broker:
         self._cancel([live], "script")
 
     def printed(self, output: Output) -> None:
-        text = canonical({"fields": output.fields, "text": output.text})
-        self._journal.append(EventKind.OUTPUT_WRITTEN, {"line": output.line, "bytes": len(output.text.encode())}, text)
+        self._journal.append(EventKind.OUTPUT_WRITTEN, output_body(output), output_value(output))
 
     @property
     def busy(self) -> bool:
@@ -286,7 +344,7 @@ class Broker:
             return
         live.weight = weight_of(text)
         self._filled_bytes += live.weight
-        self.attempts.begin(live)
+        self._begin(live)
 
     def _unfilled(self, live: LiveSpawn, unfilled: Unfit | Missing | OutputGone) -> None:
         if isinstance(unfilled, Unfit):
@@ -298,21 +356,6 @@ class Broker:
             self.failed(live, OutcomeKind.DEPENDENCY_FAILED, needed_message(live.named, cause, source.named))
         else:
             self.failed(live, OutcomeKind.DEPENDENCY_FAILED, str(unfilled))
-
-
-def spawn_value(spawn: Spawn, inputs: str) -> str:
-    """Return what a script told of a spawn, as the journal's value: keys in order."""
-    accept = f'"accept":{canonical(spawn.accept)},' if spawn.accept is not None else ""
-    fills = f'"fills":{canonical(fills_json(spawn.fills))},' if spawn.fills else ""
-    label = "null" if spawn.label is None else quote(spawn.label)
-    return f'{{{accept}{fills}"inputs":{inputs},"label":{label}}}'
-
-
-def _retry_body(spawn: Spawn) -> dict[str, Any] | None:
-    rule = spawn.retry
-    if rule is None:
-        return None
-    return {"attempts": rule.attempts, "backoff": rule.backoff, "max_backoff": rule.max_backoff, "on": rule.on}
 
 
 def _cancel_message(live: LiveHandle, by: str, kind: OutcomeKind) -> str:

@@ -48,19 +48,21 @@ Note = Callable[[Failed, str, float], None]
 
 def may_follow(live: LiveSpawn, failed: Failed) -> bool:
     """Say whether a first attempt that ended so can be followed by any other."""
-    return (live.rule is not None and live.rule.attempts > 0 and _is_retried(live, failed)) or _falls_back(live, failed)
+    retries = live.rule is not None and live.rule.attempts > live.made
+    return (retries and _is_retried(live, failed)) or _falls_back(live, failed)
 
 
 async def pursue(
     live: LiveSpawn,
-    made: Failed,
+    made: Failed | None,
     again: Callable[[], Awaitable[None]],
     note: Note,
     pause: Callable[[float], Awaitable[None]],
 ) -> Failed | None:
     """Try the rest of the chain after a first attempt that ended as `made`. Return the last failure, None on success.
 
-    `again` makes an attempt of the agent whose turn it is and raises Failed.
+    `again` makes an attempt of the agent whose turn it is and raises Failed. `made` is None where the next attempt was
+    due already when another host died.
     """
     first: Failed | None = made
     while True:
@@ -71,6 +73,7 @@ async def pursue(
                 return failed
             note(failed, "fallback", 0.0)
             live.turn += 1
+            live.made = 0
             first = None
         else:
             return None
@@ -85,7 +88,7 @@ async def _retried(
 ) -> None:
     """Make the attempts of one agent, of which the first may have been made already. Raises Failed: the last one's."""
     rule = live.rule
-    if rule is None or not rule.attempts:
+    if rule is None or rule.attempts <= live.made:
         if made is not None:
             raise made
         await again()
@@ -106,8 +109,8 @@ async def _retried(
         note(error, "retry", state.upcoming_sleep)
 
     await AsyncRetrying(
-        stop=stop_after_attempt(1 + rule.attempts),
-        wait=wait_exponential(rule.backoff, rule.max_backoff),
+        stop=stop_after_attempt(1 + rule.attempts - live.made),
+        wait=wait_exponential(rule.backoff * 2.0**live.made, rule.max_backoff),
         retry=retry_if_exception(lambda error: isinstance(error, Failed) and _is_retried(live, error)),
         before_sleep=before_pause,
         sleep=pause,

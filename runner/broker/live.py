@@ -43,12 +43,31 @@ class Attempt:
         """Done once it has stopped, or is named as lingering; None where nobody waits for that."""
 
 
+class Begun:
+    """The attempts of a spawn that a host made which is dead, as far as the journal tells."""
+
+    __slots__ = ("again_at", "attempt", "made", "open", "turn")
+
+    def __init__(self) -> None:
+        self.attempt = 0
+        """The number of the last one."""
+        self.turn = 0
+        """Whose turn it is in the chain."""
+        self.made = 0
+        """How many attempts of that agent were started."""
+        self.open = False
+        """The last one had no outcome when the host died."""
+        self.again_at = 0.0
+        """Where it had one: when the next one is due, epoch seconds."""
+
+
 class LiveSpawn(LiveHandle):
     """One spawn of this run, from the request to its outcome. Slotted: ten thousand may be open."""
 
     __slots__ = (
-        "accept", "agent", "attempt", "called", "chain", "grants", "inputs", "inputs_digest", "inputs_text", "label",
-        "outcome", "pursuit", "rule", "spawn", "turn", "unknown", "weight",
+        "accept", "again", "agent", "attempt", "begun", "called", "chain", "grants", "inputs", "inputs_digest",
+        "inputs_text", "label", "line", "made", "outcome", "pursuit", "rule", "scopes", "spawn", "turn", "unknown",
+        "weight",
     )  # fmt: skip
 
     def __init__(self, spawn: Spawn, inputs_digest: str) -> None:
@@ -56,8 +75,11 @@ class LiveSpawn(LiveHandle):
         super().__init__(spawn.n)
         self.spawn: Spawn | None = spawn
         self.label = spawn.label
+        self.line = spawn.line
         self.agent = spawn.agent
         """The agent that the script asked for."""
+        self.scopes = spawn.scopes
+        """What it asked for; None: the agent's default."""
         self.called = spawn.agent
         """The agent of the last attempt."""
         self.inputs: Json = spawn.inputs
@@ -74,6 +96,12 @@ class LiveSpawn(LiveHandle):
         self.turn = 0
         """Whose turn it is in the chain."""
         self.rule: RetryRule | None = spawn.retry
+        self.begun: Begun | None = None
+        """The attempts of a host that is dead; None once they were gone on with."""
+        self.made = 0
+        """How many attempts of the agent whose turn it is such a host has used up."""
+        self.again = False
+        """The next attempt is one that such a host had begun, made once more."""
         self.attempt: Attempt | None = None
         """The last one that was started."""
         self.unknown = 0

@@ -45,9 +45,12 @@ class Pursuits:
         """How many are under way."""
         return len(self._running)
 
-    def start(self, live: LiveSpawn, failed: Failed) -> None:
-        """Try the rest of a spawn's chain, after a first attempt that ended so."""
-        live.pursuit = asyncio.get_running_loop().create_task(self._pursue(live, failed))
+    def start(self, live: LiveSpawn, failed: Failed | None, *, after: float = 0.0) -> None:
+        """Try the rest of a spawn's chain, after a first attempt that ended so.
+
+        None: go on with the next attempt, after so many seconds, where a host that is dead had got to.
+        """
+        live.pursuit = asyncio.get_running_loop().create_task(self._pursue(live, failed, after))
         self._running.add(live.pursuit)
         live.pursuit.add_done_callback(partial(self._done, live))
 
@@ -60,7 +63,8 @@ class Pursuits:
         if self._running:
             await asyncio.wait(self._running)
 
-    async def _pursue(self, live: LiveSpawn, failed: Failed) -> None:
+    async def _pursue(self, live: LiveSpawn, failed: Failed | None, after: float) -> None:
+        await self._pause(after)
         last = await pursue(live, failed, partial(self._again, live), partial(self._note, live), self._pause)
         if last is not None:
             self._give_up(live, last)

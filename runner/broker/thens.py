@@ -12,7 +12,8 @@ Not here: calling the script's function (guest), filling (fills), what follows (
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from runner.broker.cycles import Levels
 from runner.broker.dataflow import Dataflow
@@ -22,8 +23,9 @@ from runner.broker.outputs import OutputGone, Outputs
 from runner.broker.waits import Waits
 from runner.errors import GuestMisbehaved
 from runner.events import EventKind
+from runner.events.said import returned_body, returned_value, then_body
 from runner.guest.filling import Missing, handles_of
-from runner.guest.wire import OK, Settled, Then, canonical, fills_json
+from runner.guest.wire import OK, Settled, Then, canonical
 from runner.models import OutcomeKind
 from runner.seams import RunJournal
 
@@ -80,6 +82,8 @@ class Thens:
         self._most_bytes = most_bytes
         self._made_bytes = 0
         self._levels = Levels(lives)
+        self.circles: list[LiveThen] | None = None
+        """Where it is a list, a then whose value needs itself is put in there instead of being failed at once."""
 
     def waits_for(self, live: LiveHandle) -> None:
         """Take note of a handle that needs others and that nothing needs yet."""
@@ -87,7 +91,11 @@ class Thens:
 
     def derived(self, then: Then) -> None:
         """Take a handle that the guest will settle."""
-        self._journal.append(EventKind.THEN_REQUESTED, {"handle": then.n, "of": then.of, "line": then.line})
+        self._journal.append(EventKind.THEN_REQUESTED, then_body(then))
+        self.opened(then)
+
+    def opened(self, then: Then) -> None:
+        """Wait for what the guest will make of these: it is in the journal that it will."""
         live = self._lives[then.n] = LiveThen(then.n, array("i", then.of))
         live.needs = Needs(live.of)
         self._levels.add(live)
@@ -99,52 +107,69 @@ class Thens:
 
     def returned(self, said: Settled) -> None:
         """Take what the guest made of a then. Raises GuestMisbehaved."""
-        live = self._may_settle(said.n)
+        live = self._may_settle(said)
+        told = returned_value(said, canonical(said.value)) if said.kind == OK else _failure(said.message, live.cause)
+        self._take(live, said, self._journal.append(EventKind.THEN_RETURNED, returned_body(said), told), told)
+
+    def was_returned(self, said: Settled, seq: int, told: str) -> None:
+        """Take what the guest made of a then; the journal has it already, as this event with this value."""
+        self._take(self._may_settle(said), said, seq, told)
+
+    def _take(self, live: LiveThen, said: Settled, seq: int, told: str) -> None:
         self._waits.then_closed(self._sources(live))
         live.returned = True
-        if said.kind != OK:
-            self._guest_failed(live, said)
-            return
-        value = canonical(said.value)
-        fills = f'"fills":{canonical(fills_json(said.fills))},' if said.fills else ""
-        told = f"{{{fills}{_VALUE[1:]}{value}}}"
-        live.seq = self._journal.append(EventKind.THEN_RETURNED, {"handle": live.n, "outcome": OK}, told)
-        if said.fills:
-            self._wait_for_fills(live, said, told)
-            return
-        live.output_at, live.size = len(_VALUE), len(value.encode())
-        self._outputs.keep(live, value)
-        self._close(live, OK)
+        if said.kind == OK:
+            live.seq = seq
+            if said.fills:
+                self._wait_for_fills(live, said, told)
+                return
+            value = told[len(_VALUE) : -1]
+            live.output_at, live.size = len(_VALUE), len(value.encode())
+            self._outputs.keep(live, value)
+        self._close(live, said.kind, said.message)
         self._waits.told(live)
         self._settled(live)
 
-    def _may_settle(self, n: int) -> LiveThen:
-        live = self._lives[n]
+    def was_settled(self, live: LiveThen, seq: int, body: Mapping[str, Any], failed: Mapping[str, Any] | None) -> None:
+        """Take what the host made of a then; the journal has it already. `failed` holds message and cause."""
+        if not live.returned:
+            self._waits.then_closed(self._sources(live))
+        message = ""
+        if failed is None:
+            live.seq, live.size, live.output_at = seq, body["bytes"], len(_OUTPUT)
+            self._made_bytes += live.size
+        else:
+            message, cause = failed.get("message", ""), failed.get("cause")
+            live.cause = None if cause is None else (cause[0], cause[1], cause[2], cause[3])
+        self._close(live, body["outcome"], message)
+        self._settled(live)
+
+    def _may_settle(self, said: Settled) -> LiveThen:
+        """Return the then of which the guest says what it came to, its cause noted. Raises GuestMisbehaved."""
+        n, live = said.n, self._lives[said.n]
         if not isinstance(live, LiveThen):
             raise GuestMisbehaved(f"the guest settled handle {n}, which is a spawn")
         if live.returned or live.settled:
             raise GuestMisbehaved(f"the guest settled handle {n}, which has its outcome already")
         if not all(source.succeeded and source.delivered for source in self._sources(live)):
             raise GuestMisbehaved(f"the guest settled handle {n} before it was told all that it is made of")
-        return live
-
-    def _guest_failed(self, live: LiveThen, said: Settled) -> None:
         if said.cause:
             live.cause = said.cause, str(OutcomeKind.DEPENDENCY_FAILED), said.message, self._lives[said.cause].attempts
-        self._journal.append(
-            EventKind.THEN_RETURNED, {"handle": live.n, "outcome": said.kind}, _failure(said.message, live.cause)
-        )
-        self._close(live, said.kind, said.message)
-        self._waits.told(live)
-        self._settled(live)
+        return live
 
     def _wait_for_fills(self, live: LiveThen, said: Settled, told: str) -> None:
         handles = handles_of(said.fills)
         if self._levels.closes_circle(live, handles):
-            self.fail(live, OutcomeKind.DEPENDENCY_FAILED, f"the value of {live.named} needs that value itself")
+            if self.circles is None:
+                self.fail_circle(live)
+            else:
+                self.circles.append(live)
             return
         live.needs = Needs(array("i", handles), live.seq, told)
         self._dataflow.wait_for(live, [self._lives[n] for n in handles])
+
+    def fail_circle(self, live: LiveThen) -> None:
+        self.fail(live, OutcomeKind.DEPENDENCY_FAILED, f"the value of {live.named} needs that value itself")
 
     def complete(self, live: LiveThen) -> Iterator[int]:
         """Fill and settle a then whose value needs nothing any more. Yields the bytes of work it has done."""

@@ -18,6 +18,7 @@ from runner.broker.handle import LiveHandle
 from runner.broker.outputs import Outcomes, Outputs
 from runner.clock import Clock
 from runner.events import EventKind
+from runner.events.said import wait_body
 from runner.guest.wire import Wait
 from runner.models import OutcomeKind
 from runner.seams import Reply, RunJournal
@@ -42,15 +43,17 @@ class Waits:
 
     async def answer(self, wait: Wait, added: list[LiveHandle]) -> Reply:
         """Return once the wait is over and its answer is durable. `added` are in no answer yet."""
-        self._journal.append(
-            EventKind.WAIT_OPENED,
-            {
-                "wait": wait.n, "group": wait.group, "handles": wait.handles, "need": wait.need, "of": wait.of,
-                "until": wait.until, "rest": wait.rest, "line": wait.line,
-            },
-        )  # fmt: skip
+        self._journal.append(EventKind.WAIT_OPENED, wait_body(wait))
+        self.name(wait, added)
+        return await self.reopen(wait)
+
+    def name(self, wait: Wait, added: Iterable[LiveHandle]) -> None:
+        """Take note of the group that a wait names, and of the handles that it adds to it."""
+        self._groups.waited_for(wait.group).add(added)
+
+    async def reopen(self, wait: Wait) -> Reply:
+        """Answer a wait whose group is named, and which is in the journal."""
         group = self._groups.waited_for(wait.group)
-        group.add(added)
         opened = self._open = OpenWait(wait, group, asyncio.get_running_loop().create_future())
         if wait.until is not None:
             due = self._clock.monotonic() + max(0.0, wait.until - self._clock.now())
@@ -83,6 +86,12 @@ class Waits:
             live.open_thens -= 1
             if not live.open_thens:
                 self._waking.pop(live.n, None)
+
+    def delivered(self, handles: Iterable[LiveHandle]) -> None:
+        """Take note that an answer has told these, and with them all that had woken the guest."""
+        for live in handles:
+            note_delivered(live)
+        self._waking.clear()
 
     def close(self) -> None:
         """Let nothing of it be heard any more."""
@@ -140,9 +149,7 @@ class Waits:
         # Equal where nothing else is waited for; else those of other groups come in between.
         found = {**opened.group.settled, **self._waking}
         delivered = sorted(found.values(), key=lambda live: live.order)
-        for live in delivered:
-            note_delivered(live)
-        self._waking.clear()
+        self.delivered(delivered)
         ended, now = opened.ended, self._clock.now()
         self._journal.append(
             EventKind.ANSWERED,

@@ -115,6 +115,10 @@ class Ledger:
             if not descended.isdisjoint(made_of):
                 descended.add(handle)
 
+    def go_on(self, uses: int) -> None:
+        """Number the requests of a run behind those that a host before has sent."""
+        self._uses = uses
+
     def _new_id(self) -> str:
         """Return an id of 128 bits that sorts by time, as in RFC 9562: an index likes that."""
         return f"{int(self.clock.now() * 1000) & 0xFFFF_FFFF_FFFF:012x}{secrets.token_hex(10)}"

@@ -11,6 +11,7 @@ import platform
 import secrets
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from typing import Any
 
 import runner
 from runner.broker import Broker
@@ -25,7 +26,7 @@ from runner.events import EventKind
 from runner.guest import wire
 from runner.guest.dialect import VERSION as DIALECT
 from runner.models import Json, RunError, RunResult, RunState, SandboxFacts, Usage, Verdict, digest_of
-from runner.seams import Channel, Journal, RunJournal
+from runner.seams import Channel, Elsewhere, Journal, Responder, RunJournal
 from runner.session import Ending, Session
 
 # What a run waits for its revocations after its end; the revoker goes on without it.
@@ -46,8 +47,12 @@ class Execution:
         guest: GuestOnTheWay,
         backends: Backends,
         ledger_of: Callable[[RunJournal], Ledger],
+        elsewhere: Elsewhere | None = None,
     ) -> None:
+        """`elsewhere` has the outcomes of the run that is reused."""
         self.run_id = run
+        self._elsewhere = elsewhere
+        self._reuse = submission.reuse
         self._script = submission.script
         self._policy = submission.policy
         self._inputs = submission.inputs
@@ -65,21 +70,24 @@ class Execution:
         self._cpu_seconds = 0.0
         self._started = 0.0
         self._wall_seconds = 0.0
+        """What it has used of its wall time."""
         self._facts: SandboxFacts | None = None
-        self._journal: RunJournal = store.open_run(run, on_failure=self._store_failed, on_event=submission.on_event)
+        self._journal: RunJournal = self._open(store, submission)
         self._ledger = ledger_of(self._journal)
         self.begun_after = 0
         """The register's last entry when it began: what was revoked before is not its business."""
+
+    def _open(self, store: Journal, submission: Submission) -> RunJournal:
+        return store.open_run(self.run_id, on_failure=self._store_failed, on_event=submission.on_event)
 
     async def run(self) -> RunResult:
         """Run to the end. Returns how it ended; raises StoreError if that could not be recorded.
 
         The last event is durable then, and guest and agents are told to die; `let_go` waits until they have.
         """
-        self._submit()
-        self._note_verdict(self._verdict)
-        if not self._verdict.accepted:
-            return await self._finish(Ending(RunState.REJECTED, error=_rejection(self._verdict)))
+        over = self._begin()
+        if over is not None:
+            return await self._finish(over)
         try:
             ending = await self._execute()
         except asyncio.CancelledError:
@@ -87,8 +95,8 @@ class Execution:
             raise
         except SandboxError as error:
             ending = _crash(error, error.hint)
-        except StoreError:
-            raise  # There is nowhere to write a last event.
+        except self.LEAVES_OPEN:
+            raise
         except Exception as error:
             await asyncio.shield(self._finish(_crash(error)))
             raise
@@ -119,34 +127,59 @@ class Execution:
 
     # --- the steps -------------------------------------------------------------------------
 
+    LEAVES_OPEN: tuple[type[Exception], ...] = (StoreError,)
+    """After these there is nowhere to write a last event."""
+
+    def _begin(self) -> Ending | None:
+        """Journal what the run is of. Return its end where it is over already."""
+        self._submit()
+        self._note_verdict(self._verdict)
+        return None if self._verdict.accepted else rejected(self._verdict)
+
     async def _execute(self) -> Ending:
+        # Beside the start of the guest: that takes longer, and is mostly waiting.
+        self._guest.start()
+        reached = await self._backends.look()
         channel = self._channel = await self._guest.take()
         try:
-            return await self._converse(channel)
+            return await self._converse(channel, reached)
         finally:
             self._cpu_seconds = channel.cpu_seconds()
 
-    async def _converse(self, channel: Channel) -> Ending:
-        limits = self._policy.limits
-        broker = self._broker = Broker(
-            self._policy, self._journal, clock=self._clock, trace=self._trace, agent_of=self._backends.get,
-            reach=self._backends.reach, ledger=self._ledger,
-        )  # fmt: skip
-        session = self._session = Session(channel, broker, limits=limits, clock=self._clock)
+    async def _converse(self, channel: Channel, reached: list[dict[str, Any]]) -> Ending:
+        left = self._policy.limits.wall_seconds - self._wall_seconds
+        responder = self._responder()
+        session = self._session = Session(
+            channel, responder, limits=self._policy.limits, clock=self._clock, wall_left=left
+        )
         ready = await session.greet()
         self._note_sandbox(channel.facts, ready)
+        for body in reached:
+            self._note_agent(body)
+        self._backends.tell(self._note_agent)
         start = self._start()
-        self._journal.append(EventKind.RUN_STARTED, {"seed": start.seed, "now": start.now, "dialect": start.dialect})
+        self._note_start(start)
         await self._journal.durable()
         if self._stopped_by:
             return self._stopped()
         self._started = self._clock.monotonic()
-        self._ledger.begin(limits.wall_seconds)
+        self._ledger.begin(left)
         try:
             return await session.converse(start)
         finally:
-            self._wall_seconds = self._clock.monotonic() - self._started
-            await asyncio.shield(broker.finished())
+            self._wall_seconds += self._clock.monotonic() - self._started
+            await asyncio.shield(responder.finished())
+
+    def _responder(self) -> Responder:
+        """Return who answers the guest."""
+        self._broker = Broker(
+            self._policy, self._journal, clock=self._clock, trace=self._trace, agent_of=self._backends.get,
+            reach=self._backends.reach, ledger=self._ledger, elsewhere=self._elsewhere,
+        )  # fmt: skip
+        return self._broker
+
+    def _note_start(self, start: wire.Start) -> None:
+        self._journal.append(EventKind.RUN_STARTED, {"seed": start.seed, "now": start.now, "dialect": start.dialect})
 
     def _start(self) -> wire.Start:
         limits, imports = self._policy.limits, self._policy.imports
@@ -193,16 +226,15 @@ class Execution:
             "script": script.text, "policy": policy.resolved, "inputs": self._inputs, "folder": str(policy.folder),
             "policy_file": policy.file,
         }  # fmt: skip
-        self._journal.append(
-            EventKind.RUN_SUBMITTED,
-            {
-                "script": script.name, "script_digest": script.digest, "policy": policy.name,
-                "policy_digest": policy.digest, "inputs_digest": digest_of(inputs), "runner": runner.__version__,
-                "python": platform.python_version(), "trace": self._trace, "span": secrets.token_hex(8),
-                "sandbox": policy.sandbox.demand,
-            },
-            wire.compact(value),
-        )  # fmt: skip
+        body: dict[str, Json] = {
+            "script": script.name, "script_digest": script.digest, "policy": policy.name,
+            "policy_digest": policy.digest, "inputs_digest": digest_of(inputs), "runner": runner.__version__,
+            "python": platform.python_version(), "trace": self._trace, "span": secrets.token_hex(8),
+            "sandbox": policy.sandbox.demand,
+        }  # fmt: skip
+        if self._reuse is not None:
+            body |= {"origin": self._reuse.run, "not_before": self._reuse.not_before}
+        self._journal.append(EventKind.RUN_SUBMITTED, body, wire.compact(value))
 
     def _note_verdict(self, verdict: Verdict) -> None:
         errors = sum(finding.severity == "error" for finding in verdict.findings)
@@ -230,6 +262,9 @@ class Execution:
         self._facts = replace(facts, python=ready.python, bundle=ready.bundle)
         self._journal.append(EventKind.SANDBOX_STARTED, {**asdict(self._facts), "lock": "verified"})
 
+    def _note_agent(self, body: dict[str, Any]) -> None:
+        self._journal.append(EventKind.AGENT_REACHED, body)
+
     # --- ends ------------------------------------------------------------------------------
 
     def _store_failed(self, error: Exception) -> None:
@@ -250,6 +285,7 @@ class Execution:
                 sequential_seconds=round(broker.attempts.sequential_seconds, 6),
                 attempts=broker.attempts.count,
                 parallel_peak=broker.attempts.parallel_peak,
+                reused=broker.reused,
                 bytes_in=session.bytes_in,
                 bytes_out=session.bytes_out,
                 output_bytes=broker.attempts.output_bytes,
@@ -274,8 +310,10 @@ def _crash(error: Exception, hint: str = "") -> Ending:
     return Ending(RunState.CRASHED, error=RunError(type(error).__name__, str(error), hint=hint))
 
 
-def _rejection(verdict: Verdict) -> RunError:
+def rejected(verdict: Verdict) -> Ending:
+    """Return the end of a run whose script the check refused."""
     errors = [finding for finding in verdict.findings if finding.severity == "error"]
     first = errors[0]
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return RunError(first.rule, f"{first.message}{more}", first.line, first.fix)
+    error = RunError(first.rule, f"{first.message}{more}", first.line, first.fix)
+    return Ending(RunState.REJECTED, error=error)

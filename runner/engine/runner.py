@@ -7,24 +7,25 @@ import importlib
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import asdict
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runner.clock import Clock, SystemClock
 from runner.engine.archive import ArchiveVerbs
+from runner.engine.reading import Reading
 from runner.engine.sandboxes import GuestOnTheWay, Sandboxes
-from runner.engine.submission import Submission, exact, read_script
+from runner.engine.submission import Reuse, Submission, exact, read_script
 from runner.errors import StoreError
 from runner.events import Event, RunView, TokensView, fold
-from runner.journal import RegisterKind, SqliteJournal, freeze, open_store
+from runner.journal import Entry, RegisterKind, SqliteJournal, freeze, open_store
 from runner.models import Json, RunResult, Script, Verdict
 from runner.policy import load_policy
 from runner.policy.model import Policy
-from runner.seams import RunJournal, RunRow
+from runner.seams import Elsewhere, RunJournal
 
 if TYPE_CHECKING:
     from runner.credentials.issuers import Issuers
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from runner.engine.backends import Backends
     from runner.engine.execution import Execution
     from runner.engine.explain import Explained
+    from runner.engine.replaying import Replayed
+    from runner.engine.what_if import WhatIf
+    from runner.replay import Record
 
 # `runner stop` from another terminal is a row in the store; four looks a second cost nothing.
 STOP_POLL_SECONDS = 0.25
@@ -42,7 +46,7 @@ LOOKS_PER_SPOOL = 20
 MOST_FAILED_LOOKS = 40
 
 
-class Runner(ArchiveVerbs):
+class Runner(Reading, ArchiveVerbs):
     """Runs scripts, and tells of runs. One per process; an async context manager.
 
         async with Runner() as runner:
@@ -120,11 +124,14 @@ class Runner(ArchiveVerbs):
         on_event: Callable[[Event], object] | None = None,
         on_start: Callable[[str], object] | None = None,
         seed: int | None = None,
+        reuse: Reuse | None = None,
+        on_reuse: Callable[[WhatIf], object] | None = None,
     ) -> RunResult:
         """Check, run and journal one script; return how it ended.
 
         A text or Path names a file; source text is `Script("name", b"...")`. `on_event` sees each event
-        once it is durable, `on_start` the run's id before anything else.
+        once it is durable, `on_start` the run's id before anything else. With `reuse` spawns that ask for what was
+        asked in that run get its good outcomes; `on_reuse` hears before the run starts how far these reach.
 
         Raises:
             UsageError: The script, the policy or the inputs cannot be used. Nothing was journalled.
@@ -136,8 +143,11 @@ class Runner(ArchiveVerbs):
         if not isinstance(policy, Policy):
             policy = load_policy(policy)
         values = exact({} if inputs is None else inputs)
+        submission = Submission(script, policy, values, seed, on_event, on_start, reuse)
         try:
-            return await self._execute(Submission(script, policy, values, seed, on_event, on_start))
+            if reuse is not None:
+                submission = await self._prepare_reuse(submission, reuse, on_reuse)
+            return await self._execute(submission)
         finally:
             if not self._entered:
                 await self.close()
@@ -164,14 +174,18 @@ class Runner(ArchiveVerbs):
         if verdict.accepted:
             backends.prepare(verdict.reach.agents)
         run = new_run_id()
-        asks = verdict.reach.dynamic or any(verdict.reach.scopes.values())
-        if verdict.accepted and asks and submission.policy.resources:
-            await self._prepare_credentials()
+        if verdict.accepted:
+            await self._prepare_credentials(submission.policy, verdict)
         execution = Execution(
             run, submission, verdict, store=self.store, clock=self._clock, guest=guest, backends=backends,
             ledger_of=lambda journal: self._ledger(submission, journal),
+            elsewhere=self._elsewhere(submission.reuse, backends),
         )  # fmt: skip
         execution.begun_after = self.store.last_entry()
+        return await self._serve(execution, submission)
+
+    async def _serve(self, execution: Execution, submission: Submission) -> RunResult:
+        run = execution.run_id
         self._running[run] = execution
         try:
             if submission.on_start is not None:
@@ -184,14 +198,45 @@ class Runner(ArchiveVerbs):
             self._leaving.add(leaving)
             leaving.add_done_callback(self._left)
 
+    async def _prepare_reuse(
+        self, submission: Submission, reuse: Reuse, on_reuse: Callable[[WhatIf], object] | None
+    ) -> Submission:
+        """Look how far the outcomes of a run reach, and take its seed. Raises UsageError, RecordBroken."""
+        from runner.engine.reuse import Reusable, require_reusable
+
+        require_reusable(self.store, reuse.run)
+        record = self._record(reuse.run)
+        if on_reuse is not None:
+            backends = self._backends(submission.policy)
+            reusable = Reusable(self.store, reuse, backends.fingerprint)
+            try:
+                on_reuse(
+                    await self._tried(
+                        record, script=submission.script, policy=submission.policy, inputs=submission.inputs,
+                        only=reusable.is_good, fit=reusable.fits,
+                    )
+                )  # fmt: skip
+            finally:
+                await backends.close()
+        return replace(submission, seed=record.seed if submission.seed is None else submission.seed)
+
+    def _elsewhere(self, reuse: Reuse | None, backends: Backends) -> Elsewhere | None:
+        """Return where outcomes may be had instead of calling an agent."""
+        if reuse is None:
+            return None
+        from runner.engine.reuse import Reusable, matches
+
+        return matches(self.store, reuse, Reusable(self.store, reuse, backends.fingerprint))
+
     def _backends(self, policy: Policy) -> Backends:
         from runner.engine.backends import Backends
 
         return Backends(policy, self._clock)
 
-    async def _prepare_credentials(self) -> None:
+    async def _prepare_credentials(self, policy: Policy, verdict: Verdict) -> None:
         """Load what signs tokens before anything runs. Raises StoreError: the keys cannot be used."""
-        await asyncio.to_thread(self._opened_issuers().prepare)
+        if policy.resources and (verdict.reach.dynamic or any(verdict.reach.scopes.values())):
+            await asyncio.to_thread(self._opened_issuers().prepare)
 
     def _opened_issuers(self) -> Issuers:
         from runner.credentials.issuers import Issuers
@@ -259,13 +304,17 @@ class Runner(ArchiveVerbs):
 
     def _carry_out_revocations(self) -> None:
         """Close the tokens of this process's runs that somebody asked to be revoked since they began."""
-        from runner.engine.audit import selection_of
-
         for entry in self.store.entries(RegisterKind.REVOCATION, after=self._revocations_seen):
             for execution in list(self._running.values()):
                 if entry.seq > execution.begun_after:
-                    execution.revoke(selection_of(entry))
+                    execution.revoke(self._selection_of(entry))
             self._revocations_seen = entry.seq
+
+    @staticmethod
+    def _selection_of(entry: Entry) -> Selection:
+        from runner.engine.audit import selection_of
+
+        return selection_of(entry)
 
     def stop(self, run: str, *, by: str) -> None:
         """Stop a run of this process. `run()` then returns its result, with state `stopped`."""
@@ -275,6 +324,151 @@ class Runner(ArchiveVerbs):
     def stop_all(self, by: str) -> None:
         for execution in list(self._running.values()):
             execution.stop(by)
+
+    # --- running again ---------------------------------------------------------------------
+
+    async def replay(self, run: str, *, script: Script | None = None, anyway: bool = False) -> Replayed:
+        """Run an archived script against its journal, without calling one agent; say where it diverges, if it does.
+
+        `script` stands in for the recorded one and is held to the record frame by frame. `anyway` replays also what
+        another dialect version or Python minor has made.
+
+        Raises RecordBroken, RunNotFound, SandboxUnavailable; UsageError: it cannot be replayed here.
+        """
+        from runner.engine.replaying import Replay, read_whole_record, require_same_versions
+
+        record = read_whole_record(self.store, run)
+        notes = require_same_versions(record, anyway=anyway)
+        record.start()
+        replay = Replay(self.store, record, clock=self._clock, script=script)
+        try:
+            async with self._guest(record.policy, record.sandbox) as guest:
+                return await replay.run(await guest.take(), notes)
+        finally:
+            await replay.gone()
+            if not self._entered:
+                await self.close()
+
+    async def what_if(
+        self,
+        run: str,
+        *,
+        script: Script | None = None,
+        policy: Policy | str | Path | None = None,
+        inputs: Json = None,
+        mocks: Path | None = None,
+    ) -> WhatIf:
+        """Say what an archived run would come to with another script, policy or inputs, without calling an agent.
+
+        What is None is as recorded. Spawns that the record has no outcome for are answered from the file `mocks`, or
+        stay open.
+
+        Raises UsageError, PolicyError, RecordBroken, RunNotFound, SandboxUnavailable.
+        """
+        from runner.rehearsal.fixtures import read_fixtures
+
+        record = self._record(run)
+        chosen = record.policy if policy is None else policy if isinstance(policy, Policy) else load_policy(policy)
+        try:
+            return await self._tried(
+                record, script=script or record.script, policy=chosen,
+                inputs=record.inputs if inputs is None else exact(inputs),
+                mocks=None if mocks is None else read_fixtures(mocks),
+            )  # fmt: skip
+        finally:
+            if not self._entered:
+                await self.close()
+
+    async def _tried(self, record: Record, *, script: Script, policy: Policy, **options: Any) -> WhatIf:
+        from runner.engine.what_if import Trial
+
+        trial = Trial(self.store, record, script=replace(script, name=record.script.name), policy=policy, **options)
+        rejected = trial.rejected()
+        if rejected is not None:
+            return rejected
+        try:
+            async with self._guest(policy) as guest:
+                return await trial.run(await guest.take())
+        finally:
+            await trial.gone()
+
+    def _record(self, run: str) -> Record:
+        """Return the record of a run that got as far as its script. Raises RecordBroken, RunNotFound, UsageError."""
+        from runner.engine.replaying import read_whole_record
+
+        record = read_whole_record(self.store, run)
+        record.start()
+        return record
+
+    @asynccontextmanager
+    async def _guest(self, policy: Policy, recorded: dict[str, Any] | None = None) -> AsyncIterator[GuestOnTheWay]:
+        """Within, a guest can be taken: one like the recorded, or what fits the policy. Raises SandboxUnavailable."""
+        like = recorded or {}
+        kind, image = str(like.get("kind", "")), str(like.get("image", ""))
+        guest = GuestOnTheWay(await self._opened().choose(policy, kind=kind, image=image), policy.limits)
+        try:
+            yield guest
+        finally:
+            await asyncio.shield(guest.discard())
+
+    async def resume(
+        self,
+        run: str,
+        *,
+        by: str,
+        retry_unknown: bool = False,
+        old_policy: bool = False,
+        on_event: Callable[[Event], object] | None = None,
+        on_start: Callable[[str], object] | None = None,
+    ) -> RunResult:
+        """Go on with a run whose host died; return how it ended. What has settled is not called again.
+
+        An attempt that was under way is made again where its agent is idempotent, or with `retry_unknown`; else its
+        outcome is unknown. `old_policy` goes on under the archived policy although its file was changed.
+
+        Raises:
+            UsageError: It may not go on: it has ended, is alive, the host is frozen, its policy has changed.
+            Diverged: The guest left its record. The run is as it was.
+            RecordBroken, RunNotFound, SandboxUnavailable, StoreError.
+        """
+        from runner.engine.resumable import require_resumable
+        from runner.engine.resuming import ResumedExecution
+
+        record, policy, verdict = require_resumable(self.store, run, old_policy=old_policy)
+        origin = str(record.submitted.get("origin", ""))
+        reuse = Reuse(origin, float(record.submitted.get("not_before", 0.0))) if origin else None
+        submission = Submission(record.script, policy, record.inputs, record.seed, on_event, on_start, reuse)
+        try:
+            async with self._guest(policy, record.sandbox) as guest:
+                backends = self._backends(policy)
+                backends.prepare(verdict.reach.agents)
+                await self._prepare_credentials(policy, verdict)
+                execution = ResumedExecution(
+                    record, submission, verdict=verdict, store=self.store, by=by, retry_unknown=retry_unknown,
+                    clock=self._clock, guest=guest, backends=backends,
+                    ledger_of=lambda journal: self._ledger(submission, journal),
+                    elsewhere=self._elsewhere(reuse, backends),
+                )  # fmt: skip
+                execution.begun_after = self.store.begun_after(run)
+                for entry in self.store.entries(RegisterKind.REVOCATION, after=execution.begun_after):
+                    execution.revoke(self._selection_of(entry))
+                return await self._serve(execution, submission)
+        finally:
+            if not self._entered:
+                await self.close()
+
+    async def give_up(self, run: str, spawn: int, *, by: str, reason: str) -> str:
+        """Settle an open spawn of an interrupted run as failed, so that a resume does not wait for it.
+
+        Return the agent that is given up. Raises UsageError, RunNotFound, StoreError.
+        """
+        from runner.engine.resumable import give_up
+
+        return await give_up(self.store, run, spawn, by=by, reason=reason)
+
+    def interrupted(self) -> list[str]:
+        """Return the runs that have not ended and whose host is gone, oldest first."""
+        return self.store.interrupted()
 
     # --- telling ---------------------------------------------------------------------------
 
@@ -310,10 +504,6 @@ class Runner(ArchiveVerbs):
         from runner.check.stubs import stubs
 
         return stubs(policy if isinstance(policy, Policy) else load_policy(policy))
-
-    def runs(self, *, limit: int = 50) -> list[RunRow]:
-        """Return the newest runs first."""
-        return self.store.runs(limit=limit)
 
     def find(self, prefix: str) -> str:
         """Return the one run whose id begins so. Raises RunNotFound."""

@@ -5,6 +5,7 @@
     tokens       what became of each token and each request through the gateway
     folds        events → RunView, the only truth about a run's state
     comparable   a journal reduced to what a script can observe and cause
+    differences  where two JSON values differ, path by path
 
 No I/O here.
 """

@@ -38,6 +38,7 @@ class RunView:
     agents: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What each agent last turned out to be: backend, fingerprint, facts."""
     sandbox: dict[str, Any] = field(default_factory=dict)
+    checked: bool = False
     findings: list[dict[str, Json]] = field(default_factory=list)
     spawns: dict[int, SpawnView] = field(default_factory=dict)
     thens: dict[int, ThenView] = field(default_factory=dict)
@@ -88,7 +89,7 @@ def _submitted(view: RunView, event: Event) -> None:
 
 
 def _checked(view: RunView, event: Event) -> None:
-    view.findings = event.content().get("findings", [])
+    view.checked, view.findings = True, event.content().get("findings", [])
 
 
 def _sandbox(view: RunView, event: Event) -> None:
@@ -103,7 +104,7 @@ def _started(view: RunView, event: Event) -> None:
 def _resumed(view: RunView, event: Event) -> None:
     """A host goes on: the time since the last event was nobody's."""
     if view.started_at:
-        view.used_seconds += max(0.0, view.seen_at - view.begun_at)
+        view.used_seconds += event.body.get("used", 0.0)
     view.begun_at, view.epoch = event.at_us / 1e6, event.body["epoch"]
 
 

@@ -1,7 +1,8 @@
 """The journal: append, read, verify. One SQLite file in the home; every run a hash chain, and the register.
 
     store       the whole, as `seams.Journal`          run         the open end of one run
-    writer      the thread that commits                reader      pages, lists, find
+    writer      the thread that commits                reader      pages, find
+    listing     which runs and scripts there are       outline     events without outputs and inputs
     chain       how entries are tied together          register    the chain beside the runs
     verify      that all of it is whole                erase       a value, not its event
     lease       who is alive                           schema      tables, version, errors

@@ -24,7 +24,7 @@ from runner.journal.erase import take_out
 from runner.journal.leaving import Row
 from runner.journal.prune import remove_rest
 from runner.journal.register import HINT, RegisterKind
-from runner.journal.schema import begin, connect_to_write, translated
+from runner.journal.schema import DERIVE_TRAITS, begin, connect_to_write, translated
 
 _AT_ONCE = 256
 _STAGED = """
@@ -178,6 +178,7 @@ class Arriving:
                 arrived.spawns,
             ),
         )  # fmt: skip
+        self._connection.execute(f"{DERIVE_TRAITS} AND e.run = ?", (arrived.run,))
 
 
 @contextmanager

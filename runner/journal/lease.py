@@ -7,7 +7,8 @@ a process number says nothing. A run's lease names a host id; the run lives exac
 The lock is on the open file: a child made by a bare fork would keep it held, so `let_go_in_child` is
 called there. A program that is started instead loses it at once (close-on-exec).
 
-Not here: which runs a host serves (the `lease` table, written by writer).
+`take` gives a run whose host is dead to another one, with a new epoch. Not here: which runs a host serves from their
+beginning (the `lease` table, written by writer).
 """
 
 from __future__ import annotations
@@ -18,9 +19,13 @@ import os
 import re
 import secrets
 import threading
+from contextlib import closing
 from pathlib import Path
 
+from runner.errors import RunNotFound, UsageError
 from runner.journal.home import private_folder, touch_private
+from runner.journal.run import Head
+from runner.journal.schema import begin, connect_to_write
 
 _HOST_ID = re.compile(r"[0-9a-f]{24}")
 
@@ -96,6 +101,42 @@ def sweep(home: Path) -> None:
                 path.unlink()
             finally:
                 os.close(number)
+
+
+def take(path: Path, run: str, host: str, *, busy_seconds: float) -> tuple[int, Head]:
+    """Give the lease of a run that has not ended to a host; return its epoch and where the last one got to.
+
+    Raises RunNotFound, UsageError (it has ended, or is alive), sqlite3.Error.
+    """
+    with closing(connect_to_write(path, busy_seconds)) as connection:
+        begin(connection, busy_seconds)
+        last = connection.execute(
+            # Without its first event it is what an interrupted prune left.
+            "SELECT seq, digest, at_us FROM event WHERE run = ?1"
+            " AND EXISTS (SELECT 1 FROM event WHERE run = ?1 AND seq = 1) ORDER BY seq DESC LIMIT 1", (run,),
+        ).fetchone()  # fmt: skip
+        if last is None:
+            raise RunNotFound(f'no run has the id "{run}"', hint="`runner runs` lists them")
+        if connection.execute("SELECT 1 FROM run WHERE run = ? AND finished_us > 0", (run,)).fetchone():
+            raise UsageError(f'run "{run}" has ended', hint=f"runner show {run}")
+        held = connection.execute("SELECT host, epoch FROM lease WHERE run = ?", (run,)).fetchone()
+        if held is not None and held[0] != host and is_alive(path.parent, held[0]):
+            raise UsageError(f'run "{run}" is served by a living process', hint=f"runner watch {run}")
+        if held is not None and held[0] == host:
+            raise UsageError(f'run "{run}" is served by this process', hint=f"runner watch {run}")
+        resumed, spawns = connection.execute(
+            "SELECT count(*) FILTER (WHERE kind = 'run_resumed'), count(*) FILTER (WHERE kind = 'spawn_requested')"
+            " FROM event WHERE run = ?", (run,),
+        ).fetchone()  # fmt: skip
+        epoch = 1 + max(held[1] if held is not None else 0, 1 + resumed)
+        connection.execute(
+            "INSERT INTO lease VALUES (?, ?, ?) ON CONFLICT (run) DO UPDATE SET host = excluded.host,"
+            " epoch = excluded.epoch", (run, host, epoch),
+        )  # fmt: skip
+        # What was asked of the host that is dead is not asked of this one.
+        connection.execute("DELETE FROM stop WHERE run = ?", (run,))
+        connection.execute("COMMIT")
+    return epoch, Head(last[0], last[1], last[2], spawns)
 
 
 def _file(home: Path, host: str) -> Path:

@@ -108,6 +108,7 @@ def prune(
         }  # fmt: skip
         register.append(connection, [(RegisterKind.RUN_PRUNED, at_us, body)])
         connection.execute("DELETE FROM run WHERE run = ?", (run,))
+        connection.execute("DELETE FROM trait WHERE run = ?", (run,))
         connection.execute("DELETE FROM lease WHERE run = ?", (run,))
         _remove_some(connection, run)
         connection.execute("COMMIT")

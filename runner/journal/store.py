@@ -16,15 +16,15 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from runner.clock import Clock, SystemClock
 from runner.errors import Defect, StoreError
-from runner.events import Event
-from runner.journal import erase, freeze, lease, reader, register, schema, verify
+from runner.events import Event, EventKind
+from runner.journal import erase, freeze, lease, listing, reader, register, schema, verify
 from runner.journal.archive import Archive
 from runner.journal.chain import is_run_id
 from runner.journal.home import home_folder, private_folder
@@ -32,7 +32,7 @@ from runner.journal.register import Entry, RegisterKind
 from runner.journal.run import SqliteRunJournal
 from runner.journal.schema import BUSY_SECONDS, begin, connect, connect_to_write, is_busy, patiently, translated
 from runner.journal.writer import Desk, Writer
-from runner.seams import RunRow
+from runner.seams import RunFilter, RunRow
 
 _EXTERNAL = "kind = 'token_issued' AND json_extract(body, '$.jti') IS NOT NULL"
 # A run that was pruned had its id, too.
@@ -124,8 +124,40 @@ class SqliteJournal:
             desk = self._desk()
         return SqliteRunJournal(
             run, host=self._lock.host, desk=desk, clock=self._clock, on_failure=on_failure, on_event=on_event,
-            on_close=self._runs.discard, stored=self._value,
+            on_close=self._runs.discard, stored=self.value,
         )  # fmt: skip
+
+    def resume_run(
+        self,
+        run: str,
+        *,
+        on_failure: Callable[[Exception], object],
+        on_event: Callable[[Event], object] | None = None,
+    ) -> tuple[SqliteRunJournal, int]:
+        """Go on with a run whose host is dead; return its open end, and the epoch: how many hosts have served it.
+
+        The lease is taken with this epoch in one transaction: of two that try, one gets it. An event that the old host
+        could still write would have a number that is taken, and fail its store.
+
+        Raises:
+            RunNotFound: There is none of this id.
+            UsageError: It has ended, or a living process holds its lease.
+        """
+        self._check_usable()
+        if self._writer.failure is not None:
+            raise StoreError(self._writer.failure.message, hint=self._writer.failure.hint)
+        with translated(self.path):
+            self._lock.hold()
+            epoch, head = lease.take(self.path, run, self._lock.host, busy_seconds=self._busy_seconds)
+        with self._opening:
+            self._runs.add(run)
+            self._writer.start()
+            desk = self._desk()
+        journal = SqliteRunJournal(
+            run, host=self._lock.host, desk=desk, clock=self._clock, on_failure=on_failure, on_event=on_event,
+            on_close=self._runs.discard, stored=self.value, after=head,
+        )  # fmt: skip
+        return journal, epoch
 
     def _desk(self) -> Desk:
         loop = asyncio.get_running_loop()
@@ -150,19 +182,27 @@ class SqliteJournal:
 
     # --- reading ---------------------------------------------------------------------------
 
-    def read(self, run: str, *, after: int = 0) -> Iterator[Event]:
+    def read(self, run: str, *, after: int = 0, kinds: Iterable[EventKind] = ()) -> Iterator[Event]:
         """Yield the durable events with a seq above `after`, in order, a page at a time. Nothing for an unknown run.
+
+        `kinds` are those that are wanted; all where none is named.
 
         Raises:
             RecordBroken: An event cannot be read; `verify` names it.
         """
         self._check_usable()
-        return reader.read_events(self.path, run, after)
+        marks = ",".join(f"'{kind}'" for kind in kinds)
+        return reader.read_events(self.path, run, after, of=f"kind IN ({marks})" if marks else "true")
 
-    def runs(self, *, limit: int = 50) -> list[RunRow]:
-        """Return the newest runs first."""
+    def runs(self, matching: RunFilter | None = None, *, limit: int = 50) -> list[RunRow]:
+        """Return the newest runs first, of those that match."""
         self._check_usable()
-        return reader.newest_runs(self.path, limit, self.alive)
+        return listing.newest_runs(self.path, matching or RunFilter(), limit, self.alive)
+
+    def runs_by_image(self) -> dict[str, list[str]]:
+        """Return image id → the runs whose guests started from it, newest first. Raises StoreError."""
+        self._check_usable()
+        return reader.runs_by_image(self.path)
 
     def find(self, prefix: str) -> str:
         """Return the one run whose id begins so. Raises RunNotFound."""
@@ -291,11 +331,37 @@ class SqliteJournal:
         found = self._ask("SELECT host FROM lease WHERE run = ?", run)
         return bool(found) and self.alive(found[0][0])
 
+    def begun_after(self, run: str) -> int:
+        """Return the register's entry that says that a run was begun; 0 for none. Raises StoreError."""
+        self._check_usable()
+        found = self._ask(
+            "SELECT seq FROM register WHERE run = ? AND kind = 'run_begun'", run, busy_seconds=self._busy_seconds
+        )
+        return int(found[0][0]) if found else 0
+
+    def last_event(self, run: str) -> tuple[int, float]:
+        """Return the seq of a run's last event and when it was, epoch seconds; (0, 0.0) for none. Raises StoreError."""
+        self._check_usable()
+        found = self._ask(
+            "SELECT seq, at_us FROM event WHERE run = ? ORDER BY seq DESC LIMIT 1", run,
+            busy_seconds=self._busy_seconds,
+        )  # fmt: skip
+        return (int(found[0][0]), found[0][1] / 1e6) if found else (0, 0.0)
+
     def run_ended(self, run: str) -> bool:
         """Say whether a run has had its last event. Raises StoreError."""
         self._check_usable()
         found = self._ask("SELECT 1 FROM run WHERE run = ? AND finished_us > 0", run, busy_seconds=self._busy_seconds)
         return bool(found)
+
+    def interrupted(self) -> list[str]:
+        """Return the runs that have not ended and whose host is gone, oldest first. Raises StoreError."""
+        self._check_usable()
+        found = self._ask(
+            "SELECT r.run, coalesce(l.host, '') FROM run r LEFT JOIN lease l ON l.run = r.run WHERE r.finished_us = 0"
+            " ORDER BY r.submitted_us, r.run", busy_seconds=self._busy_seconds,
+        )  # fmt: skip
+        return [run for run, host in found if not host or not self.alive(host)]
 
     def request_stop(self, run: str, by: str) -> bool:
         """Ask the host of a live run to stop it. False when nobody holds its lease. Raises StoreError."""
@@ -325,7 +391,7 @@ class SqliteJournal:
             raise
         return {run: by for run, by in found if run in self._runs}
 
-    def _value(self, run: str, seq: int) -> str | None:
+    def value(self, run: str, seq: int) -> str | None:
         """Return the value of a durable event; None for one without, or erased. Raises StoreError."""
         found = self._ask(_VALUE, run, seq, busy_seconds=self._busy_seconds)
         return None if not found else found[0][0]

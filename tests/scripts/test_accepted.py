@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ import pytest_asyncio
 from runner.check import check
 from runner.clock import HeldClock
 from runner.events import comparable
-from runner.models import Script
+from runner.guest.wire import canonical
+from runner.models import Script, digest_of
 from runner.policy import load_policy
 from runner.policy.model import Policy
 from runner.policy.units import seconds_of
@@ -47,6 +49,7 @@ class Stage(HeldRunner):
         # A container takes longer to start than a script of the corpus to run.
         self._waiting_guests = 3 if sandbox == "docker" else 0
         self._seen: dict[str, tuple[dict[str, Any], Comparable]] = {}
+        self._runs: dict[str, str] = {}
 
     async def __aenter__(self) -> Stage:
         await super().__aenter__()
@@ -72,7 +75,15 @@ class Stage(HeldRunner):
         # An error that nobody expects is shown with its message.
         error = ran.error and (ran.error.kind if case.error else f"{ran.error.kind}: {ran.error.message}")
         ended = {"error": error, "result": ran.result, "counts": dict(sorted(ran.spawns.items()))}
+        self._runs[case.name] = ran.run
         return ended, comparable(self.events(ran.run))
+
+    async def replayed(self, case: Case) -> tuple[Any, tuple[str, ...]]:
+        """Return where the last run of a script diverged in a replay, and what is noted."""
+        await self.first(case)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            found = await self.replay(self._runs[case.name])
+        return found.divergence, found.notes
 
     async def first(self, case: Case) -> tuple[dict[str, Any], Comparable]:
         if case.name not in self._seen:
@@ -86,7 +97,9 @@ def policy_of(case: Case) -> Policy:
     limits = dataclasses.replace(
         POLICY.limits, wall_seconds=wall, spawns=case.limits.get("spawns", POLICY.limits.spawns)
     )
-    return dataclasses.replace(POLICY, limits=limits)
+    # As the record has it, so that a replay gets the same limits.
+    resolved = canonical({**json.loads(POLICY.resolved), "limits": dataclasses.asdict(limits)})
+    return dataclasses.replace(POLICY, limits=limits, resolved=resolved, digest=digest_of(resolved))
 
 
 def stage_fixture(sandbox: str) -> Any:
@@ -124,6 +137,17 @@ async def test_it_comes_to_the_expected_end(case: Case, process: Stage):
 @each
 async def test_a_second_run_is_equal(case: Case, process: Stage):
     assert await process.first(case) == await process.play(case)
+
+
+@each
+async def test_its_replay_is_identical(case: Case, process: Stage):
+    assert await process.replayed(case) == (None, ())
+
+
+@each
+@pytest.mark.docker
+async def test_its_replay_in_the_other_sandbox_is_identical(case: Case, docker: Stage):
+    assert await docker.replayed(case) == (None, ())
 
 
 @each

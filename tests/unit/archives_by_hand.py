@@ -92,7 +92,7 @@ def snapshot(store: SqliteJournal) -> list[Any]:
     with closing(connect(store.path)) as connection:
         return [
             connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall()
-            for table in ("event", "blob", "register", "run", "lease")
+            for table in ("event", "blob", "register", "run", "trait", "lease")
         ]
 
 

@@ -1,0 +1,122 @@
+"""Make a policy again from its resolved form, as a run's record holds it.
+
+What comes out has the same digest. A variable that looked like a key is archived by its digest alone: an entry with one
+is complete for a replay, and cannot be called.
+
+Not here: reading a policy file (load), whether an archived policy may still be used (engine).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from runner.errors import RecordBroken
+from runner.models import Json, Limits, digest_of
+from runner.policy.model import (
+    AgentEntry,
+    Attached,
+    Effects,
+    IssuerEntry,
+    Policy,
+    Reference,
+    Resource,
+    SandboxRule,
+)
+from runner.policy.paths import parse_rule
+
+HIDDEN = "archived"
+"""Kind of the reference that stands for a value of which only the digest was archived."""
+
+
+def archived_policy(resolved: str, *, name: str, folder: str, file: str = "") -> Policy:
+    """Return the policy whose resolved form this is. Raises RecordBroken: it is no such form of this version."""
+    try:
+        found = json.loads(resolved)
+        imports = found["imports"]
+        return Policy(
+            name=name,
+            agents={agent: _agent(agent, form) for agent, form in found["agents"].items()},
+            limits=Limits(**found["limits"]),
+            sandbox=SandboxRule(**found["sandbox"]),
+            imports=None if imports is None else frozenset(imports),
+            folder=Path(folder or "/"),
+            resolved=resolved,
+            digest=digest_of(resolved),
+            file=file,
+            resources={key: _resource(key, form) for key, form in found.get("resources", {}).items()},
+            issuers={key: _issuer(key, form) for key, form in found.get("issuers", {}).items()},
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        message = f'the archived policy "{name}" cannot be read: {type(error).__name__}: {error}'
+        raise RecordBroken(message, hint="it may be of a newer version of runner") from error
+
+
+def hidden_values(policy: Policy) -> list[str]:
+    """Return which variables of which agents cannot be had from the archive, as "agent.NAME"."""
+    return [
+        f"{entry.name}.{variable}"
+        for entry in policy.agents.values()
+        for variable, value in _variables(entry)
+        if isinstance(value, Reference) and value.kind == HIDDEN
+    ]
+
+
+def _variables(entry: AgentEntry) -> Iterable[tuple[str, Any]]:
+    env = entry.options.get("env")
+    return env.items() if isinstance(env, dict) else ()
+
+
+def _agent(name: str, form: dict[str, Any]) -> AgentEntry:
+    options = {key: _option(key, value) for key, value in form["options"].items()}
+    return AgentEntry(
+        **{
+            **form, "name": name, "options": options, "scopes": frozenset(form["scopes"]),
+            "default_scopes": tuple(form["default_scopes"]), "effects": Effects(form["effects"]),
+        }
+    )  # fmt: skip
+
+
+def _option(key: str, value: Json) -> Any:
+    if key == "env" and isinstance(value, dict):
+        return {name: _variable(part) for name, part in value.items()}
+    return value
+
+
+def _variable(part: Json) -> str | Reference:
+    if isinstance(part, str):
+        return part
+    return Reference(HIDDEN, (part["sha256"],)) if "sha256" in part else _reference(part)
+
+
+def _reference(form: dict[str, list[str]]) -> Reference:
+    ((kind, target),) = form.items()
+    return Reference(kind, tuple(target))
+
+
+def _resource(name: str, form: dict[str, Any]) -> Resource:
+    own = form["credential"]
+    return Resource(
+        name=name,
+        url=form["url"],
+        audience=form["audience"],
+        scopes={scope: tuple(parse_rule(rule) for rule in rules) for scope, rules in form["scopes"].items()},
+        issuer=form["issuer"],
+        attached=None if own is None else Attached(own["header"], _reference(own["value"]), own["prefix"]),
+        details=form["details"],
+        private=tuple(form["private"]),
+        ca=form["ca"],
+        record=frozenset(form["record"]),
+    )
+
+
+def _issuer(name: str, form: dict[str, Any]) -> IssuerEntry:
+    subject = form["subject"]
+    return IssuerEntry(
+        **{
+            **form, "name": name, "credential": _reference(form["credential"]),
+            "subject": None if subject is None else _reference(subject), "private": tuple(form["private"]),
+        }
+    )  # fmt: skip
