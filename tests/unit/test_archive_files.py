@@ -7,26 +7,21 @@ import json
 import resource
 import stat
 import subprocess
-import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from runner.archive.exporting import Frame, export
+from runner.archive.exporting import export
 from runner.archive.importing import import_file, verify_file
 from runner.archive.signing import archive_key
 from runner.clock import HeldClock
 from runner.errors import RecordBroken, RunNotFound, StoreError, UsageError
 from runner.events import EventKind
 from runner.journal import RegisterKind, SqliteJournal, open_store
-from tests.runs import run_script
 from tests.unit.archives_by_hand import FRAME, empty, exported, snapshot
-from tests.unit.journals_by_hand import FINISHED, LONG, OUTPUT, STARTED, begin, spawn_requested, spawn_settled, written
+from tests.unit.journals_by_hand import FINISHED, LONG, OUTPUT, STARTED, begin, written
 from tests.unit.test_journal_failures import small_disk
 
 __all__ = ["small_disk"]
@@ -329,104 +324,3 @@ def test_no_room_for_what_is_gathered_leaves_the_store_as_it_was(
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     assert snapshot(store) == before
-
-
-# --- any run, real runs, large ones -------------------------------------------------------------------
-
-TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=30)
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3), max_leaves=8,
-)  # fmt: skip
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    outputs=st.lists(st.tuples(VALUES, st.booleans()), max_size=5), erased=st.sets(st.integers(1, 12)), ends=st.booleans()
-)
-def test_any_run_is_the_same_on_the_other_side(
-    tmp_path_factory: pytest.TempPathFactory, outputs: list[tuple[Any, bool]], erased: set[int], ends: bool
-) -> None:  # fmt: skip
-    folder = tmp_path_factory.mktemp("any")
-    store, other = open_store(folder / "home"), open_store(folder / "other")
-
-    async def write() -> None:
-        journal = begin(store, "r1")
-        for n, (output, is_long) in enumerate(outputs, start=1):
-            journal.append(EventKind.SPAWN_REQUESTED, spawn_requested(n), json.dumps({"inputs": output, "label": None}))
-            content = {"output": output, "dropped": "x" * 33_000 if is_long else ""}
-            journal.append(EventKind.SPAWN_SETTLED, spawn_settled(n), json.dumps(content, ensure_ascii=False))
-        if ends:
-            journal.append(EventKind.RUN_FINISHED, FINISHED, json.dumps({"result": [one for one, _ in outputs]}))
-        await journal.close()
-
-    asyncio.run(write())
-    for seq in erased & {event.seq for event in store.read("r1")}:
-        store.erase_value("r1", seq, "personal data")
-    exported(store, "r1", folder / "r1.zip")
-    import_file(other.archive, folder / "r1.zip", by="me")
-
-    assert list(other.read("r1")) == list(store.read("r1"))
-    assert other.runs() == store.runs()
-    assert other.verify_all() == 1
-    other.rebuild()
-    assert other.runs() == store.runs()
-    store.close()
-    other.close()
-
-
-SCRIPT = """
-first = gather([spawn('echo', {'n': n}) for n in range(3)])
-failed = gather([spawn('liar', {})], on_error='none')
-print('done')
-result = {'first': first, 'text': 'é' * 20000}
-"""
-
-
-async def test_a_real_run_leaves_and_comes_in(tmp_path: Path, other: SqliteJournal) -> None:
-    ran = await run_script(tmp_path / "home", SCRIPT, inputs={"deep": [[[[1.5, None]]]], "name": "Zoë"})
-    store = open_store(tmp_path / "home")
-    exported(store, ran.result.run, tmp_path / "run.zip")
-    found = import_file(other.archive, tmp_path / "run.zip", by="me")
-    archive = zipfile.ZipFile(tmp_path / "run.zip")
-
-    assert found.state == "done"
-    assert list(other.read(ran.result.run)) == ran.events
-    assert archive.read("script.py").decode() == SCRIPT
-    assert json.loads(archive.read("inputs.json"))["name"] == "Zoë"
-    assert json.loads(archive.read("result.json")) == ran.result.result
-    assert json.loads(archive.read("policy.json"))["agents"].keys() >= {"echo"}
-    assert other.verify_all() == 1
-
-
-@pytest.mark.slow
-async def test_a_run_of_many_events_is_never_in_memory_as_a_whole(tmp_path: Path, other: SqliteJournal) -> None:
-    store = open_store(tmp_path / "home")
-    journal = begin(store, "r1")
-    for n in range(20_000):
-        journal.append(EventKind.OUTPUT_WRITTEN, OUTPUT, f'{{"text":"","fields":"{n:>1500}"}}')
-        if n % 1000 == 0:
-            await journal.durable()
-    journal.append(EventKind.RUN_FINISHED, FINISHED, '{"result":1}')
-    await journal.close()
-    tracemalloc.start()
-    try:
-        exported(store, "r1", tmp_path / "r1.zip")
-        import_file(other.archive, tmp_path / "r1.zip", by="me")
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-
-    assert other.verify_all() == 1
-    assert peak < 12_000_000, f"{peak:,} bytes for 30 MB of values"
-
-
-def test_outputs_that_repeat_leave_uncompressed_rather_than_be_refused(
-    store: SqliteJournal, other: SqliteJournal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
-    monkeypatch.setattr("runner.archive.manifest.FREE_BYTES", 1_000)
-    monkeypatch.setattr("runner.archive.manifest.MAX_RATIO", 3)
-    export(store.archive, "r1", tmp_path / "r1.zip", Frame("0.1.0"))
-
-    assert import_file(other.archive, tmp_path / "r1.zip", by="me").new
-    assert (tmp_path / "r1.zip").stat().st_size > 40_000
