@@ -49,7 +49,20 @@ VERBS: Mapping[str, Verb] = {
         "Give up an open spawn of a run whose host died: it has failed, and is not called again.", "resume:fail"
     ),
     "journal": Verb("Print the events of a run.", "journal:journal"),
-    "verify": Verb("Check that the record of a run is whole and unaltered.", "journal:verify"),
+    "verify": Verb("Check that the record of a run, a file or the store is whole and unaltered.", "verify:verify"),
+    "export": Verb("Write a run to one signed file that can be imported elsewhere.", "files:export"),
+    "import": Verb("Prove an exported file, and put its run into the store.", "files:import_"),
+    "archive": Verb(
+        "Keep the finished runs: hold, redact and prune them, and sign what proves them.",
+        verbs={
+            "prune": Verb("Remove runs that have ended, but for a tombstone of each.", "archive:prune"),
+            "hold": Verb("Let a run be neither pruned nor redacted.", "archive:hold"),
+            "release": Verb("End a hold.", "archive:release"),
+            "redact": Verb("Erase what a spawn or a run was given or said; the record verifies.", "redact:redact"),
+            "key": Verb("Show the public key that signs exports and heads.", "verify:key"),
+            "head": Verb("Sign the head of the register, so that a later loss can be proven.", "verify:head"),
+        },
+    ),
     "audit": Verb("Say of every token for whom and what it was, and what it was used for.", "audit:audit"),
     "revoke": Verb("Revoke tokens that are out, and mint no such token any more in live runs.", "revoke:revoke"),
     "freeze": Verb("Refuse every new spawn and token on this host at once; what runs goes on.", "revoke:freeze"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.engine.again import Again
+from runner.engine.archive import ArchiveVerbs
 from runner.engine.submission import read_script
 from runner.events import Event, RunView, TokensView, fold
 from runner.journal import RegisterKind, freeze
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from runner.engine.explain import Explained
 
 
-class Runner(Again):
+class Runner(Again, ArchiveVerbs):
     """Runs scripts, and tells of runs. One per process; an async context manager.
 
         async with Runner() as runner:

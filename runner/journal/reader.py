@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -106,7 +107,26 @@ def find_run(path: Path, prefix: str) -> str:
         ]
     if prefix and (len(found) == 1 or prefix in found):
         return prefix if prefix in found else str(found[0])
+    if prefix and not found:
+        _tell_pruned(path, prefix)
     if not prefix or not found:
         raise RunNotFound(f'no run has an id that begins with "{prefix}"', hint=_LIST)
     shown = ", ".join(found[:_SHOWN]) + (" ..." if len(found) > _SHOWN else "")
     raise RunNotFound(f'several runs begin with "{prefix}": {shown}', hint="give more of the id")
+
+
+def _tell_pruned(path: Path, prefix: str) -> None:
+    """Raise RunNotFound with what became of it, where the one run that begins so was pruned."""
+    with translated(path), closing(connect(path)) as connection:
+        found = connection.execute(
+            "SELECT run, at_us, body FROM register WHERE run >= ? AND run < ? AND kind = 'run_pruned' ORDER BY seq",
+            (prefix, prefix + "\U0010ffff"),
+        ).fetchall()
+    if len({run for run, _, _ in found}) == 1:
+        run, at_us, text = found[-1]
+        body = json.loads(text)
+        at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at_us / 1e6))
+        raise RunNotFound(
+            f'run "{run}" was pruned at {at} by "{body["by"]}": {body["reason"]}',
+            hint="a file that it was exported to can be imported again: `runner import FILE`",
+        )

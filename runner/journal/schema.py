@@ -83,12 +83,14 @@ CREATE TABLE trait (                      -- by what a run is found
 
 # Found in a journal by what a token's events say of it; as derived as a table, and made anew likewise. Only external
 # tokens have a jti that is not their id, and need be found by fingerprint: each index costs a spawn some 10 us.
+# event_blob tells who else needs a long value when an event that has it goes.
 INDEXES = """
 CREATE INDEX IF NOT EXISTS event_token ON event (json_extract(body, '$.token')) WHERE kind GLOB 'token_*';
 CREATE INDEX IF NOT EXISTS event_jti ON event (json_extract(body, '$.jti'))
     WHERE kind = 'token_issued' AND json_extract(body, '$.jti') IS NOT NULL;
 CREATE INDEX IF NOT EXISTS event_fingerprint ON event (json_extract(body, '$.fingerprint'))
     WHERE kind = 'token_issued' AND json_extract(body, '$.jti') IS NOT NULL;
+CREATE INDEX IF NOT EXISTS event_blob ON event (value_digest) WHERE value IS NULL AND value_digest > '';
 CREATE INDEX IF NOT EXISTS event_image ON event (json_extract(body, '$.image')) WHERE kind = 'sandbox_started';
 """
 
@@ -106,13 +108,15 @@ SELECT e.run,
 FROM event e
 LEFT JOIN (SELECT run, body, at_us FROM event WHERE kind = 'run_finished') f ON f.run = e.run
 LEFT JOIN (SELECT DISTINCT run FROM event WHERE kind = 'run_started') s ON s.run = e.run
-WHERE e.seq = 1 AND e.kind = 'run_submitted';
+WHERE e.seq = 1 AND e.kind = 'run_submitted'
+"""
+DERIVE_TRAITS = """
 INSERT OR IGNORE INTO trait
 SELECT of.column1, json_extract(e.body, of.column2) AS found, e.run
 FROM event e, (VALUES ('script', '$.script_digest', 'run_submitted'), ('policy', '$.policy_digest', 'run_submitted'),
     ('origin', '$.origin', 'run_submitted'), ('agent', '$.agent', 'attempt_started'),
     ('outcome', '$.outcome', 'spawn_settled')) of
-WHERE e.kind = of.column3 AND found <> '';
+WHERE e.kind = of.column3 AND found <> ''
 """
 
 _WHAT_TO_DO = {
@@ -219,7 +223,7 @@ def _is_ready(path: Path) -> bool:
         connection.close()
     if missing := {"event", "blob", "register", "lease", "stop"} - tables:
         raise StoreError(f'the store "{path}" has no table {min(missing)!r}', hint=_WHAT_TO_DO["SQLITE_CORRUPT"])
-    if not tables >= {"run", "trait", "event_token", "event_jti", "event_fingerprint", "event_image"}:
+    if not tables >= {"run", "trait", "event_token", "event_jti", "event_fingerprint", "event_image", "event_blob"}:
         rebuild(path)
     return True
 
@@ -247,7 +251,7 @@ def rebuild(path: Path) -> None:
             begin(connection, BUSY_SECONDS)
             connection.execute("DROP TABLE IF EXISTS run")
             connection.execute("DROP TABLE IF EXISTS trait")
-            for statement in _statements(DERIVED + INDEXES + DERIVE):
+            for statement in [*_statements(DERIVED + INDEXES), DERIVE, DERIVE_TRAITS]:
                 connection.execute(statement)
             connection.execute("COMMIT")
         finally:

@@ -25,6 +25,7 @@ from runner.clock import Clock, SystemClock
 from runner.errors import Defect, StoreError
 from runner.events import Event, EventKind
 from runner.journal import erase, freeze, lease, listing, reader, register, schema, verify
+from runner.journal.archive import Archive
 from runner.journal.chain import is_run_id
 from runner.journal.home import home_folder, private_folder
 from runner.journal.register import Entry, RegisterKind
@@ -34,7 +35,8 @@ from runner.journal.writer import Desk, Writer
 from runner.seams import RunFilter, RunRow
 
 _EXTERNAL = "kind = 'token_issued' AND json_extract(body, '$.jti') IS NOT NULL"
-_FIRST_EVENT = "SELECT 1 FROM event WHERE run = ? AND seq = 1"
+# A run that was pruned had its id, too.
+_TAKEN = "SELECT 1 FROM event WHERE run = ?1 AND seq = 1 UNION ALL SELECT 1 FROM register WHERE run = ?1 LIMIT 1"
 
 # A long value stands beside the events; one that was erased leaves neither.
 _VALUE = (
@@ -115,7 +117,7 @@ class SqliteJournal:
         with translated(self.path):
             self._lock.hold()
         with self._opening:
-            if run in self._runs or self._ask(_FIRST_EVENT, run, busy_seconds=self._busy_seconds):
+            if run in self._runs or self._ask(_TAKEN, run, busy_seconds=self._busy_seconds):
                 raise StoreError(f'the store has a run "{run}" already')
             self._runs.add(run)
             self._writer.start()
@@ -221,6 +223,12 @@ class SqliteJournal:
         """Check the register's chain. Raises RecordBroken."""
         self._check_usable()
         verify.verify_register(self.path)
+
+    @property
+    def archive(self) -> Archive:
+        """What is done to whole runs."""
+        self._check_usable()
+        return Archive(self, self.path, self._clock, self._busy_seconds)
 
     # --- credentials -----------------------------------------------------------------------
 
