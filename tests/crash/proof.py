@@ -34,7 +34,9 @@ REVOKED_SECONDS = 10.0
 class World:
     """What does not die. One per process of the suite; not for two cases at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        """`folder` is for the runs that nobody disturbs."""
+        self.folder = folder
         self._forge: subprocess.Popen[str] | None = None
         self._resource: ResourceServer | None = None
         self._server: ChosenServer | None = None
@@ -155,6 +157,13 @@ class Case:
         finally:
             store.store.close()
 
+    def submitted(self) -> bool:
+        """Whether the run got as far as its first event. If not, nothing of it has happened."""
+        if self.run and self.events():
+            return True
+        assert self.calls() == {}
+        return False
+
     def view(self) -> RunView:
         return fold(self.events())
 
@@ -220,11 +229,11 @@ def _end(told: dict[str, Any]) -> str:
     return json.dumps([told["state"], told["result"], told["error"]])
 
 
-def reference(world: World, name: str, folder: Path, sandbox: str = "process") -> Reference:
+def reference(world: World, name: str, sandbox: str = "process") -> Reference:
     """Return a run that nobody disturbed; made once."""
     found = world.references.get((name, sandbox))
     if found is None:
-        case = Case(world, name, folder / f"reference-{name}-{sandbox}", sandbox)
+        case = Case(world, name, world.folder / f"{name}-{sandbox}", sandbox)
         told = case.host("run")
         assert told["ended"], (told, case._stderr())
         case.assert_nothing_left(ended=True)
