@@ -228,12 +228,15 @@ class Broker:
         # All of them before what follows: else one would fail because another one was cancelled.
         with self._dataflow.held():
             for live in lives:
-                self._journal.append(EventKind.SPAWN_CANCELLED, {"spawn": live.n, "by": by})
+                body = {"spawn": live.n, "by": by}
+                if kind is not OutcomeKind.CANCELLED:
+                    body["outcome"] = str(kind)
+                self._journal.append(EventKind.SPAWN_CANCELLED, body)
                 if live.settled:  # Its output is in the journal and is charged; the script never sees it.
                     live.kind, live.message, live.cause = str(kind), "cancelled", None
                     self._dataflow.settled(live)
                 else:
-                    self._fail(live, kind, _cancel_message(live, by, kind))
+                    self._fail(live, kind, cancel_message(live, by, kind))
                 if isinstance(live, LiveSpawn):
                     self.attempts.stop(live)
 
@@ -295,7 +298,7 @@ class Broker:
             self.failed(live, OutcomeKind.DEPENDENCY_FAILED, str(unfilled))
 
 
-def _cancel_message(live: LiveHandle, by: str, kind: OutcomeKind) -> str:
+def cancel_message(live: LiveHandle, by: str, kind: OutcomeKind) -> str:
     if kind is OutcomeKind.TIMED_OUT:
         return f"{live.named} had not answered when gather's timeout was over"
     return f"{live.named} was cancelled by the {'end of the run' if by == 'end' else by}"

@@ -56,7 +56,7 @@ as before, made once more after that. spawn_settled with `by` was settled by a p
     gateway_refused     token, spawn, attempt, agent, resource, method, host,      path, message
                         reason
     spawn_cancelled     spawn (of a then: its handle), by ("script", "wait",       -
-                        "end")
+                        "end") [, outcome ("timed_out": a wait's time was over)]
     spawn_settled       spawn, agent, outcome, attempts, seconds, bytes            output | message [, cause, detail,
                         [, by]                                                     dropped]
     then_requested      handle, of, line                                           -

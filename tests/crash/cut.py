@@ -17,7 +17,7 @@ DEAD = "d" * 24
 
 def cut(source: Path, target: Path, run: str, last: int) -> None:
     """Copy a home, and let the run's host have died once this event was durable, and nothing after it."""
-    shutil.copytree(source, target, symlinks=True)
+    shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
     with closing(sqlite3.connect(target / "store.db")) as store, store:
         store.execute("DELETE FROM event WHERE run = ? AND seq > ?", (run, last))
         ended = "(SELECT seq FROM register WHERE kind = 'run_ended' AND run = ?)"

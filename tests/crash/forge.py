@@ -4,7 +4,8 @@
 
 A host is a fork that opens the store and runs or resumes a workload. It kills itself at a point that the order names
 (`at`: kind of event, which one of that kind, "before" its commit, once it is "durable", or after its "effect": the
-callbacks and two turns of the loop), or is killed after some seconds (`after`). The forge is a subreaper (prctl): what
+callbacks and two turns of the loop), or is killed after some seconds (`after`). An order may bring a `script` and the
+path of a `policy` of its own. The forge is a subreaper (prctl): what
 a dead host leaves becomes its child, so it sees every process that lives on, whatever its session.
 
 Not here: what is run (workloads), what must hold afterwards (proof).
@@ -28,10 +29,9 @@ from typing import Any
 
 import psutil
 
-from runner import Runner
+from runner import Runner, Script
 from runner.broker import attempts
 from runner.journal import writer
-from runner.policy.model import Policy
 from tests.crash.workloads import WORKLOADS
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -88,14 +88,19 @@ def die() -> None:
 
 
 async def host(order: dict[str, Any], say: Callable[..., None]) -> None:
-    """Run or resume a workload to its end, and say how that was."""
+    """Run, resume or replay a workload to its end, and say how that was."""
     workload = WORKLOADS[order["workload"]]
     async with Runner(home=Path(order["home"]), sandbox=order.get("sandbox", "process")) as runner:
+        if order["do"] == "replay":
+            replayed = await runner.replay(order["run"])
+            say(ended=True, divergence=replayed.divergence and repr(replayed.divergence))
+            return
         stopping = asyncio.ensure_future(stops(runner, order)) if workload.stop else None
         if order["do"] == "run":
-            policy: Policy = workload.policy(order["crm"], order["server"])
+            policy = order.get("policy") or workload.policy(order["crm"], order["server"])
+            script = Script("own", order["script"].encode()) if "script" in order else workload.script
             result = await runner.run(
-                workload.script, policy=policy, inputs=workload.inputs, seed=7, on_start=lambda run: say(run=run)
+                script, policy=policy, inputs=workload.inputs, seed=7, on_start=lambda run: say(run=run)
             )
         else:
             result = await runner.resume(

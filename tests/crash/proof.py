@@ -25,8 +25,15 @@ from tests.crash.workloads import ONCE, WORKLOADS
 from tests.resource_server import Received, ResourceServer, Said
 from tests.runs import TESTS
 
+POINTS = int(os.environ.get("RUNNER_CRASH_POINTS", "20"))
+"""How many random moments; with more than 20, every named point and every event as well."""
+LONG = POINTS > 20
 At = tuple[str, int, str]
 """Kind of event, which one of that kind, and "before", "durable" or "effect"."""
+_ONCE = {
+    "spawn_requested", "attempt_started", "attempt_failed", "spawn_settled", "then_requested", "then_returned",
+    "then_settled", "wait_opened", "answered", "run_finished", "script_checked", "run_started", "spawn_cancelled",
+}  # fmt: skip
 # Beyond the longest pause between two revocations of a revoker that is alone.
 REVOKED_SECONDS = 10.0
 
@@ -176,7 +183,22 @@ class Case:
         # As text: the order of keys is part of a result.
         assert _end(told) == _end(reference.told)
         self.assert_called_once()
+        self.assert_said_once()
         self.assert_nothing_left(ended=True)
+
+    def assert_replays(self) -> None:
+        """What several hosts have written is one record, which the script says again."""
+        replayed = self.host("replay")
+        assert replayed.get("divergence", replayed) is None
+
+    def assert_said_once(self) -> None:
+        """Nothing settles, fails or is answered twice, and the attempts of a spawn are numbered one by one."""
+        said = Counter(
+            (event.kind, event.body.get("spawn", event.body.get("handle", event.body.get("wait"))), event.body.get("attempt"))
+            for event in self.events()
+            if event.kind in _ONCE and not event.body.get("again")
+        )  # fmt: skip
+        assert [what for what, count in said.items() if count > 1] == []
 
     def assert_called_once(self) -> None:
         """No attempt of an agent that is not idempotent was called twice, nor any other oftener than there were hosts."""

@@ -71,16 +71,18 @@ read = [spawn("fetch", {"customer": n}, scopes=["crm:read"]) for n in (1, 2)]
 sent = [spawn("send", {"customer": 3 + n}, scopes=["crm:write"]) for n in range(2)]
 first = gather(found)
 gone.cancel()
-late = gather([spawn("hang")], timeout=0.02, on_error="none")
-quick = first_ok([spawn("hang"), spawn("find", {"who": "quick"})])
+late = gather([spawn("hang"), spawn("hang")], timeout=0.02, on_error="return")
+beaten = [spawn("hang"), spawn("hang")]
+quick = first_ok([*beaten, spawn("find", {"who": "quick"})])
+beaten = [one.error.kind for one in beaten]
 sleep(0.01)
 order = sorted(handle.result()["who"] for handle in as_completed([spawn("find", {"who": w}) for w in "xyz"]))
 print("between", order)
-kinds = [h.error.kind for h in (denied, refused, after_broken, broken, gone)]
+kinds = [h.error.kind for h in (denied, refused, after_broken, broken, gone)] + [one.kind for one in late]
 left_open = spawn("hang")
 result = {
     "first": first, "written": once("write", written), "plain": gather(plain), "filled": gather(filled), "kinds": kinds,
-    "fallen": fallen.result(), "shaped": shaped.result()["size"], "late": late, "quick": quick, "order": order,
+    "fallen": fallen.result(), "shaped": shaped.result()["size"], "quick": quick, "beaten": beaten, "order": order,
     "read": gather(read), "sent": len(once("send", sent)),
 }
 """

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import subprocess
 import sys
@@ -21,10 +20,9 @@ import pytest
 from runner import Runner, Script
 from runner.models import RunState
 from runner.sandbox.container import STORE_LABEL
-from tests.crash.proof import Case, reference
+from tests.crash.proof import POINTS, Case, reference
 from tests.runs import TESTS, policy_of
 
-POINTS = int(os.environ.get("RUNNER_CRASH_POINTS", "20"))
 IN_DOCKER = max(2, POINTS // 10)
 
 HOST = """
@@ -88,6 +86,7 @@ def kill_and_resume(case: Case, chance: random.Random) -> None:
         assert len(case.reports) < 4, case.reports
     if case.reports[-1]["ended"]:
         case.assert_sound(told)
+        case.assert_replays()
     else:  # It was killed between the last event and the word to who asked for it.
         case.assert_called_once()
         case.assert_nothing_left(ended=True)
