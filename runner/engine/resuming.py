@@ -30,6 +30,7 @@ from runner.session import Ending
 
 HOST_DIED = "host died"
 """Why a token was closed by the host that came after."""
+_NOT_TOLD = '{"message":"the host died before it heard what the server answered, if it had asked"}'
 
 
 class ResumedExecution(Execution):
@@ -92,6 +93,8 @@ class ResumedExecution(Execution):
         for token in self._view.tokens.tokens.values():
             if token.closed_at or (token.refused and not token.may_be_out):
                 continue
+            if not token.issued_at and not token.refused:
+                self._journal.append(EventKind.TOKEN_REFUSED, {"token": token.id, "may_be_out": True}, _NOT_TOLD)
             used = True if token.uses else None if token.raw else False
             self._journal.append(
                 EventKind.TOKEN_CLOSED,
