@@ -10,7 +10,9 @@ Not here: whether it may be resumed (resumable), what an attempt comes to that w
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import runner
@@ -56,6 +58,8 @@ class ResumedExecution(Execution):
         self._retry_unknown = retry_unknown
         self._epoch = 0
         self._composed: Resumed | None = None
+        self._whole: RunView | None = None
+        """All that the dead host wrote, where the run ends before the guest has said it again."""
         super().__init__(record.run, submission, store=store, **options)
         # Once the lease is ours nobody else writes: what is read now is what there is.
         self._view = view = view_of_run(store, record.run)
@@ -132,9 +136,10 @@ class ResumedExecution(Execution):
 
     def _settle_rest(self) -> None:
         """Settle what the dead host left open, where the run ends before the guest has said it all again."""
-        whole = fold(event for event in self._all.read(self.run_id) if event.seq <= self._view.seq)
+        whole = self._whole = fold(event for event in self._all.read(self.run_id) if event.seq <= self._view.seq)
         for spawn in whole.spawns.values():
             if not spawn.outcome:
+                spawn.outcome = str(OutcomeKind.CANCELLED)
                 self._journal.append(EventKind.SPAWN_CANCELLED, {"spawn": spawn.n, "by": "end"})
                 self._journal.append(EventKind.SPAWN_SETTLED, cancelled_body(spawn.n, spawn.called or spawn.agent,
                     spawn.attempts), CANCELLED_VALUE)  # fmt: skip
@@ -143,6 +148,15 @@ class ResumedExecution(Execution):
                 body = {"handle": then.n, "outcome": str(OutcomeKind.CANCELLED), "bytes": 0}
                 self._journal.append(EventKind.SPAWN_CANCELLED, {"spawn": then.n, "by": "end"})
                 self._journal.append(EventKind.THEN_SETTLED, body, CANCELLED_VALUE)
+
+    def _result(self, ending: Ending) -> RunResult:
+        result = super()._result(ending)
+        if self._whole is None:
+            return result
+        # The broker has seen a part of it, or nothing.
+        spawns = self._whole.spawns.values()
+        usage = replace(result.usage, attempts=sum(spawn.attempts for spawn in spawns))
+        return replace(result, spawns=dict(Counter(spawn.outcome for spawn in spawns)), usage=usage)
 
 
 def view_of_run(store: SqliteJournal, run: str) -> RunView:
