@@ -182,7 +182,7 @@ class Broker:
     def succeeded(self, live: LiveSpawn, passed: Passed) -> None:
         """Its agent returned what may pass."""
         live.kind, live.size = OK, passed.size
-        self._note(live, passed.value)
+        self._note(live, passed.value, dropped=passed.dropped_bytes)
         live.output_at = len(passed.value) - 1 - len(passed.text)
         self._outputs.keep(live, passed.text)
         self._follow(live)
@@ -195,16 +195,15 @@ class Broker:
         self._follow(live)
         self._release(live)
 
-    def _note(self, live: LiveSpawn, value: str) -> None:
+    def _note(self, live: LiveSpawn, value: str, *, dropped: int = 0) -> None:
         seconds = self.attempts.over(live)
-        live.seq = self._journal.append(
-            EventKind.SPAWN_SETTLED,
-            {
-                "spawn": live.n, "agent": live.called, "outcome": live.kind, "attempts": live.attempts,
-                "seconds": round(seconds, 6), "bytes": live.size,
-            },
-            value,
-        )  # fmt: skip
+        body = {
+            "spawn": live.n, "agent": live.called, "outcome": live.kind, "attempts": live.attempts,
+            "seconds": round(seconds, 6), "bytes": live.size,
+        }  # fmt: skip
+        if dropped:
+            body["dropped_bytes"] = dropped
+        live.seq = self._journal.append(EventKind.SPAWN_SETTLED, body, value)
         self.counts[live.kind] = self.counts.get(live.kind, 0) + 1
         # Its inputs are in the journal; ten thousand of them need not stay in memory.
         live.spawn = live.inputs = live.needs = None

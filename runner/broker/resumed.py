@@ -158,6 +158,7 @@ class ResumedBroker(Broker):
             self._outputs.keep(live, event.value[live.output_at : -1])
         self.attempts.sequential_seconds += body["seconds"]
         self.attempts.output_bytes += live.size
+        self.attempts.dropped_bytes += body.get("dropped_bytes", 0)
         self.counts[live.kind] = self.counts.get(live.kind, 0) + 1
         live.spawn = live.inputs = live.needs = None
         self._follow(live)
