@@ -20,6 +20,7 @@ from runner.broker.resumed import NEEDED as OF_BROKER
 from runner.broker.resumed import ResumedBroker
 from runner.engine.execution import Execution, rejected
 from runner.engine.submission import Submission
+from runner.errors import SandboxError
 from runner.events import TOKEN_KINDS, Event, EventKind, RunView, fold
 from runner.guest import wire
 from runner.guest.wire import Output, Settled, Then, Wait
@@ -38,8 +39,8 @@ _NOT_TOLD = '{"message":"the host died before it heard what the server answered,
 class ResumedExecution(Execution):
     """The rest of one run."""
 
-    LEAVES_OPEN = (*Execution.LEAVES_OPEN, Diverged)
-    """A guest that leaves the record: the run stays interrupted, as it was."""
+    LEAVES_OPEN = (*Execution.LEAVES_OPEN, Diverged, SandboxError)
+    """Of a guest that leaves the record, or cannot be had, the run knows nothing: it stays interrupted, as it was."""
 
     def __init__(
         self,

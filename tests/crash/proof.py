@@ -13,12 +13,14 @@ import sys
 import threading
 import time
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from runner import Runner
 from runner.events import Event, RunView, fold
+from runner.journal.schema import rebuild
 from runner.models import RunState
 from tests.authorization_servers import WORD, Answer, Asked, ChosenServer
 from tests.crash.workloads import ONCE, WORKLOADS
@@ -220,9 +222,13 @@ class Case:
             assert not runner.store.run_alive(self.run)
         finally:
             runner.store.close()
-        with sqlite3.connect(self.home / "store.db") as store:
+        with closing(sqlite3.connect(self.home / "store.db")) as store:
             leases = store.execute("SELECT run FROM lease").fetchall()
+            derived = store.execute("SELECT * FROM run").fetchall()
         assert leases == [] or not ended
+        rebuild(self.home / "store.db")
+        with closing(sqlite3.connect(self.home / "store.db")) as store:
+            assert store.execute("SELECT * FROM run").fetchall() == derived
         self._assert_no_token()
 
     def _assert_no_token(self) -> None:

@@ -15,11 +15,15 @@ import pytest
 import yaml
 
 from runner import Runner, Script
+from runner.broker.outputs import Outputs
+from runner.credentials.selection import Selection
 from runner.engine.resuming import Resumed
-from runner.errors import StoreError, UsageError
+from runner.errors import SandboxUnavailable, StoreError, UsageError
 from runner.events import Event, EventKind, fold
-from runner.models import RunResult, RunState
-from runner.replay import Diverged
+from runner.models import Limits, RunResult, RunState
+from runner.replay import Diverged, past
+from runner.sandbox.process import ProcessSandbox
+from runner.seams import Channel
 from tests.authorization_servers import WORD
 from tests.crash.proof import Case, World
 from tests.crash.workloads import AGENTS, FOLDER
@@ -212,6 +216,34 @@ async def test_a_retry_goes_on_with_the_attempt_that_was_due(dead):
     assert result.usage.attempts == 3
 
 
+async def test_what_was_revoked_while_a_run_was_dead_is_not_minted_when_it_goes_on(world, tmp_path, monkeypatch):
+    case = Case(world, "fan", tmp_path / "home")
+    script = 'h = spawn("fetch", {"customer": 1}, scopes=["crm:read"])\ngather([h], on_error="none")\nresult = h.error and h.error.kind'
+    assert case.host("run", script=script, at=("attempt_started", 1, "durable"))["killed"]
+    monkeypatch.setenv("RUNNER_CRASH_CALLS", str(case.calls_file))
+    async with Runner(home=case.home, sandbox="process") as runner:
+        runner.revoke(Selection(agent="fetch"), by="tester", reason="a leak")
+        result = await runner.resume(case.run, by="test")
+
+    assert result.result == "unauthorised"
+    assert case.calls() == {}
+
+
+async def test_outputs_that_memory_does_not_keep_are_read_back(dead, monkeypatch):
+    run = dead(
+        'many = [spawn("find", {"who": f"{n}" * 40_000}) for n in range(4)]\nfirst = gather(many)\n'
+        'again = [spawn("find", {"who": one["who"]}) for one in many]\n'
+        'result = [len(one["who"]) for one in first + gather(again)]',
+        ("attempt_started", 6, "durable"),
+    )  # fmt: skip
+    monkeypatch.setattr(past, "KEPT_BYTES", 1000)
+    monkeypatch.setitem(Outputs.__init__.__kwdefaults__, "kept_bytes", 1000)
+    result = await run.resume()
+
+    assert result.result == [40_000] * 8
+    assert run.called() == {"find": 8}
+
+
 async def test_what_a_resumed_run_has_used_is_what_all_of_its_hosts_have_used(dead):
     def usage(result: RunResult) -> tuple[int, ...]:
         used = result.usage
@@ -355,6 +387,42 @@ async def test_a_stop_while_the_record_is_still_replayed_ends_the_run_and_settle
     assert run.called() == {"find": 4, "hang": 2} or run.called()["find"] == 4
     run.case.assert_said_once()
     run.case.assert_nothing_left(ended=True)
+
+
+async def test_a_resume_that_is_cancelled_while_the_record_is_replayed_ends_the_run_as_stopped(dead, monkeypatch):
+    run = dead(at=("attempt_started", 2, "durable"))
+    spawned = Resumed.spawned
+    async with Runner(home=run.home, sandbox="process") as runner:
+        resuming = asyncio.ensure_future(runner.resume(run.run, by="test"))
+
+        def cancelling(self: Resumed, spawn: Any) -> None:
+            spawned(self, spawn)
+            resuming.cancel()
+
+        monkeypatch.setattr(Resumed, "spawned", cancelling)
+        with pytest.raises(asyncio.CancelledError):
+            await resuming
+        view = runner.view(run.run)
+
+    assert (view.state, view.error and view.error.message) == (RunState.STOPPED, "stopped by cancellation")
+    assert {spawn.outcome for spawn in view.spawns.values()} == {"ok", "cancelled"}
+    assert run.called() == {"find": 1}
+    run.case.assert_nothing_left(ended=True)
+
+
+async def test_a_guest_that_cannot_be_had_leaves_the_run_as_it_was(dead, monkeypatch):
+    run = dead()
+
+    async def refuses(self: ProcessSandbox, limits: Limits) -> Channel:
+        raise SandboxUnavailable("no guest today")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ProcessSandbox, "start", refuses)
+        with pytest.raises(SandboxUnavailable, match="no guest today"):
+            await run.resume()
+    run.case.assert_nothing_left(ended=False)
+
+    assert (await run.resume()).result == FOUND
 
 
 async def test_an_output_that_was_erased_leaves_the_run_interrupted_and_no_guest_behind(dead):
