@@ -77,7 +77,7 @@ def kill_and_resume(case: Case, chance: random.Random) -> None:
     case.host("run", after=chance.uniform(0.0, told.told["seconds"]))
     if not case.submitted():
         return
-    if chance.random() < 0.5 and not case.reports[-1]["ended"]:
+    if chance.random() < 0.5 and not case.view().ended:
         case.assert_nothing_left(ended=False)
         case.host("resume", after=chance.uniform(0.0, told.told["seconds"]))
     while not case.view().ended:
