@@ -29,7 +29,7 @@ from runner.guest.wire import OK, Settled, Then, Wait, canonical
 from runner.models import OutcomeKind, Spawn, digest_of
 from runner.seams import Reply
 
-NEEDED = (EventKind.ATTEMPT_STARTED, EventKind.ATTEMPT_FAILED)
+NEEDED = (EventKind.ATTEMPT_STARTED, EventKind.ATTEMPT_FAILED, EventKind.SPAWN_REUSED)
 """Events that it wants to see beside those that a replay reads."""
 
 
@@ -103,6 +103,10 @@ class ResumedBroker(Broker):
                 live = self._lives[body["handle"]]
                 assert isinstance(live, LiveThen)
                 self._thens.was_settled(live, event.seq, body, None if body["outcome"] == OK else event.content())
+            case EventKind.SPAWN_REUSED:
+                self.reused += 1
+                if self._elsewhere is not None:
+                    self._elsewhere.used(body["spawn"], body["origin_spawn"])
             case EventKind.SPAWN_CANCELLED:
                 kind = OutcomeKind(body.get("outcome", OutcomeKind.CANCELLED))
                 self._timed_out = self._timed_out or kind is OutcomeKind.TIMED_OUT

@@ -115,6 +115,7 @@ class ResumedExecution(Execution):
         broker = self._broker = ResumedBroker(
             self._policy, self._journal, clock=self._clock, trace=self._trace, agent_of=self._backends.get,
             reach=self._backends.reach, ledger=self._ledger, retry_unknown=self._retry_unknown,
+            elsewhere=self._elsewhere,
         )  # fmt: skip
         # Read before anything is appended: the past ends where the dead host stopped.
         past = _Buffered(self._all, self._record, self._view.seq)

@@ -23,7 +23,7 @@ as before, made once more after that. spawn_settled with `by` was settled by a p
     kind                body                                                       value
     run_submitted       script, script_digest, policy, policy_digest,              script, policy, inputs,
                         inputs_digest, runner, python, trace, span, sandbox        folder, policy_file
-                        [, origin (the run that it reuses)]
+                        [, origin (the run that it reuses), not_before]
     script_checked      accepted, errors, warnings, dialect, python                findings, reach
     sandbox_started     the fields of models.SandboxFacts, lock ("verified")       -
     run_started         seed, now, dialect                                         -

@@ -24,17 +24,19 @@ from typing import Any
 from runner.clock import Clock, SystemClock
 from runner.errors import Defect, StoreError
 from runner.events import Event, EventKind
-from runner.journal import erase, freeze, lease, reader, register, schema, verify
+from runner.journal import erase, freeze, lease, listing, reader, register, schema, verify
+from runner.journal.archive import Archive
 from runner.journal.chain import is_run_id
 from runner.journal.home import home_folder, private_folder
 from runner.journal.register import Entry, RegisterKind
 from runner.journal.run import SqliteRunJournal
 from runner.journal.schema import BUSY_SECONDS, begin, connect, connect_to_write, is_busy, patiently, translated
 from runner.journal.writer import Desk, Writer
-from runner.seams import RunRow
+from runner.seams import RunFilter, RunRow
 
 _EXTERNAL = "kind = 'token_issued' AND json_extract(body, '$.jti') IS NOT NULL"
-_FIRST_EVENT = "SELECT 1 FROM event WHERE run = ? AND seq = 1"
+# A run that was pruned had its id, too.
+_TAKEN = "SELECT 1 FROM event WHERE run = ?1 AND seq = 1 UNION ALL SELECT 1 FROM register WHERE run = ?1 LIMIT 1"
 
 # A long value stands beside the events; one that was erased leaves neither.
 _VALUE = (
@@ -115,7 +117,7 @@ class SqliteJournal:
         with translated(self.path):
             self._lock.hold()
         with self._opening:
-            if run in self._runs or self._ask(_FIRST_EVENT, run, busy_seconds=self._busy_seconds):
+            if run in self._runs or self._ask(_TAKEN, run, busy_seconds=self._busy_seconds):
                 raise StoreError(f'the store has a run "{run}" already')
             self._runs.add(run)
             self._writer.start()
@@ -192,10 +194,15 @@ class SqliteJournal:
         marks = ",".join(f"'{kind}'" for kind in kinds)
         return reader.read_events(self.path, run, after, of=f"kind IN ({marks})" if marks else "true")
 
-    def runs(self, *, limit: int = 50) -> list[RunRow]:
-        """Return the newest runs first."""
+    def runs(self, matching: RunFilter | None = None, *, limit: int = 50) -> list[RunRow]:
+        """Return the newest runs first, of those that match."""
         self._check_usable()
-        return reader.newest_runs(self.path, limit, self.alive)
+        return listing.newest_runs(self.path, matching or RunFilter(), limit, self.alive)
+
+    def runs_by_image(self) -> dict[str, list[str]]:
+        """Return image id → the runs whose guests started from it, newest first. Raises StoreError."""
+        self._check_usable()
+        return reader.runs_by_image(self.path)
 
     def find(self, prefix: str) -> str:
         """Return the one run whose id begins so. Raises RunNotFound."""
@@ -216,6 +223,12 @@ class SqliteJournal:
         """Check the register's chain. Raises RecordBroken."""
         self._check_usable()
         verify.verify_register(self.path)
+
+    @property
+    def archive(self) -> Archive:
+        """What is done to whole runs."""
+        self._check_usable()
+        return Archive(self, self.path, self._clock, self._busy_seconds)
 
     # --- credentials -----------------------------------------------------------------------
 
