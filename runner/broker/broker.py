@@ -245,7 +245,7 @@ class Broker:
     def succeeded(self, live: LiveSpawn, passed: Passed) -> None:
         """Its agent returned what may pass."""
         live.kind, live.size = OK, passed.size
-        self._note(live, passed.value)
+        self._note(live, passed.value, dropped=passed.dropped_bytes)
         live.output_at = len(passed.value) - 1 - len(passed.text)
         self._outputs.keep(live, passed.text)
         self._follow(live)
@@ -258,16 +258,15 @@ class Broker:
         self._follow(live)
         self._release(live)
 
-    def _note(self, live: LiveSpawn, value: str) -> None:
+    def _note(self, live: LiveSpawn, value: str, *, dropped: int = 0) -> None:
         seconds = self.attempts.over(live)
-        live.seq = self._journal.append(
-            EventKind.SPAWN_SETTLED,
-            {
-                "spawn": live.n, "agent": live.called, "outcome": live.kind, "attempts": live.attempts,
-                "seconds": round(seconds, 6), "bytes": live.size,
-            },
-            value,
-        )  # fmt: skip
+        body = {
+            "spawn": live.n, "agent": live.called, "outcome": live.kind, "attempts": live.attempts,
+            "seconds": round(seconds, 6), "bytes": live.size,
+        }  # fmt: skip
+        if dropped:
+            body["dropped_bytes"] = dropped
+        live.seq = self._journal.append(EventKind.SPAWN_SETTLED, body, value)
         self.counts[live.kind] = self.counts.get(live.kind, 0) + 1
         # Its inputs are in the journal; ten thousand of them need not stay in memory.
         live.spawn = live.inputs = live.needs = None
@@ -291,12 +290,15 @@ class Broker:
         # All of them before what follows: else one would fail because another one was cancelled.
         with self._dataflow.held():
             for live in lives:
-                self._journal.append(EventKind.SPAWN_CANCELLED, {"spawn": live.n, "by": by})
+                body = {"spawn": live.n, "by": by}
+                if kind is not OutcomeKind.CANCELLED:
+                    body["outcome"] = str(kind)
+                self._journal.append(EventKind.SPAWN_CANCELLED, body)
                 if live.settled:  # Its output is in the journal and is charged; the script never sees it.
                     live.kind, live.message, live.cause = str(kind), "cancelled", None
                     self._dataflow.settled(live)
                 else:
-                    self._fail(live, kind, _cancel_message(live, by, kind))
+                    self._fail(live, kind, cancel_message(live, by, kind))
                 if isinstance(live, LiveSpawn):
                     self.attempts.stop(live)
 
@@ -358,7 +360,7 @@ class Broker:
             self.failed(live, OutcomeKind.DEPENDENCY_FAILED, str(unfilled))
 
 
-def _cancel_message(live: LiveHandle, by: str, kind: OutcomeKind) -> str:
+def cancel_message(live: LiveHandle, by: str, kind: OutcomeKind) -> str:
     if kind is OutcomeKind.TIMED_OUT:
         return f"{live.named} had not answered when gather's timeout was over"
     return f"{live.named} was cancelled by the {'end of the run' if by == 'end' else by}"

@@ -102,7 +102,8 @@ class Again(Running):
         Raises:
             UsageError: It may not go on: it has ended, is alive, the host is frozen, its policy has changed.
             Diverged: The guest left its record. The run is as it was.
-            RecordBroken, RunNotFound, SandboxUnavailable, StoreError.
+            SandboxError: No guest could be had. The run is as it was.
+            RecordBroken, RunNotFound, StoreError.
         """
         from runner.engine.resumable import require_resumable
         from runner.engine.resuming import ResumedExecution

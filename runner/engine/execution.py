@@ -93,10 +93,10 @@ class Execution:
         except asyncio.CancelledError:
             await asyncio.shield(self._finish(self._stopped("cancellation")))
             raise
-        except SandboxError as error:
-            ending = _crash(error, error.hint)
         except self.LEAVES_OPEN:
             raise
+        except SandboxError as error:
+            ending = _crash(error, error.hint)
         except Exception as error:
             await asyncio.shield(self._finish(_crash(error)))
             raise
@@ -128,7 +128,7 @@ class Execution:
     # --- the steps -------------------------------------------------------------------------
 
     LEAVES_OPEN: tuple[type[Exception], ...] = (StoreError,)
-    """After these there is nowhere to write a last event."""
+    """After these there is no last event: of a store that failed, there is nowhere to write one."""
 
     def _begin(self) -> Ending | None:
         """Journal what the run is of. Return its end where it is over already."""

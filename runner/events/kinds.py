@@ -56,9 +56,9 @@ as before, made once more after that. spawn_settled with `by` was settled by a p
     gateway_refused     token, spawn, attempt, agent, resource, method, host,      path, message
                         reason
     spawn_cancelled     spawn (of a then: its handle), by ("script", "wait",       -
-                        "end")
+                        "end") [, outcome ("timed_out": a wait's time was over)]
     spawn_settled       spawn, agent, outcome, attempts, seconds, bytes            output | message [, cause, detail,
-                        [, by]                                                     dropped]
+                        [, dropped_bytes (where above 0)] [, by]                   dropped]
     then_requested      handle, of, line                                           -
     then_returned       handle, outcome                                            value [, fills] | message [, cause]
     then_settled        handle, outcome, bytes                                     output | message [, cause]
