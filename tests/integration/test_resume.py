@@ -257,7 +257,7 @@ async def test_what_a_resumed_run_has_used_is_what_all_of_its_hosts_have_used(de
     run = dead(script, ("attempt_started", 7, "durable"), agents=drops)
     async with Runner(home=run.home, sandbox="process") as runner:
         resumed = await runner.resume(run.run, by="test")
-        undisturbed = await runner.run(Script("own", script.encode()), policy=run.policy, inputs=run.case.workload.inputs)
+        undisturbed = await runner.run(Script("own", script.encode()), policy=run.policy, inputs=run.case.workload.inputs())
 
     assert usage(resumed) == usage(undisturbed)
     assert resumed.usage.dropped_bytes > 0
