@@ -157,7 +157,8 @@ class ResumedExecution(Execution):
             return result
         # The broker has seen a part of it, or nothing.
         spawns = self._whole.spawns.values()
-        usage = replace(result.usage, attempts=sum(spawn.attempts for spawn in spawns))
+        reused = sum(spawn.reused is not None for spawn in spawns)
+        usage = replace(result.usage, attempts=sum(spawn.attempts for spawn in spawns), reused=reused)
         return replace(result, spawns=dict(Counter(spawn.outcome for spawn in spawns)), usage=usage)
 
 

@@ -100,6 +100,14 @@ odd = spawn("fetch", {"customer": 3, "who": "odd"}, scopes=["crm:odd"], fallback
 result = {"read": gather(read), "odd": odd.result()}
 """
 
+REUSE = b"""
+found = [spawn("find", {"who": w}) for w in inputs["names"]]
+written = [spawn("write", {"n": w, "after": f["who"]}) for w, f in zip(inputs["names"], found)]
+known = gather(written, on_error="none")
+looked = [spawn("look", {"n": w}) if one is None else None for w, one in zip(inputs["names"], known)]
+result = [gather(found), [one if one is not None else look.result() for one, look in zip(known, looked)]]
+"""
+
 STOPPED = b"""
 first = spawn("find", {"who": "a"}).result()
 written = gather([spawn("write", {"n": 1})], on_error="none")
@@ -118,10 +126,11 @@ class Workload:
     """It is stopped once its last agent was called."""
     names: str = "abcd"
     """How wide it fans out."""
+    origin_names: str = ""
+    """How wide the run before it fanned out, whose outcomes it reuses; "" for none."""
 
-    @property
-    def inputs(self) -> Any:
-        return {"beyond": ["root"], "names": self.names}
+    def inputs(self, names: str = "") -> Any:
+        return {"beyond": ["root"], "names": names or self.names}
 
     @property
     def script(self) -> Script:
@@ -155,7 +164,7 @@ WORKLOADS = {
         Workload(
             "fan", FAN,
             (
-                "run_submitted", "script_checked", "sandbox_started", "run_started", "run_resumed", "spawn_requested",
+                "run_submitted", "script_checked", "sandbox_started", "agent_reached", "run_started", "run_resumed", "spawn_requested",
                 "spawn_denied", "attempt_started", "attempt_failed", "token_issued", "token_closed", "gateway_used",
                 "gateway_answered", "gateway_refused", "spawn_cancelled", "spawn_settled", "then_requested",
                 "then_returned", "then_settled", "wait_opened", "answered", "output_written", "run_finished",
@@ -166,6 +175,7 @@ WORKLOADS = {
             "external", EXTERNAL, ("token_intent", "token_refused", "token_revoked", "token_unrevoked"), external=True
         ),
         Workload("stopped", STOPPED, ("stop_requested",), stop=True),
+        Workload("reuses", REUSE, ("spawn_reused",), origin_names="ab"),
         Workload("wide", FAN, (), names="abcdefghijklmnopqrstuvwxyz"),
     )
 }  # fmt: skip
