@@ -79,8 +79,9 @@ test-crash: $(VENV)/.dev engine ## Kill the host at many moments
 test-pythons: engine ## Run the suite under each tested Python that is here; PYTHONS="..." names more
 	@.ci/pythons $(WORKERS)
 
-test-mutants: $(VENV)/.dev ## Replay every small change of every script of the corpus against its record
-	@RUNNER_MUTANTS=all $(BIN)/python -m pytest -n $(WORKERS) -rP tests/scripts/test_mutations.py
+test-mutants: $(VENV)/.dev ## Replay every small change of the corpus against its records, and forged journals
+	@RUNNER_MUTANTS=all RUNNER_FORGERIES=all $(BIN)/python -m pytest -n $(WORKERS) -rP \
+	  tests/scripts/test_mutations.py tests/unit/test_replay_hostile.py
 
 fuzz: $(VENV)/.dev ## Feed random bytes to whatever reads bytes
 	@RUNNER_FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest tests/fuzz
