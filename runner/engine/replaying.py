@@ -17,16 +17,17 @@ from runner.errors import UsageError
 from runner.events import Event
 from runner.guest.dialect import VERSION as DIALECT
 from runner.journal import SqliteJournal
-from runner.models import Json, Limits, RunError, RunState, Script
+from runner.models import MIB, Json, Limits, RunError, RunState, Script
 from runner.replay import Diverged, Divergence, Past, Record, Replayer, read_record
 from runner.replay.past import NEEDED
 from runner.seams import Channel
 from runner.session import Ending, Session
 
-# What a guest computes twice takes not always the same; the record says how it ended.
-MORE_CPU = 2.0
+# What a guest computes twice takes not always the same time, and its bytes come in other pieces: limits that the host
+# keeps must not be reached before the place at which the record says that they were.
+MORE_TIME = 2.0
 MORE_SECONDS = 10.0
-
+MORE_BYTES = MIB
 
 ANYWAY = "--anyway replays it all the same; what differs may be the version's doing"
 
@@ -84,8 +85,12 @@ def read_whole_record(store: SqliteJournal, run: str) -> Record:
     return read_record(run, lambda name, after: store.read(name, after=after))
 
 
+class _RecordOver(Exception):
+    """The record knows nothing more that the guest said: the host ended it there, or died."""
+
+
 class Replay:
-    """One replay. `run` once."""
+    """One replay. `run` once, then `gone`, whatever came of it."""
 
     def __init__(self, store: SqliteJournal, record: Record, *, clock: Clock, script: Script | None = None) -> None:
         """`script` stands in for the recorded one: a mutation, held to the record frame by frame."""
@@ -93,26 +98,29 @@ class Replay:
         self._record = record
         self._clock = clock
         self._script = script or record.script
+        self._channel: Channel | None = None
         self._session: Session | None = None
+        self._ending = Ending(RunState.INTERRUPTED)
 
     async def run(self, channel: Channel, notes: list[str]) -> Replayed:
         """Replay it in a guest that was just started. Raises SandboxError, RecordBroken, StoreError."""
         record = self._record
+        self._channel = channel
         past = read_past(self._store, record)
-        replayer = Replayer(past, ended=self._ended, cause=lambda line: self._cause(line, notes))
+        replayer = Replayer(past, ended=_record_over, cause=lambda line: self._cause(notes))
         session = self._session = Session(channel, replayer, limits=_limits(record.policy.limits), clock=self._clock)
         ready = await session.greet()
         start = replace(record.start(), script=self._script.text, dialect=ready.dialect)
         divergence = None
-        ending = Ending(RunState.INTERRUPTED)
         try:
             replayer.begin()
-            ending = await session.converse(start)
-            if not replayer.reached_end:
-                replayer.end(ending.state, ending.result, ending.error)
+            self._ending = await session.converse(start)
+            replayer.end(self._ending.state, self._ending.result, self._ending.error)
+        except _RecordOver:
+            pass
         except Diverged as diverged:
             divergence = diverged.divergence
-        end = past.end
+        end, ending = past.end, self._ending
         state, result, error = (ending.state, ending.result, ending.error)
         if divergence is None and end is not None:
             state, result, error = end.state, end.result, end.error
@@ -122,15 +130,15 @@ class Replay:
         )  # fmt: skip
 
     async def gone(self) -> None:
+        """Kill the guest; return once it is dead."""
+        if self._channel is not None:
+            await self._channel.kill()
         if self._session is not None:
             await self._session.gone()
 
-    def _ended(self) -> None:
-        """The record knows nothing more that the guest said: the host ended it there, or died."""
-        assert self._session is not None
-        self._session.interrupt(Ending(RunState.INTERRUPTED))
-
-    def _cause(self, line: int, notes: list[str]) -> str:
+    def _cause(self, notes: list[str]) -> str:
+        if self._ending.by == "host" and self._ending.state is RunState.CRASHED:
+            return "the guest of the replay failed where that of the run did not; runner doctor tests the sandbox"
         if self._script.source != self._record.script.source:
             changed = first_changed_line(self._record.script.text, self._script.text)
             return f"the script was changed, first at line {changed}"
@@ -146,6 +154,13 @@ def first_changed_line(old: str, new: str) -> int:
     return 1 + changed[3] if changed is not None else 0
 
 
+def _record_over() -> None:
+    raise _RecordOver
+
+
 def _limits(limits: Limits) -> Limits:
-    return replace(limits, cpu_seconds=limits.cpu_seconds * MORE_CPU + MORE_SECONDS)
+    return replace(
+        limits, cpu_seconds=limits.cpu_seconds * MORE_TIME + MORE_SECONDS,
+        wall_seconds=limits.wall_seconds * MORE_TIME + MORE_SECONDS, bytes_in=limits.bytes_in + MORE_BYTES,
+    )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """The journal: append, read, verify. One SQLite file in the home; every run a hash chain, and the register.
 
     store       the whole, as `seams.Journal`          run         the open end of one run
+    questions   small questions to it
     writer      the thread that commits                reader      pages, find
     listing     which runs and scripts there are       outline     events without outputs and inputs
     chain       how entries are tied together          register    the chain beside the runs

@@ -51,7 +51,7 @@ def lines(found: Divergence) -> list[str]:
     """Return it as lines for a person, the point first. Not yet clean."""
     where = f"frame {found.frame}"
     if found.handle:
-        where += f", {'then' if found.what in ('then', 'settled') else 'spawn'} {found.handle}"
+        where += f", {_HANDLES.get(found.what, 'handle')} {found.handle}"
     if found.line:
         where += f", line {found.line}"
         if found.recorded_line and found.recorded_line != found.line:
@@ -60,6 +60,9 @@ def lines(found: Divergence) -> list[str]:
     told += _block("  differences:", found.differences)
     told += _block("  what agreed before it:", found.led)
     return [*told, f"  likely cause: {found.cause}"] if found.cause else told
+
+
+_HANDLES = {"spawn": "spawn", "then": "then", "settled": "then"}
 
 
 def _block(head: str, rows: Sequence[str]) -> list[str]:

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 from runner.events import Event, EventKind
 from runner.events.said import output_text
-from runner.guest.wire import OK
+from runner.guest.wire import OK, loads
 from runner.models import MIB
+from runner.replay.legible import broken, require_legible
 from runner.replay.record import End, end_of
 
 KEPT_BYTES = 32 * MIB
@@ -65,14 +66,16 @@ class Past:
         """`events` follow the start. `value` reads the value of an event back. `on_event` sees each event that the
         host wrote by itself, in order with what is taken.
         """
-        self._events = events
+        self._events = map(require_legible, events)
         self._value = value
         self._on_event = on_event
         self._next: Event | None = None
         self._settled: dict[int, _Settled] = {}
         self._texts: OrderedDict[int, str] = OrderedDict()
         self._bytes = 0
-        self._answering = False
+        self._waiting = 0
+        """The wait that was taken and not yet answered; 0 for none."""
+        self._handles = 0
         self.end: End | None = None
         """How the run ended, once the record was read to that."""
         self._forward()
@@ -92,21 +95,27 @@ class Past:
         event = self._next
         assert event is not None
         if event.kind is EventKind.WAIT_OPENED:
-            self._answering, self._next = True, None
+            self._waiting, self._next = event.body["wait"], None
         else:
             self._forward()
         return event
 
     def answer(self) -> Event | None:
         """Return the answer to the wait that was taken; None where the record ends before it."""
-        assert self._answering
-        self._answering = False
+        wait, self._waiting = self._waiting, 0
+        assert wait
         for event in self._events:
+            if _is_said(event):
+                raise broken(event.run, event.seq, "is of a guest that waits for an answer, and says nothing")
             if event.kind is EventKind.ANSWERED:
+                if event.body["wait"] != wait:
+                    raise broken(event.run, event.seq, f"answers another wait than {wait}, which is open")
                 if self._on_event is not None:
                     self._on_event(event)
                 return event
             self._pass(event)
+        if self.end is not None and self.end.by == "script":
+            raise broken(self.end.run, self.end.seq, f"is the last word of a guest that waits (wait {wait})")
         return None
 
     def answered(self) -> None:
@@ -116,10 +125,12 @@ class Past:
     def outcomes(self, answered: Event) -> Iterator[tuple[int, str, str]]:
         """Yield what an answer told: handle, kind and JSON text. Raises Erased."""
         for n in answered.body["handles"]:
-            yield self._outcome(n)
+            yield self._outcome(answered, n)
 
-    def _outcome(self, n: int) -> tuple[int, str, str]:
-        settled = self._settled.pop(n)
+    def _outcome(self, answered: Event, n: int) -> tuple[int, str, str]:
+        settled = self._settled.pop(n, None)
+        if settled is None:
+            raise broken(answered.run, answered.seq, f"answers with handle {n}, which has not settled, or was told")
         value = self._texts.pop(settled.seq, None)
         if value is None:
             value = self._value(settled.seq)
@@ -127,21 +138,21 @@ class Past:
             self._bytes -= len(value)
         if value is None:
             raise Erased(f"the outcome of handle {n}", settled.seq)
-        if settled.kind == OK:
-            return n, OK, output_text(value)
-        told = json.loads(value)
-        failure = {"attempts": settled.attempts, "message": told.get("message", "")}
-        if "cause" in told:
-            failure["cause"] = told["cause"]
-        return n, settled.kind, json.dumps(failure, ensure_ascii=False)
+        try:
+            return n, settled.kind, _told(settled, value)
+        except (ValueError, TypeError, LookupError, RecursionError) as error:
+            raise broken(answered.run, settled.seq, f"has a value that is no outcome of handle {n}") from error
 
     def _forward(self) -> None:
         """Read on to what the guest said next."""
         self._next = None
         for event in self._events:
-            if event.kind in SAID or (event.kind is EventKind.SPAWN_CANCELLED and event.body["by"] == _BY_SCRIPT):
+            if _is_said(event):
+                self._count(event)
                 self._next = event
                 return
+            if event.kind is EventKind.ANSWERED:
+                raise broken(event.run, event.seq, "answers a wait, and none is open")
             self._pass(event)
 
     def _pass(self, event: Event) -> None:
@@ -152,9 +163,19 @@ class Past:
         if self._on_event is not None:
             self._on_event(event)
 
+    def _count(self, event: Event) -> None:
+        """Handles are numbered in the order in which they are asked for."""
+        if event.kind in (EventKind.SPAWN_REQUESTED, EventKind.THEN_REQUESTED):
+            self._handles += 1
+            n = event.body["spawn"] if event.kind is EventKind.SPAWN_REQUESTED else event.body["handle"]
+            if n != self._handles:
+                raise broken(event.run, event.seq, f"asks for handle {n}, where {self._handles} comes next")
+
     def _settle(self, event: Event) -> None:
         body = event.body
         n = body["spawn"] if event.kind is EventKind.SPAWN_SETTLED else body["handle"]
+        if n > self._handles or n in self._settled:
+            raise broken(event.run, event.seq, f"settles handle {n}, which nobody asked for, or which has settled")
         self._settled[n] = _Settled(event.seq, body["outcome"], body.get("attempts", 0))
         if event.value is not None:
             self._texts[event.seq] = event.value
@@ -162,3 +183,21 @@ class Past:
             while self._bytes > KEPT_BYTES:
                 _, gone = self._texts.popitem(last=False)
                 self._bytes -= len(gone)
+
+
+def _is_said(event: Event) -> bool:
+    return event.kind in SAID or (event.kind is EventKind.SPAWN_CANCELLED and event.body["by"] == _BY_SCRIPT)
+
+
+def _told(settled: _Settled, value: str) -> str:
+    """Return what an answer says of an outcome, as JSON text. Raises ValueError, TypeError, LookupError."""
+    if settled.kind == OK:
+        output = output_text(value)
+        loads(output)  # A guest takes an answer as it comes.
+        return output
+    told = loads(value)
+    failure = {"attempts": settled.attempts, "message": str(told["message"])}
+    if "cause" in told:
+        handle, kind, message, attempts = told["cause"]
+        failure["cause"] = [int(handle), str(kind), str(message), int(attempts)]
+    return json.dumps(failure, ensure_ascii=False)

@@ -16,6 +16,7 @@ from runner.guest.wire import Start, compact
 from runner.models import Json, RunError, RunState, Script
 from runner.policy.archived import archived_policy
 from runner.policy.model import Policy
+from runner.replay.legible import legible, require_legible
 
 Read = Callable[[str, int], Iterator[Event]]
 """Run and a seq → the run's events after that."""
@@ -50,8 +51,7 @@ class Record:
 
     def start(self) -> Start:
         """Return what the guest was sent. Raises UsageError: it was never sent anything."""
-        if not self.started_seq:
-            raise UsageError(f'run "{self.run}" never got as far as its script', hint=f"runner show {self.run}")
+        self.require_started()
         limits, imports = self.policy.limits, self.policy.imports
         return Start(
             script=self.script.text, name=self.script.name, inputs=self.inputs, seed=self.seed, now=self.now,
@@ -59,17 +59,29 @@ class Record:
             imports=None if imports is None else tuple(sorted(imports)), dialect=self.dialect,
         )  # fmt: skip
 
+    def require_started(self) -> None:
+        """Raises UsageError: no guest was ever sent the script, so there is nothing to replay."""
+        if not self.started_seq:
+            why = "its script was rejected, or its host ended it before"
+            raise UsageError(
+                f'run "{self.run}" has nothing to replay: no guest was sent its script ({why})',
+                hint=f"runner show {self.run}",
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class End:
     """How a run ended, as its last event tells it."""
 
+    run: str
     seq: int
     state: RunState
     by: str
     """"script" where the guest said its last word, "host" where it was ended."""
     result: Json = None
     error: RunError | None = None
+    erased: bool = False
+    """Whether what it ended with was erased from the record."""
 
 
 def read_record(run: str, read: Read) -> Record:
@@ -82,25 +94,27 @@ def read_record(run: str, read: Read) -> Record:
     if first is None or first.kind is not EventKind.RUN_SUBMITTED:
         raise RecordBroken(f'run "{run}" does not begin with its submission', hint="runner verify tells more")
     content = _content(first)
-    name = str(first.body["script"])
-    script = Script(name, str(content["script"]).encode("utf-8", "surrogatepass"))
-    policy = archived_policy(
-        content["policy"], name=str(first.body["policy"]), folder=str(content.get("folder", "")),
-        file=str(content.get("policy_file", "")),
-    )  # fmt: skip
+    with legible(first):
+        name = str(first.body["script"])
+        script = Script(name, str(content["script"]).encode("utf-8", "surrogatepass"))
+        policy = archived_policy(
+            content["policy"], name=str(first.body["policy"]), folder=str(content.get("folder", "")),
+            file=str(content.get("policy_file", "")),
+        )  # fmt: skip
+        inputs = content["inputs"]
     sandbox: dict[str, Any] | None = None
     for place, event in enumerate(events):
         if event.kind is EventKind.SANDBOX_STARTED:
             sandbox = event.body
         if event.kind is EventKind.RUN_STARTED:
-            body = event.body
+            body = require_legible(event).body
             return Record(
-                run, script, policy, content["inputs"], first.body, body["seed"], body["now"], body["dialect"],
+                run, script, policy, inputs, first.body, body["seed"], body["now"], body["dialect"],
                 sandbox, event.seq,
             )  # fmt: skip
         if place >= _MOST_BEFORE_START:
             break
-    return Record(run, script, policy, content["inputs"], first.body, sandbox=sandbox)
+    return Record(run, script, policy, inputs, first.body, sandbox=sandbox)
 
 
 def _content(first: Event) -> dict[str, Any]:
@@ -108,19 +122,23 @@ def _content(first: Event) -> dict[str, Any]:
         raise UsageError(
             f'the script of run "{first.run}" was erased from its record', hint="what is left: runner show"
         )
-    found: dict[str, Any] = json.loads(first.value)
+    with legible(first) as value:
+        found: dict[str, Any] = json.loads(value)
     return found
 
 
 def end_of(event: Event) -> End:
     """Return how a run ended by its last event."""
-    body, content = event.body, event.content()
-    state = RunState(body["state"])
-    error = None
-    if state is not RunState.DONE:
-        trace = tuple((line, name) for line, name in content.get("trace", ()))
-        error = RunError(body["kind"], content.get("message", ""), body["line"], content.get("hint", ""), trace)
-    return End(event.seq, state, body.get("by") or _ended_by(state, body), content.get("result"), error)
+    body = event.body
+    with legible(event):
+        content = event.content()
+        state = RunState(body["state"])
+        error = None
+        if state is not RunState.DONE:
+            trace = tuple((line, name) for line, name in content.get("trace", ()))
+            error = RunError(body["kind"], content.get("message", ""), body["line"], content.get("hint", ""), trace)
+        by = body.get("by") or _ended_by(state, body)
+        return End(event.run, event.seq, state, by, content.get("result"), error, erased=event.value is None)
 
 
 # Which limits a guest says itself. Records from before `by` was written tell no more than this.

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
 from runner.events import Event, EventKind
-from runner.events.differences import differences, lines
 from runner.events.said import (
     output_value,
     returned_body,
@@ -30,6 +29,7 @@ from runner.guest.wire import OK, Output, Settled, Then, Wait, canonical
 from runner.models import Json, RunError, RunState, Spawn
 from runner.replay import told
 from runner.replay.divergence import Diverged, Divergence
+from runner.replay.legible import legible
 from runner.replay.past import Erased, Past
 from runner.replay.record import same_result
 from runner.seams import Reply
@@ -51,7 +51,7 @@ class Replayer:
         self._past = past
         self._ended = ended
         self._cause = cause
-        self._led: deque[str | Event] = deque(maxlen=LED)
+        self._led: deque[Event] = deque(maxlen=LED)
         self.reached_end = False
         """The record knows nothing more, and the host ended the run there, or died."""
         self.frames = 0
@@ -70,33 +70,41 @@ class Replayer:
         self.spawns += 1
         body, value = spawn_body(spawn), spawn_value(spawn, canonical(spawn.inputs))
         event = self._expected(EventKind.SPAWN_REQUESTED, "spawn", spawn.n, spawn.line, body, value)
-        if event.value != value or not _same(event.body, body, _SPAWN_KEYS):
-            self._need(event, f"the inputs of spawn {spawn.n}")
-            assert event.value is not None
-            found = differences(told.spawn_json(event.body, event.value), told.spawn_json(body, value))
-            self._diverge("spawn", spawn.n, spawn.line, event, told.spawn_text(body, value), lines(found))
+        same = _same(event.body, body, _SPAWN_KEYS)
+        if event.value != value or not same:
+            if same:
+                self._need(event, f"what spawn {spawn.n} was asked with")
+            with legible(event):
+                shown = value if event.value is not None else None
+                found = told.difference_lines(told.spawn_json(event.body, event.value), told.spawn_json(body, shown))
+            self._diverge("spawn", spawn.n, spawn.line, event, told.spawn_text(body, value), found)
         return self._taken()
 
     def derived(self, then: Then) -> Event:
         body = then_body(then)
         event = self._expected(EventKind.THEN_REQUESTED, "then", then.n, then.line, body, None)
         if not _same(event.body, body, ("handle", "of")):
-            self._diverge("then", then.n, then.line, event, told.then_text(body))
+            found = told.difference_lines({"of": event.body["of"]}, {"of": list(then.of)})
+            self._diverge("then", then.n, then.line, event, told.then_text(body), found)
         return self._taken()
 
     def settled(self, settled: Settled) -> Event:
         body = returned_body(settled)
-        value = returned_value(settled, canonical(settled.value)) if settled.kind == OK else None
+        good = settled.kind == OK
+        value = returned_value(settled, canonical(settled.value)) if good else canonical({"message": settled.message})
         event = self._expected(EventKind.THEN_RETURNED, "settled", settled.n, 0, body, value)
         self._need(event, f"what then {settled.n} came to")
-        assert event.value is not None
-        expected = told.value_json(event.value)
-        got = {"message": settled.message} if value is None else told.value_json(value)
+        with legible(event) as recorded:
+            expected, got = told.value_json(recorded), told.value_json(value)
         # Told of its failure are the handle that is behind it and how often that was tried: what follows from it.
         expected.pop("cause", None)
-        if not _same(event.body, body, ("handle", "outcome")) or expected != got or _changed(value, event.value):
-            found = lines(differences(expected, got))
-            self._diverge("settled", settled.n, 0, event, told.returned_text(body), found)
+        same = _same(event.body, body, ("handle", "outcome")) and expected == got
+        # Those with other fills may look alike in words.
+        if not same or (good and value != recorded):
+            found = told.difference_lines(
+                {"outcome": event.body["outcome"], **expected}, {"outcome": body["outcome"], **got}
+            )
+            self._diverge("settled", settled.n, 0, event, told.returned_text(body, value), found)
         return self._taken()
 
     def cancelled(self, handle: int) -> Event:
@@ -113,7 +121,9 @@ class Replayer:
             self._note(f"line {output.line}: a text was printed that the record does not have")
             return None
         if event.value is not None and event.value != output_value(output):
-            found = lines(differences(event.content(), {"fields": output.fields, "text": output.text}, limit=3))
+            with legible(event):
+                printed = {"text": output.text, "fields": output.fields}
+                found = told.difference_lines(event.content(), printed, limit=3)
             self._note(f"line {output.line}: printed otherwise: {'; '.join(found)}")
         return self._taken()
 
@@ -139,7 +149,7 @@ class Replayer:
         body = wait_body(wait)
         event = self._expected(EventKind.WAIT_OPENED, "wait", 0, wait.line, body, None)
         if not _same(event.body, body, _WAIT_KEYS):
-            found = lines(differences(told.wait_json(event.body), told.wait_json(body)))
+            found = told.difference_lines(told.wait_json(event.body), told.wait_json(body))
             self._diverge("wait", 0, wait.line, event, told.wait_text(body), found)
         self._led.append(event)
         return self._past.take()
@@ -151,6 +161,7 @@ class Replayer:
             return None
         # Read while they are sent: all outputs at once may be more than memory holds.
         reply = Reply(self._outcomes(answered), answered.body["ended"], answered.body["now"])
+        self._led.append(answered)
         self._past.answered()
         self._look()
         return reply
@@ -175,10 +186,15 @@ class Replayer:
             self._diverge("finished", 0, line, event, got)
         if end is None:
             return
+        if end.erased:
+            self._erased(Erased("what the run ended with", end.seq))
         expected, found = told.end_json(end.state, end.result, end.error), told.end_json(state, result, error)
         same = same_result(end.result, result) if error is None else True
         if expected != found or not same:
-            self._diverge("finished", 0, line, None, got, lines(differences(expected, found)))
+            differs = told.difference_lines(expected, found) or ["result: its keys stand in another order"]
+            self._diverge("finished", 0, line, None, got, differs)
+        if end.error is not None and end.error.line != line:
+            self._note(f"the script ended at line {line}, in the record at line {end.error.line}")
 
     # --- holding it to the record --------------------------------------------------------------
 
@@ -192,7 +208,7 @@ class Replayer:
         if event is None or event.kind is not kind:
             got = {
                 "spawn": lambda: told.spawn_text(body, value), "then": lambda: told.then_text(body),
-                "settled": lambda: told.returned_text(body), "wait": lambda: told.wait_text(body),
+                "settled": lambda: told.returned_text(body, value), "wait": lambda: told.wait_text(body),
             }.get(what, lambda: told.cancel_text(handle))()  # fmt: skip
             self._diverge(what, handle, line, event, got)
         return event
@@ -216,6 +232,7 @@ class Replayer:
             self._ended()
 
     def _need(self, event: Event, what: str) -> None:
+        """Raises Diverged: the value of an event that must be compared was erased."""
         if event.value is None and event.value_digest:
             self._erased(Erased(what, event.seq))
 
@@ -237,7 +254,8 @@ class Replayer:
     ) -> NoReturn:
         end = self._past.end
         if event is not None:
-            expected = told.event_text(event)
+            with legible(event):
+                expected = told.event_text(event)
         elif end is not None:
             expected = told.end_text(end.state, end.result, end.error)
         else:
@@ -252,7 +270,7 @@ class Replayer:
         )  # fmt: skip
 
     def _led_texts(self) -> tuple[str, ...]:
-        return tuple(told.event_text(one) if isinstance(one, Event) else one for one in self._led)
+        return tuple(map(told.event_text, self._led))
 
 
 def _same(recorded: Mapping[str, Any], said: Mapping[str, Any], keys: tuple[str, ...]) -> bool:
@@ -262,8 +280,3 @@ def _same(recorded: Mapping[str, Any], said: Mapping[str, Any], keys: tuple[str,
 
 def _plain(value: Any) -> Json:
     return json.loads(canonical(value))
-
-
-def _changed(said: str | None, recorded: str) -> bool:
-    """Say whether what a then came to has other fills: those that stand in texts look alike in words."""
-    return said is not None and said != recorded
