@@ -73,8 +73,8 @@ bench: $(VENV)/.dev engine ## Measure; a table here, JSON in build/bench.json
 test-fresh: $(VENV)/.dev engine ## Clone HEAD elsewhere, run `make demo` there, look at time and output
 	@$(BIN)/python -m pytest -s tests/integration/fresh_clone_long.py
 
-test-crash: $(VENV)/.dev engine ## Kill the host at many moments
-	@RUNNER_CRASH_POINTS=50 $(BIN)/python -m pytest tests/integration/test_crash.py
+test-crash: $(VENV)/.dev engine ## Kill the host at 200 moments, around each kind of event, and after every event
+	@RUNNER_CRASH_POINTS=200 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/integration/test_crash*.py
 
 test-pythons: engine ## Run the suite under each tested Python that is here; PYTHONS="..." names more
 	@.ci/pythons $(WORKERS)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import check, cold, credentials, dialect, journal, spawns, waiting
+from benchmarks import check, cold, credentials, dialect, journal, replay, spawns, waiting
 from benchmarks.measure import Figure
 
 GROUPS = {
@@ -23,6 +23,7 @@ GROUPS = {
     "check": check.figures,
     "dialect": dialect.figures,
     "journal": journal.figures,
+    "replay": replay.figures,
     "waiting": waiting.figures,
     "cold": cold.figures,
 }

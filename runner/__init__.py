@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "Reuse": "runner.engine.submission",
     "Runner": "runner.engine",
     "Script": "runner.models",
     "Limits": "runner.models",
@@ -21,6 +22,7 @@ _PUBLIC = {
 
 if TYPE_CHECKING:
     from runner.engine import Runner as Runner
+    from runner.engine.submission import Reuse as Reuse
     from runner.errors import RunnerError as RunnerError
     from runner.models import Limits as Limits
     from runner.models import RunResult as RunResult

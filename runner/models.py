@@ -242,6 +242,8 @@ class Usage:
     sequential_seconds: float = 0.0
     cpu_seconds: float = 0.0
     attempts: int = 0
+    reused: int = 0
+    """Spawns that were settled with the outcome of another run, and made no attempt."""
     parallel_peak: int = 0
     bytes_in: int = 0
     bytes_out: int = 0

@@ -186,6 +186,9 @@ class Acting:
             raise faults.raised(call.agent, AgentError(str(output)))
         return output
 
+    def facts(self) -> dict[str, str]:
+        return {}
+
     async def close(self) -> None:
         pass
 
@@ -205,6 +208,9 @@ class Delayed:
             return await self._agent.run(call)
         finally:
             self._runner.at_work -= 1
+
+    def facts(self) -> dict[str, str]:
+        return self._agent.facts()
 
     async def close(self) -> None:
         await self._agent.close()

@@ -19,14 +19,14 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from runner.agents import faults
+from runner.agents import faults, origins
 from runner.agents.access import Handed, hand
 from runner.agents.launch import Launcher
 from runner.agents.program import NotStarted, Program, WardenLost
 from runner.agents.uids import Identity, closed_to_others, identify, program_needs
 from runner.errors import AgentFault, PolicyError
-from runner.guest.wire import WireError, loads
-from runner.models import Json, OutcomeKind
+from runner.guest.wire import WireError, canonical, loads
+from runner.models import Json, OutcomeKind, digest_of
 from runner.policy.model import AgentEntry, Reference
 from runner.seams import Call
 
@@ -44,8 +44,15 @@ def build(entry: AgentEntry, *, folder: Path, read_reference: ReadReference | No
         raise PolicyError(
             f'agent "{entry.name}" has references in its env, and nothing is there to read them', line=entry.line
         )
-    argv = [_resolve(argument, folder, first=n == 0) for n, argument in enumerate(entry.options["argv"])]
-    return CommandAgent(entry.name, argv, env, read_reference or _refuse, same_uid=entry.unsafe_same_uid)
+    written: list[str] = entry.options["argv"]
+    argv = [_resolve(argument, folder, first=n == 0) for n, argument in enumerate(written)]
+    # What stands as it was written is no file of the policy: it may be anything, a key among them.
+    own_files = {n: found for n, found in enumerate(argv) if n and found != written[n]}
+    as_written = digest_of(canonical({"argv": written, "env": {name: str(value) for name, value in env.items()}}))
+    return CommandAgent(
+        entry.name, argv, env, read_reference or _refuse, same_uid=entry.unsafe_same_uid, own_files=own_files,
+        as_written=as_written,
+    )  # fmt: skip
 
 
 def _refuse(reference: Reference) -> str:
@@ -69,9 +76,13 @@ class CommandAgent:
         read_reference: ReadReference,
         *,
         same_uid: bool,
+        own_files: Mapping[int, str],
+        as_written: str,
     ) -> None:
         self._name = name
         self._argv = argv
+        self._own_files = own_files
+        self._as_written = as_written
         self._env = env
         self._read_reference = read_reference
         self._same_uid = same_uid
@@ -103,6 +114,11 @@ class CommandAgent:
             raise faults.lost(self._name, "was lost", str(error)) from None
         except NotStarted as error:
             raise self._not_started(str(error)) from None
+
+    def facts(self) -> dict[str, str]:
+        path = self._env.get("PATH", os.environ.get("PATH", os.defpath))
+        found = origins.of_program(self._argv, self._own_files, path if isinstance(path, str) else None)
+        return {"command": self._as_written, **found}
 
     async def close(self) -> None:
         await self._launcher.close()

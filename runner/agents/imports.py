@@ -23,6 +23,8 @@ from typing import Any
 _PREFIX = "_runner_policy_"
 _PACKAGES: dict[str, ModuleType] = {}
 """Folder → its private package, for as long as the process lives."""
+_USED: dict[str, set[str]] = {}
+"""Module of a folder → the modules of the folder that it imported itself."""
 
 
 def load(call: str, folder: str) -> Callable[..., Any]:
@@ -42,6 +44,25 @@ def load(call: str, folder: str) -> Callable[..., Any]:
     if not callable(found):
         raise TypeError(f'"{call}" is a {type(found).__name__} and cannot be called')
     return found  # type: ignore[no-any-return]
+
+
+def is_own(module: str) -> bool:
+    """Say whether a module, by the name that it has in this process, is one of a policy's folder."""
+    return module.startswith(_PREFIX)
+
+
+def imported_by(module: str) -> list[str]:
+    """Return the other modules of a folder that a module of it has imported, directly or not, and the packages that all
+    of them lie in. Nothing for a module of elsewhere.
+    """
+    found, looked_at = {module}, [module] if is_own(module) else []
+    while looked_at:
+        name = looked_at.pop()
+        above = {name[:at] for at, letter in enumerate(name) if letter == "."}
+        new = {other for other in above | _USED.get(name, set()) if "." in other} - found
+        found |= new
+        looked_at += new
+    return sorted(found - {module})
 
 
 def _import_module(name: str, folder: str) -> ModuleType:
@@ -107,15 +128,30 @@ def _importer(package: ModuleType) -> Callable[..., ModuleType]:
         level: int = 0,
     ) -> ModuleType:
         top = name.partition(".")[0]
-        if level or not _has(package, top):
-            return builtins.__import__(name, globals, locals, fromlist, level)
-        private = f"{package.__name__}.{name}"
-        if fromlist:
-            return builtins.__import__(private, globals, locals, fromlist, 0)
-        importlib.import_module(private)
-        return sys.modules[f"{package.__name__}.{top}"]
+        if level:
+            private = _absolute(name, globals or {}, level)
+            found = builtins.__import__(name, globals, locals, fromlist, level)
+        elif _has(package, top):
+            private = f"{package.__name__}.{name}"
+            found = builtins.__import__(private, globals, locals, fromlist, 0)
+        else:
+            return builtins.__import__(name, globals, locals, fromlist, 0)
+        _note(globals or {}, private, fromlist)
+        return found if fromlist else sys.modules[f"{package.__name__}.{top}"]
 
     return import_from_folder
+
+
+def _absolute(name: str, globals: Mapping[str, object], level: int) -> str:
+    """Return the whole name of what `from ..name import x` names in a module with these globals."""
+    above = str(globals.get("__package__") or "").rsplit(".", level - 1)[0]
+    return f"{above}.{name}" if name else above
+
+
+def _note(globals: Mapping[str, object], name: str, fromlist: Sequence[str]) -> None:
+    """Remember what a module imported: the module of this name, and those among what was taken from it."""
+    taken = [f"{name}.{each}" for each in fromlist or () if f"{name}.{each}" in sys.modules]
+    _USED.setdefault(str(globals.get("__name__")), set()).update((name, *taken))
 
 
 _FINDER = _Finder()

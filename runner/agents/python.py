@@ -19,7 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from runner.agents import faults
+from runner.agents import faults, origins
 from runner.agents.facts import NO_ACCESS, Access, CallFacts
 from runner.agents.imports import load
 from runner.agents.workers import Workers, told_of
@@ -35,7 +35,8 @@ def build(entry: AgentEntry, *, folder: Path, clock: Clock | None) -> Agent:
     function = _load(entry, folder)
     wants_facts = _wants_facts(entry, function)
     held = clock or SystemClock()
-    if _is_async(function):
+    origin = Origin(entry.options["call"], function, in_host=_is_async(function))
+    if origin.in_host:
         if entry.isolation == "process":
             raise PolicyError(
                 f'agent "{entry.name}" has isolation "process" and calls "{entry.options["call"]}", an async def, '
@@ -43,23 +44,41 @@ def build(entry: AgentEntry, *, folder: Path, clock: Clock | None) -> Agent:
                 line=entry.line,
                 hint='write it as def, or "isolation: none"',
             )
-        return InHostWithFacts(entry.name, function, held) if wants_facts else InHost(entry.name, function)
+        if wants_facts:
+            return InHostWithFacts(entry.name, function, held, origin)
+        return InHost(entry.name, function, origin)
     return InWorkers(
         Workers(
             entry.name, entry.options["call"], folder=folder.absolute(), parallel=entry.parallel,
             wants_facts=wants_facts, same_uid=entry.unsafe_same_uid, clock=held,
-        )
+        ),
+        origin,
     )  # fmt: skip
+
+
+class Origin:
+    """What a function is made of, looked at when it was imported; its package when somebody asks."""
+
+    __slots__ = ("_facts", "_function", "in_host")
+
+    def __init__(self, call: str, function: Callable[..., Any], *, in_host: bool) -> None:
+        self.in_host = in_host
+        self._function = function
+        self._facts = origins.of_function(call, function, in_host=in_host)
+
+    def facts(self) -> dict[str, str]:
+        return self._facts | origins.package_of(self._function)
 
 
 class InHost:
     """An async function of the inputs. What it adds to the bare await is one frame."""
 
-    __slots__ = ("_function", "_name")
+    __slots__ = ("_function", "_name", "facts")
 
-    def __init__(self, name: str, function: Callable[[Json], Awaitable[Json]]) -> None:
+    def __init__(self, name: str, function: Callable[[Json], Awaitable[Json]], origin: Origin) -> None:
         self._name = name
         self._function = function
+        self.facts = origin.facts
 
     async def run(self, call: Call) -> Json:
         if call.credential is not None:
@@ -76,12 +95,13 @@ class InHost:
 class InHostWithFacts:
     """An async function of the inputs and the facts of its call."""
 
-    __slots__ = ("_clock", "_function", "_name")
+    __slots__ = ("_clock", "_function", "_name", "facts")
 
-    def __init__(self, name: str, function: Callable[..., Awaitable[Json]], clock: Clock) -> None:
+    def __init__(self, name: str, function: Callable[..., Awaitable[Json]], clock: Clock, origin: Origin) -> None:
         self._name = name
         self._function = function
         self._clock = clock
+        self.facts = origin.facts
 
     async def run(self, call: Call) -> Json:
         access = NO_ACCESS if call.credential is None else CredentialAccess(call.credential)
@@ -117,10 +137,11 @@ class CredentialAccess(Access):
 class InWorkers:
     """A sync function, called in worker processes."""
 
-    __slots__ = ("_workers",)
+    __slots__ = ("_workers", "facts")
 
-    def __init__(self, workers: Workers) -> None:
+    def __init__(self, workers: Workers, origin: Origin) -> None:
         self._workers = workers
+        self.facts = origin.facts
 
     async def run(self, call: Call) -> Json:
         return await self._workers.call(call)

@@ -14,8 +14,10 @@ guest makes itself (thens), how an agent is reached (agents), what a frame looks
 
 from __future__ import annotations
 
+import json
 from array import array
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from runner.broker.attempts import FRAME_MARGIN, Attempts
@@ -30,14 +32,14 @@ from runner.broker.reached import Passed, Reached, storable
 from runner.broker.thens import LiveThen, Thens, missing_cause
 from runner.broker.waits import Waits
 from runner.clock import Clock
-from runner.errors import GuestMisbehaved
+from runner.errors import AgentFault, GuestMisbehaved
 from runner.events import EventKind
-from runner.events.said import output_body, output_value, spawn_body, spawn_value
+from runner.events.said import output_body, output_text, output_value, spawn_body, spawn_value
 from runner.guest.filling import Missing, handles_of
 from runner.guest.wire import OK, Output, Settled, Then, Wait, canonical
 from runner.models import MIB, OutcomeKind, Spawn, digest_of
 from runner.policy.model import AgentEntry, Policy
-from runner.seams import Agent, Reply, RunJournal
+from runner.seams import Agent, Asked, Elsewhere, Reply, RunJournal, Taken
 
 if TYPE_CHECKING:
     from runner.credentials.ledger import Ledger
@@ -61,12 +63,17 @@ class Broker:
         reach: Callable[[AgentEntry], Reached],
         ledger: Ledger | None = None,
         retry_unknown: bool = False,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         """`agent_of` and `reach` give an agent and the border to it, the same ones each time; `trace` is the
-        run's W3C trace id; `ledger` keeps the tokens of its attempts; `retry_unknown` is of a run that is resumed.
+        run's W3C trace id; `ledger` keeps the tokens of its attempts; `retry_unknown` is of a run that is resumed;
+        `elsewhere` may settle spawns that are permitted without calling their agents.
         """
         self._policy = policy
         self._journal = journal
+        self._clock = clock
+        self._reach = reach
+        self._elsewhere = elsewhere
         self._authority = Authority(policy, ledger)
         self.attempts = Attempts(
             policy, journal, self, clock=clock, trace=trace, agent_of=agent_of, reach=reach,
@@ -75,9 +82,12 @@ class Broker:
         self._lives: dict[int, LiveHandle] = {}
         self._settled = 0
         self._filled_bytes = 0
+        self.reused = 0
+        """How many spawns were settled with what another run had come to."""
         self.counts: dict[str, int] = {}
         self._outputs = Outputs(journal)
-        self._filler = Filler(self._outputs, self._lives.__getitem__, policy.limits.frame_bytes - FRAME_MARGIN)
+        self._most_bytes = policy.limits.frame_bytes - FRAME_MARGIN
+        self._filler = Filler(self._outputs, self._lives.__getitem__, self._most_bytes)
         self._dataflow = Dataflow(self)
         self._waits = Waits(journal, self._outputs, self._dataflow, clock, self._stop_rest)
         self._thens = Thens(
@@ -115,7 +125,60 @@ class Broker:
         if refusal is not None:
             self._refuse(live, refusal)
         else:
+            self._begin(live)
+
+    def _begin(self, live: LiveSpawn) -> None:
+        """Have a spawn attempted, unless its outcome is had elsewhere. It is permitted, its inputs are complete."""
+        if self._elsewhere is None or live.begun is not None or not self._take(live, self._elsewhere):
             self.attempts.begin(live)
+
+    def _take(self, live: LiveSpawn, elsewhere: Elsewhere) -> bool:
+        """Settle a spawn with what is had elsewhere. False: nothing is, or nothing that may pass today."""
+        asked = Asked(
+            live.n, live.agent, live.scopes, live.accept, live.inputs, live.inputs_digest,
+            tuple(permitted.entry.name for permitted in live.chain), live.line,
+        )  # fmt: skip
+        taken = elsewhere.take(asked)
+        if taken is None:
+            return False
+        passed = self._passed(live, taken) if taken.kind == OK else None
+        if taken.kind == OK and passed is None:
+            return False
+        if taken.origin:
+            self.reused += 1
+            self._journal.append(
+                EventKind.SPAWN_REUSED,
+                {
+                    "spawn": live.n, "agent": taken.called, "key": taken.key, "inputs_digest": live.inputs_digest,
+                    "origin": taken.origin, "origin_spawn": taken.origin_spawn,
+                },
+            )  # fmt: skip
+        live.called, live.attempts = taken.called, taken.attempts
+        if taken.seconds == 0.0:
+            self._settle(live, taken, passed)
+        elif taken.seconds is not None:
+            due = self._clock.monotonic() + taken.seconds
+            self._clock.call_at(due, partial(self._settle, live, taken, passed))
+        return True
+
+    def _passed(self, live: LiveSpawn, taken: Taken) -> Passed | None:
+        """Return what today's schemas keep of an output; None where they refuse it, or its agent is none of these."""
+        entry = next((one.entry for one in live.chain if one.entry.name == taken.called), None)
+        if entry is None:
+            return None
+        try:
+            return self._reach(entry).passed(json.loads(output_text(taken.value)), self._most_bytes)
+        except AgentFault:
+            return None
+
+    def _settle(self, live: LiveSpawn, taken: Taken, passed: Passed | None) -> None:
+        if live.settled:  # Cancelled meanwhile.
+            return
+        if passed is not None:
+            self.succeeded(live, passed)
+            return
+        told = json.loads(taken.value)
+        self.failed(live, OutcomeKind(taken.kind), told.get("message", ""), detail=told.get("detail", ""))
 
     def _request(self, spawn: Spawn, value: str) -> int:
         body = spawn_body(spawn)
@@ -182,7 +245,7 @@ class Broker:
     def succeeded(self, live: LiveSpawn, passed: Passed) -> None:
         """Its agent returned what may pass."""
         live.kind, live.size = OK, passed.size
-        self._note(live, passed.value)
+        self._note(live, passed.value, dropped=passed.dropped_bytes)
         live.output_at = len(passed.value) - 1 - len(passed.text)
         self._outputs.keep(live, passed.text)
         self._follow(live)
@@ -195,16 +258,15 @@ class Broker:
         self._follow(live)
         self._release(live)
 
-    def _note(self, live: LiveSpawn, value: str) -> None:
+    def _note(self, live: LiveSpawn, value: str, *, dropped: int = 0) -> None:
         seconds = self.attempts.over(live)
-        live.seq = self._journal.append(
-            EventKind.SPAWN_SETTLED,
-            {
-                "spawn": live.n, "agent": live.called, "outcome": live.kind, "attempts": live.attempts,
-                "seconds": round(seconds, 6), "bytes": live.size,
-            },
-            value,
-        )  # fmt: skip
+        body = {
+            "spawn": live.n, "agent": live.called, "outcome": live.kind, "attempts": live.attempts,
+            "seconds": round(seconds, 6), "bytes": live.size,
+        }  # fmt: skip
+        if dropped:
+            body["dropped_bytes"] = dropped
+        live.seq = self._journal.append(EventKind.SPAWN_SETTLED, body, value)
         self.counts[live.kind] = self.counts.get(live.kind, 0) + 1
         # Its inputs are in the journal; ten thousand of them need not stay in memory.
         live.spawn = live.inputs = live.needs = None
@@ -228,12 +290,15 @@ class Broker:
         # All of them before what follows: else one would fail because another one was cancelled.
         with self._dataflow.held():
             for live in lives:
-                self._journal.append(EventKind.SPAWN_CANCELLED, {"spawn": live.n, "by": by})
+                body = {"spawn": live.n, "by": by}
+                if kind is not OutcomeKind.CANCELLED:
+                    body["outcome"] = str(kind)
+                self._journal.append(EventKind.SPAWN_CANCELLED, body)
                 if live.settled:  # Its output is in the journal and is charged; the script never sees it.
                     live.kind, live.message, live.cause = str(kind), "cancelled", None
                     self._dataflow.settled(live)
                 else:
-                    self._fail(live, kind, _cancel_message(live, by, kind))
+                    self._fail(live, kind, cancel_message(live, by, kind))
                 if isinstance(live, LiveSpawn):
                     self.attempts.stop(live)
 
@@ -281,7 +346,7 @@ class Broker:
             return
         live.weight = weight_of(text)
         self._filled_bytes += live.weight
-        self.attempts.begin(live)
+        self._begin(live)
 
     def _unfilled(self, live: LiveSpawn, unfilled: Unfit | Missing | OutputGone) -> None:
         if isinstance(unfilled, Unfit):
@@ -295,7 +360,7 @@ class Broker:
             self.failed(live, OutcomeKind.DEPENDENCY_FAILED, str(unfilled))
 
 
-def _cancel_message(live: LiveHandle, by: str, kind: OutcomeKind) -> str:
+def cancel_message(live: LiveHandle, by: str, kind: OutcomeKind) -> str:
     if kind is OutcomeKind.TIMED_OUT:
         return f"{live.named} had not answered when gather's timeout was over"
     return f"{live.named} was cancelled by the {'end of the run' if by == 'end' else by}"

@@ -66,7 +66,8 @@ class LiveSpawn(LiveHandle):
 
     __slots__ = (
         "accept", "again", "agent", "attempt", "begun", "called", "chain", "grants", "inputs", "inputs_digest",
-        "inputs_text", "label", "made", "outcome", "pursuit", "rule", "scopes", "spawn", "turn", "unknown", "weight",
+        "inputs_text", "label", "line", "made", "outcome", "pursuit", "rule", "scopes", "spawn", "turn", "unknown",
+        "weight",
     )  # fmt: skip
 
     def __init__(self, spawn: Spawn, inputs_digest: str) -> None:
@@ -74,6 +75,7 @@ class LiveSpawn(LiveHandle):
         super().__init__(spawn.n)
         self.spawn: Spawn | None = spawn
         self.label = spawn.label
+        self.line = spawn.line
         self.agent = spawn.agent
         """The agent that the script asked for."""
         self.scopes = spawn.scopes

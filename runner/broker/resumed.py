@@ -16,7 +16,7 @@ from array import array
 from contextlib import ExitStack
 from typing import Any
 
-from runner.broker.broker import Broker
+from runner.broker.broker import Broker, cancel_message
 from runner.broker.handle import LiveHandle, Needs
 from runner.broker.live import Begun, LiveSpawn
 from runner.broker.permit import Refusal, permit
@@ -29,7 +29,7 @@ from runner.guest.wire import OK, Settled, Then, Wait, canonical
 from runner.models import OutcomeKind, Spawn, digest_of
 from runner.seams import Reply
 
-NEEDED = (EventKind.ATTEMPT_STARTED, EventKind.ATTEMPT_FAILED)
+NEEDED = (EventKind.ATTEMPT_STARTED, EventKind.ATTEMPT_FAILED, EventKind.SPAWN_REUSED)
 """Events that it wants to see beside those that a replay reads."""
 
 
@@ -39,8 +39,10 @@ class ResumedBroker(Broker):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._refused: list[tuple[LiveSpawn, Refusal]] = []
-        self._cancelling: dict[int, str] = {}
-        """Handles whose cancel is in the journal, and by whom, until it says that they have settled."""
+        self._cancelling: dict[int, tuple[str, OutcomeKind]] = {}
+        """Handles whose cancel is in the journal, by whom and as what, until it says that they have settled."""
+        self._timed_out = False
+        """The wait that is open in the journal has begun to settle what was unfinished when its time was over."""
         self._begun: dict[int, Begun] = {}
         self._thens.circles = []
         # Nothing follows from anything until `go_on`.
@@ -79,7 +81,7 @@ class ResumedBroker(Broker):
         if live.delivered:
             return
         self._waits.told(live)
-        self._cancelled(live, "script")
+        self._cancelled(live, "script", OutcomeKind.CANCELLED)
 
     def was_waiting(self, wait: Wait) -> None:
         self._waits.name(wait, [self._lives[n] for n in wait.handles])
@@ -101,19 +103,26 @@ class ResumedBroker(Broker):
                 live = self._lives[body["handle"]]
                 assert isinstance(live, LiveThen)
                 self._thens.was_settled(live, event.seq, body, None if body["outcome"] == OK else event.content())
+            case EventKind.SPAWN_REUSED:
+                self.reused += 1
+                if self._elsewhere is not None:
+                    self._elsewhere.used(body["spawn"], body["origin_spawn"])
             case EventKind.SPAWN_CANCELLED:
-                self._cancelled(self._lives[body["spawn"]], body["by"])
+                kind = OutcomeKind(body.get("outcome", OutcomeKind.CANCELLED))
+                self._timed_out = self._timed_out or kind is OutcomeKind.TIMED_OUT
+                self._cancelled(self._lives[body["spawn"]], body["by"], kind)
             case EventKind.ANSWERED:
+                self._timed_out = False
                 self._waits.delivered([self._lives[n] for n in body["handles"]])
             case _:
                 pass
 
-    def _cancelled(self, live: LiveHandle, by: str) -> None:
+    def _cancelled(self, live: LiveHandle, by: str, kind: OutcomeKind) -> None:
         if live.settled:
-            live.kind, live.message, live.cause = str(OutcomeKind.CANCELLED), "cancelled", None
+            live.kind, live.message, live.cause = str(kind), "cancelled", None
             self._dataflow.settled(live)
         else:
-            self._cancelling[live.n] = by
+            self._cancelling[live.n] = by, kind
 
     def _attempted(self, event: Event) -> None:
         body = event.body
@@ -153,6 +162,7 @@ class ResumedBroker(Broker):
             self._outputs.keep(live, event.value[live.output_at : -1])
         self.attempts.sequential_seconds += body["seconds"]
         self.attempts.output_bytes += live.size
+        self.attempts.dropped_bytes += body.get("dropped_bytes", 0)
         self.counts[live.kind] = self.counts.get(live.kind, 0) + 1
         live.spawn = live.inputs = live.needs = None
         self._follow(live)
@@ -169,9 +179,9 @@ class ResumedBroker(Broker):
         """Work off what was left. From here on it is a broker like any other."""
         for n, begun in self._begun.items():
             self._spawn(n).begun = begun
-        for n, by in sorted(self._cancelling.items()):
+        for n, (by, kind) in sorted(self._cancelling.items()):
             live = self._lives[n]
-            self._fail(live, OutcomeKind.CANCELLED, f"{live.named} was cancelled by the {by}")
+            self._fail(live, kind, cancel_message(live, by, kind))
         for live, refusal in self._refused:
             if not live.settled:
                 self._refuse(live, refusal)
@@ -184,4 +194,4 @@ class ResumedBroker(Broker):
 
     async def answer_open(self, wait: Wait) -> Reply:
         """Answer the wait that is in the journal without its answer. Call after `go_on`."""
-        return await self._waits.reopen(wait)
+        return await self._waits.reopen(wait, ended="timeout" if self._timed_out else "")

@@ -51,11 +51,15 @@ class Waits:
         """Take note of the group that a wait names, and of the handles that it adds to it."""
         self._groups.waited_for(wait.group).add(added)
 
-    async def reopen(self, wait: Wait) -> Reply:
-        """Answer a wait whose group is named, and which is in the journal."""
+    async def reopen(self, wait: Wait, *, ended: str = "") -> Reply:
+        """Answer a wait whose group is named, and which is in the journal. `ended`: why it is over already."""
         group = self._groups.waited_for(wait.group)
         opened = self._open = OpenWait(wait, group, asyncio.get_running_loop().create_future())
-        if wait.until is not None:
+        opened.ended = ended
+        if ended:
+            self._stop_rest(opened)
+            self._end_soon(opened)
+        elif wait.until is not None:
             due = self._clock.monotonic() + max(0.0, wait.until - self._clock.now())
             opened.timer = self._clock.call_at(due, partial(self._time_is_over, opened))
         self._look()

@@ -34,12 +34,35 @@ VERBS: Mapping[str, Verb] = {
     "prompt": Verb("Print what a model needs to write scripts under a policy.", "author:prompt"),
     "stubs": Verb("Print Python stubs of a policy's agents, for type checkers and editors.", "author:stubs"),
     "init": Verb("Write a policy, one python agent and a script that run at once.", "policy:init"),
-    "runs": Verb("List the newest runs.", "runs:runs"),
-    "show": Verb("Tell the story of a run: what was asked, what happened, how it ended.", "runs:show"),
+    "runs": Verb("List runs, newest first.", "runs:runs"),
+    "scripts": Verb("List the scripts that were run, with their versions and how these ended.", "scripts:scripts"),
+    "show": Verb("Tell the story of a run: what was asked, what happened, how it ended.", "show:show"),
+    "diff": Verb("Say what differs between two runs: the ground they stood on, each spawn, their ends.", "diff:diff"),
     "watch": Verb("Follow a live run from another terminal, and end with its exit code.", "watch:watch"),
     "stop": Verb("Stop a live run from another terminal, and wait until it has ended.", "watch:stop"),
+    "replay": Verb(
+        "Run an archived script against its record, without calling an agent, and say where it goes another way.",
+        "replay:replay",
+    ),
+    "resume": Verb("Go on with a run whose host died; what has settled is not called again.", "resume:resume"),
+    "fail": Verb(
+        "Give up an open spawn of a run whose host died: it has failed, and is not called again.", "resume:fail"
+    ),
     "journal": Verb("Print the events of a run.", "journal:journal"),
-    "verify": Verb("Check that the record of a run is whole and unaltered.", "journal:verify"),
+    "verify": Verb("Check that the record of a run, a file or the store is whole and unaltered.", "verify:verify"),
+    "export": Verb("Write a run to one signed file that can be imported elsewhere.", "files:export"),
+    "import": Verb("Prove an exported file, and put its run into the store.", "files:import_"),
+    "archive": Verb(
+        "Keep the finished runs: hold, redact and prune them, and sign what proves them.",
+        verbs={
+            "prune": Verb("Remove runs that have ended, but for a tombstone of each.", "archive:prune"),
+            "hold": Verb("Let a run be neither pruned nor redacted.", "archive:hold"),
+            "release": Verb("End a hold.", "archive:release"),
+            "redact": Verb("Erase what a spawn or a run was given or said; the record verifies.", "redact:redact"),
+            "key": Verb("Show the public key that signs exports and heads.", "verify:key"),
+            "head": Verb("Sign the head of the register, so that a later loss can be proven.", "verify:head"),
+        },
+    ),
     "audit": Verb("Say of every token for whom and what it was, and what it was used for.", "audit:audit"),
     "revoke": Verb("Revoke tokens that are out, and mint no such token any more in live runs.", "revoke:revoke"),
     "freeze": Verb("Refuse every new spawn and token on this host at once; what runs goes on.", "revoke:freeze"),
@@ -73,8 +96,16 @@ VERBS: Mapping[str, Verb] = {
         },
     ),
     "image": Verb(
-        "Build what the docker sandbox runs.",
-        verbs={"build": Verb("Build the sandbox image from this machine's Python.", "machine:build")},
+        "Build, list and remove what the docker sandbox runs.",
+        verbs={
+            "build": Verb("Build the sandbox image from this machine's Python.", "machine:build"),
+            "list": Verb(
+                "List the guest images, and how many runs of this store started from each.", "images:list_images"
+            ),
+            "prune": Verb(
+                "Remove guest images that no new run starts from and no run of this store needs.", "images:prune"
+            ),
+        },
     ),
     "doctor": Verb("Say what this machine can run, and what would mend the rest.", "machine:doctor"),
 }
@@ -168,7 +199,7 @@ def command() -> Any:
         subcommand_metavar="VERB [ARGS]...",
         context_settings={"help_option_names": ["-h", "--help"]},
         epilog="Exit codes: 0 done, 1 the script raised, 2 bad usage, policy or inputs, 3 rejected by the check, "
-        "5 a limit reached, 6 sandbox, 8 store, 70 a defect of runner, 130 stopped.",
+        "5 a limit reached, 6 sandbox, 7 a replay diverged, 8 store, 70 a defect of runner, 130 stopped.",
     )
     app.callback()(_root)
     return typer.main.get_command(app)

@@ -1,11 +1,18 @@
-"""Complete run ids in a shell. Files are left to the shell itself.
+"""Complete run ids and script names in a shell. Files are left to the shell itself.
 
-Cheap and silent: the newest runs of an existing store, or nothing at all.
+Cheap and silent: what an existing store has, or nothing at all.
 """
 
 from __future__ import annotations
 
+import os
+
 COMPLETED_RUNS = 30
+
+
+def is_file(word: str) -> bool:
+    """Say whether an argument that may be a run or an exported file is a file."""
+    return os.path.isfile(word) or os.sep in word
 
 
 def run_ids(incomplete: str) -> list[tuple[str, str]]:
@@ -24,3 +31,19 @@ def run_ids(incomplete: str) -> list[tuple[str, str]]:
         for row in rows
         if row.run.startswith(incomplete)
     ]
+
+
+def script_names(incomplete: str) -> list[tuple[str, str]]:
+    """Return the scripts whose name begins so, those that ran last first, with how often they ran."""
+    try:
+        from runner.cli.runs import opened
+        from runner.cli.text import plural
+        from runner.printable import clean
+
+        with opened() as runner:
+            found = runner.scripts()
+    except Exception:  # As above.
+        return []
+    # A name that a terminal would act on is none to be typed.
+    named = [script for script in found if script.name.startswith(incomplete) and clean(script.name) == script.name]
+    return [(script.name, plural(script.runs, "run")) for script in named[:COMPLETED_RUNS]]

@@ -14,6 +14,7 @@ from typing import Any
 
 from runner.errors import ExitCode, RunnerError, RunNotFound
 from runner.events import RunView
+from runner.guest.wire import OK
 from runner.models import STATE_EXIT, Finding, Json, RunError, RunResult, RunState, Usage
 
 VERSION = 1
@@ -32,14 +33,16 @@ def of_result(result: RunResult, *, path: str = "", policy: str = "") -> dict[st
         "usage": _usage(result.usage),
         "sandbox": result.sandbox or None,
         "findings": [_finding(finding) for finding in result.findings],
-        "next": next_command(result.state, run=result.run, path=path, policy=policy),
+        "next": next_command(
+            result.state, run=result.run, path=path, policy=policy, good=result.spawns.get(OK, 0)
+        ),
     }
 
 
-def of_view(view: RunView) -> dict[str, Json]:
+def of_view(view: RunView, *, story: Json = None) -> dict[str, Json]:
     """Return the envelope of a run as its journal tells it: ended, live or interrupted.
 
-    Its exit code is null until it has ended.
+    Its exit code is null until it has ended. `story` is what `show` tells beside (flags.story_object).
     """
     from runner.cli.story import result_of
 
@@ -47,6 +50,7 @@ def of_view(view: RunView) -> dict[str, Json]:
     code = ended_code(view.state)
     found["exit_code"] = None if code is None else int(code)
     found["spawns"] = view.counts()
+    found["story"] = story
     return found
 
 
@@ -67,13 +71,19 @@ def ended_code(state: RunState) -> ExitCode | None:
     return ExitCode.SANDBOX if state is RunState.INTERRUPTED else STATE_EXIT.get(state)
 
 
-def next_command(state: RunState, *, run: str, path: str = "", policy: str = "") -> str:
+def next_command(state: RunState, *, run: str, path: str = "", policy: str = "", good: int = 0) -> str:
     """Return the one command that a person or a model would want after a run in this state.
 
-    `path` is the script's file, "" or "-" where there is none to ask about again.
+    `path` is the script's file, "" or "-" where there is none to ask about again; `good` how many spawns ended well.
     """
-    if state is RunState.REJECTED and path not in ("", "-"):
-        return f"runner check {quoted(path)}" + (f" --policy {quoted(policy)}" if policy else "") + " --format model"
+    named = path not in ("", "-")
+    under = f" --policy {quoted(policy)}" if policy else ""
+    if state is RunState.REJECTED and named:
+        return f"runner check {quoted(path)}{under} --format model"
+    if state in (RunState.FAILED, RunState.LIMIT) and good:
+        return f"runner run {quoted(path) if named else 'FIXED.py'}{under} --reuse {run}"
+    if state is RunState.INTERRUPTED:
+        return f"runner resume {run}"
     if state is RunState.CRASHED:
         return "runner doctor"
     if state in (RunState.RUNNING, RunState.WAITING):
@@ -105,7 +115,8 @@ def quoted(text: str) -> str:
 def _empty(code: ExitCode) -> dict[str, Json]:
     return {
         "version": VERSION, "run": None, "script": None, "state": None, "exit_code": int(code), "result": None,
-        "error": None, "spawns": {}, "usage": _usage(Usage()), "sandbox": None, "findings": [], "next": None,
+        "error": None, "spawns": {}, "usage": _usage(Usage()), "sandbox": None, "findings": [], "story": None,
+        "next": None,
     }  # fmt: skip
 
 

@@ -1,6 +1,6 @@
-"""`runner journal` and `runner verify`: a run's events one by one, and whether they are whole.
+"""`runner journal`: a run's events one by one.
 
-Not here: what a journal means (events.fold), the story of a run (story).
+Not here: what a journal means (events.fold), the story of a run (story), whether it is whole (verify).
 """
 
 from __future__ import annotations
@@ -70,16 +70,3 @@ def _time(at_us: int) -> str:
     import time
 
     return f"{time.strftime('%H:%M:%S', time.localtime(at_us // 1_000_000))}.{at_us // 1000 % 1000:03}"
-
-
-def verify(run: RunArgument) -> int:
-    """Check that the record of a run is whole and unaltered."""
-    from runner.cli.output import say
-    from runner.cli.text import plural
-
-    with opened() as runner:
-        found = runner.find(run)
-        runner.verify(found)
-        events = sum(1 for _ in runner.events(found))
-    say(f"run {found}: {plural(events, 'event')}, whole and unaltered")
-    return 0

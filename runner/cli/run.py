@@ -22,12 +22,17 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 import typer
 
 from runner.cli.board import Board
-from runner.errors import ExitCode
+from runner.cli.complete import run_ids
+from runner.errors import ExitCode, UsageError
 from runner.events import Event
+from runner.guest.wire import OK
 from runner.models import Json, RunResult, RunState, Script
+from runner.printable import clean
 
 if TYPE_CHECKING:
     from runner.engine import Runner
+    from runner.engine.submission import Reuse
+    from runner.engine.what_if import WhatIf
 
 # Four pictures a second read as motion, and cost nothing beside a run.
 TICK_SECONDS = 0.25
@@ -53,12 +58,18 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="Print the envelope of docs/cli.md, always.")] = False,
     extract: Annotated[bool, typer.Option("--extract", help="Take the script out of its Markdown fence.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,
+    reuse: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Take the good outcomes of this run where the same is asked.",
+                     autocompletion=run_ids),
+    ] = None,
+    max_age: Annotated[
+        str | None, typer.Option(metavar="AGE", help="With --reuse: none that is older, such as 1h or 3d.")
+    ] = None,
 ) -> int:
     """Check a script, run it in a sandbox under a policy, and print its result."""
-    from runner.cli.envelope import next_command, of_result
-    from runner.cli.output import put_json, say, stdout_for_the_result
+    from runner.cli.output import stdout_for_the_result
     from runner.cli.policy import chosen_policy
-    from runner.cli.summary import summary
     from runner.engine import parse_inputs, read_script
 
     submission = Submission(
@@ -66,21 +77,54 @@ def run(
         policy=chosen_policy(policy, script),
         inputs=parse_inputs(inputs),
         sandbox=str(sandbox),
+        reuse=reuse_of(reuse, max_age),
+        quiet=quiet,
     )
     view = QuietView() if quiet else chosen_view()
     with stdout_for_the_result():
         result = asyncio.run(drive(submission, view))
-    words = {"path": script, "policy": str(policy or "")}
+    tell(result, view.board, submission.script, json=json, quiet=quiet, path=script, policy=str(policy or ""))
+    return int(result.exit_code)
+
+
+def tell(
+    result: RunResult, board: Board, script: Script, *, json: bool, quiet: bool, path: str = "", policy: str = ""
+) -> None:
+    """Print how a run ended: its result or the envelope to stdout, the summary to stderr."""
+    from runner.cli.envelope import next_command, of_result
+    from runner.cli.output import put_json, say
+    from runner.cli.summary import summary
+
     # The result first: in a terminal the summary's last line is then the last that is seen.
     if json:
-        put_json(of_result(result, **words))
+        put_json(of_result(result, path=path, policy=policy))
     elif result.state is RunState.DONE:
         put_json(result.result)
     if not quiet:
-        then = next_command(result.state, run=result.run, **words)
-        for line in summary(result, view.board, submission.script, next_command=then):
+        good = result.spawns.get(OK, 0)
+        then = next_command(result.state, run=result.run, path=path, policy=policy, good=good)
+        for line in summary(result, board, script, next_command=then):
             say(line)
-    return int(result.exit_code)
+
+
+def reuse_of(run: str | None, max_age: str | None) -> Reuse | None:
+    """Return whose outcomes are taken. Raises UsageError, RunNotFound."""
+    import time
+
+    from runner.cli.runs import opened
+    from runner.engine.submission import Reuse
+    from runner.policy.units import seconds_of
+
+    if run is None:
+        if max_age is not None:
+            raise UsageError("--max-age says how old what is reused may be", hint="--reuse RUN names the run")
+        return None
+    try:
+        not_before = 0.0 if max_age is None else time.time() - seconds_of(max_age)
+    except ValueError as error:
+        raise UsageError(f'--max-age "{max_age}" is no duration: {error}', hint="write it as 30m, 1h or 3d") from None
+    with opened() as runner:
+        return Reuse(runner.find(run), not_before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +135,8 @@ class Submission:
     policy: Path
     inputs: Json
     sandbox: str
+    reuse: Reuse | None = None
+    quiet: bool = False
 
 
 class View(Protocol):
@@ -143,20 +189,34 @@ async def drive(submission: Submission, view: View) -> RunResult:
 
     try:
         async with Runner(sandbox=submission.sandbox, progress=say) as runner:
-            with stopped_by_signals(runner, view) as begun, _ticking(view):
+            with stopped_by_signals(runner, view) as begun, ticking(view):
                 return await runner.run(
                     submission.script,
                     policy=submission.policy,
                     inputs=submission.inputs,
                     on_event=view.see,
                     on_start=begun.append,
+                    reuse=submission.reuse,
+                    on_reuse=None if submission.quiet else told_of_reuse,
                 )
     finally:
         view.close()
 
 
+def told_of_reuse(found: WhatIf) -> None:
+    """Say before a run how far the outcomes of another one reach in it."""
+    from runner.cli.output import say
+    from runner.cli.text import plural
+
+    say(f"at least {plural(found.matched, 'spawn')} reused of run {found.run}")
+    if found.unmatched:
+        live = ", ".join(f"spawn {one.spawn} {one.agent} (line {one.line})" for one in found.unmatched[:5])
+        more = f" and {len(found.unmatched) - 5:,} more" if len(found.unmatched) > 5 else ""
+        say(clean(f"to be called: {live}{more}; what follows from these is not known yet"))
+
+
 @contextmanager
-def _ticking(view: View) -> Iterator[None]:
+def ticking(view: View) -> Iterator[None]:
     task = asyncio.ensure_future(_tick(view))
     try:
         yield

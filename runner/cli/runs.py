@@ -1,6 +1,6 @@
-"""`runner runs` and `runner show`: what is in the store, read and told.
+"""`runner runs`: which runs are in the store, filtered.
 
-Not here: the words (story), following a live run (watch), single events (journal).
+Not here: one run's story (show), the scripts that ran (scripts), which of them match (journal.listing).
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runner.cli.complete import run_ids
+from runner.cli.complete import run_ids, script_names
 from runner.errors import UsageError
-from runner.models import RunState
-from runner.seams import RunRow
+from runner.guest.wire import OK
+from runner.models import OutcomeKind, RunState
+from runner.seams import RunFilter, RunRow
 
 if TYPE_CHECKING:
     from runner.engine import Runner
@@ -42,28 +43,57 @@ RunArgument = Annotated[
 
 def runs(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 20,
-    state: Annotated[str | None, typer.Option(help="Only runs in this state, such as failed or running.")] = None,
+    state: Annotated[str, typer.Option(help="Only runs in this state, such as failed or running.")] = "",
+    script: Annotated[
+        str,
+        typer.Option(metavar="NAME|DIGEST", help="Only runs of this script, or of this version of one.",
+                     autocompletion=script_names),
+    ] = "",
+    policy: Annotated[
+        str, typer.Option(metavar="NAME|DIGEST", help="Only runs under this policy, or this version of one.")
+    ] = "",
+    agent: Annotated[str, typer.Option(metavar="NAME", help="Only runs that called this agent.")] = "",
+    outcome: Annotated[str, typer.Option(metavar="KIND", help="Only runs with a spawn that ended so.")] = "",
+    origin: Annotated[
+        str, typer.Option(metavar="RUN", help="Only runs that reuse outcomes of this one.", autocompletion=run_ids)
+    ] = "",
+    since: Annotated[
+        str | None, typer.Option(metavar="T", help="Only runs submitted since then: 2h, 3d, or an ISO time.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="T", help="Only runs submitted until then.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON array, one object per run.")] = False,
-) -> int:
-    """List the newest runs."""
+) -> int:  # fmt: skip
+    """List runs, newest first."""
     from runner.cli.output import put, put_json, say
+    from runner.cli.selected import moment_of
     from runner.cli.text import columns
 
-    if state is not None and state not in set(RunState):
-        raise UsageError(f'no state is called "{state}"', hint=f"states are {', '.join(RunState)}")
+    _check_known("state", state, tuple(RunState))
+    _check_known("outcome", outcome, (OK, *OutcomeKind))
+    now = time.time()
+    matching = RunFilter(
+        state=state, script=script, policy=policy, agent=agent, outcome=outcome, origin=origin,
+        since=moment_of(since, now) or 0.0, until=moment_of(until, now) or 0.0,
+    )  # fmt: skip
     with opened() as runner:
-        # A state is the fold's word, not a column to ask for: look at more rows than are shown.
-        rows = runner.runs(limit=limit if state is None else 10_000)
-    rows = [row for row in rows if state is None or row.state == state][:limit]
+        rows = runner.runs(matching, limit=limit)
     if json:
         put_json([asdict(row) for row in rows])
     elif rows:
-        now = time.time()
         head = ("run", "script", "state", "spawns", "started", "took")
         put("\n".join(columns([row_cells(row, now) for row in rows], head=head, right=(3, 5))))
+    elif matching == RunFilter():
+        say("no runs")
+    elif matching == RunFilter(state=state):
+        say(f"no runs are {state}")
     else:
-        say("no runs" if state is None else f"no runs are {state}")
+        say("no runs match")
     return 0
+
+
+def _check_known(what: str, word: str, known: tuple[str, ...]) -> None:
+    if word and word not in known:
+        raise UsageError(f'no {what} is called "{word}"', hint=f"{what}s are {', '.join(known)}")
 
 
 def row_cells(row: RunRow, now: float) -> tuple[str, ...]:
@@ -77,23 +107,3 @@ def row_cells(row: RunRow, now: float) -> tuple[str, ...]:
         took = seconds(max(0.0, now - row.submitted_at)) if row.alive else ""
     started = moment(row.submitted_at, now=now)
     return row.run, clean(row.script, limit=40), row.state, f"{row.spawns:,}", started, took
-
-
-def show(
-    run: RunArgument,
-    json: Annotated[bool, typer.Option("--json", help="Print the envelope of docs/cli.md.")] = False,
-) -> int:
-    """Tell the story of a run: what was asked, what happened, how it ended."""
-    from runner.cli.envelope import of_view
-    from runner.cli.output import put, put_json
-    from runner.cli.story import story
-
-    with opened() as runner:
-        found = runner.find(run)
-        view = runner.view(found)
-        submitted = next(runner.events(found)).content()
-    if json:
-        put_json(of_view(view))
-    else:
-        put("\n".join(story(view, submitted, now=time.time())))
-    return 0

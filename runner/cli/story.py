@@ -7,7 +7,7 @@ Not here: the lines that `runner run` prints as well (summary), reading the jour
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from runner.cli.board import AgentCount
 from runner.cli.plain import output_lines
@@ -27,16 +27,28 @@ SHOWN_OUTPUT = 50
 SHOWN_RESULT_LINES = 60
 
 
-def story(view: RunView, submitted: Mapping[str, Json], *, now: float) -> list[str]:
-    """Return the whole story. `submitted` is the value of the first event: script, policy and inputs."""
+def story(
+    view: RunView,
+    submitted: Mapping[str, Json],
+    *,
+    now: float,
+    background: Iterable[str] = (),
+    look: Iterable[str] = (),
+) -> list[str]:
+    """Return the whole story. `submitted` is the value of the first event: script, policy and inputs.
+
+    `background` are lines about what it stood on, `look` about what is worth a look (both: flags).
+    """
     script = Script(view.script, str(submitted.get("script", "")).encode("utf-8", "replace"))
     lines = [_head(view, now)]
     if not view.ended and view.state is not RunState.INTERRUPTED:
         lines += waiting_lines(view, now)
     lines += _asked(view, submitted)
+    lines += background
     lines += _verdict(view, script)
     lines += _spawns(view)
     lines += _tokens(view)
+    lines += look
     lines += _printed(view)
     lines += _ending(view, script)
     then = [line for line in (failed_line(counts(view)),) if line]

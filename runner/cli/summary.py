@@ -25,9 +25,10 @@ def summary(result: RunResult, board: Board, script: Script, *, next_command: st
     lines.append(f"{ended_in(result.state, result.usage)}: run {result.run}")
     lines += indented(agent_lines(board.agents))
     lines += indented(usage_lines(result.usage, result.state))
-    lines.append(f"next: {next_command}")
-    last = failed_line(result.spawns)
-    return [*lines, last] if last else lines
+    then, failed = f"next: {next_command}", failed_line(result.spawns)
+    # Where what is good can be had again, that command is what the reader wants; else what failed is.
+    last = [failed, then] if " --reuse " in next_command else [then, failed]
+    return [*lines, *(line for line in last if line)]
 
 
 def ended_in(state: RunState, usage: Usage) -> str:
@@ -38,6 +39,8 @@ def ended_in(state: RunState, usage: Usage) -> str:
 def usage_lines(usage: Usage, state: RunState) -> list[str]:
     """Return what running it so saved: time against one after the other, text against what came back."""
     lines = []
+    if usage.reused:
+        lines.append(f"reused: {plural(usage.reused, 'spawn')} of another run, without an attempt")
     if usage.attempts:
         lines.append(f"time: {time_text(usage)}")
         kept = usage.output_bytes + usage.dropped_bytes

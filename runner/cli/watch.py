@@ -17,6 +17,7 @@ from runner.cli.run import TICK_SECONDS, View, chosen_view
 from runner.cli.runs import RunArgument, opened
 from runner.errors import ExitCode
 from runner.events import RunView
+from runner.guest.wire import OK
 from runner.models import RunState, Script
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def watch(
         put_json(of_view(view))
     elif view.state is RunState.DONE:
         put_json(view.result)
-    then = next_command(view.state, run=found)
+    then = next_command(view.state, run=found, good=view.counts().get(OK, 0))
     for line in summary(result_of(view), shown.board, script, next_command=then):
         say(line)
     return int(ended_code(view.state) or ExitCode.DEFECT)

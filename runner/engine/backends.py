@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from runner.agents import build_agent
 from runner.broker.reached import Reached
 from runner.clock import Clock
+from runner.guest.wire import canonical
+from runner.models import digest_of
 from runner.policy.model import AgentEntry, Policy
 from runner.policy.references import read_reference
 from runner.seams import Agent
+
+OnReached = Callable[[dict[str, Any]], object]
+"""Gets the body of an agent's `agent_reached`."""
 
 
 class Backends:
@@ -21,6 +27,7 @@ class Backends:
         self._clock = clock
         self._made: dict[str, Agent] = {}
         self._reached: dict[str, Reached] = {}
+        self._on_reached: OnReached | None = None
 
     def prepare(self, names: Iterable[str]) -> None:
         """Make these now, and see that their schemas can be held: nothing has run yet.
@@ -51,9 +58,35 @@ class Backends:
                 read_reference=lambda reference: read_reference(reference, folder),
                 clock=self._clock,
             )
+            if self._on_reached is not None:
+                self._on_reached(reached_body(entry, made))
         return made
+
+    def fingerprint(self, name: str) -> str:
+        """Return what an agent of the policy is today; "" for one that it does not have. Raises PolicyError."""
+        entry = self._policy.agents.get(name)
+        return "" if entry is None else str(reached_body(entry, self.get(entry))["fingerprint"])
+
+    async def look(self) -> list[dict[str, Any]]:
+        """Return the bodies of `agent_reached` of those that are made. Files are read beside the event loop."""
+        made = [(self._policy.agents[name], agent) for name, agent in self._made.items()]
+        return await asyncio.to_thread(lambda: [reached_body(*each) for each in made]) if made else []
+
+    def tell(self, on_reached: OnReached) -> None:
+        """From now on tell of each agent when it is made."""
+        self._on_reached = on_reached
 
     async def close(self) -> None:
         """Kill what is left of every agent."""
         await asyncio.gather(*(agent.close() for agent in self._made.values()), return_exceptions=True)
         self._made.clear()
+
+
+def reached_body(entry: AgentEntry, agent: Agent) -> dict[str, Any]:
+    """Return what `agent_reached` says of an agent. What keeps it from being looked at never fails a run."""
+    try:
+        facts = agent.facts()
+    except Exception as error:
+        facts = {"unknown": type(error).__name__}
+    fingerprint = digest_of(canonical({"backend": entry.backend, "facts": facts}))
+    return {"agent": entry.name, "backend": entry.backend, "fingerprint": fingerprint, "facts": facts}

@@ -11,6 +11,7 @@ import platform
 import secrets
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from typing import Any
 
 import runner
 from runner.broker import Broker
@@ -25,7 +26,7 @@ from runner.events import EventKind
 from runner.guest import wire
 from runner.guest.dialect import VERSION as DIALECT
 from runner.models import Json, RunError, RunResult, RunState, SandboxFacts, Usage, Verdict, digest_of
-from runner.seams import Channel, Journal, Responder, RunJournal
+from runner.seams import Channel, Elsewhere, Journal, Responder, RunJournal
 from runner.session import Ending, Session
 
 # What a run waits for its revocations after its end; the revoker goes on without it.
@@ -46,8 +47,12 @@ class Execution:
         guest: GuestOnTheWay,
         backends: Backends,
         ledger_of: Callable[[RunJournal], Ledger],
+        elsewhere: Elsewhere | None = None,
     ) -> None:
+        """`elsewhere` has the outcomes of the run that is reused."""
         self.run_id = run
+        self._elsewhere = elsewhere
+        self._reuse = submission.reuse
         self._script = submission.script
         self._policy = submission.policy
         self._inputs = submission.inputs
@@ -88,10 +93,10 @@ class Execution:
         except asyncio.CancelledError:
             await asyncio.shield(self._finish(self._stopped("cancellation")))
             raise
-        except SandboxError as error:
-            ending = _crash(error, error.hint)
         except self.LEAVES_OPEN:
             raise
+        except SandboxError as error:
+            ending = _crash(error, error.hint)
         except Exception as error:
             await asyncio.shield(self._finish(_crash(error)))
             raise
@@ -123,7 +128,7 @@ class Execution:
     # --- the steps -------------------------------------------------------------------------
 
     LEAVES_OPEN: tuple[type[Exception], ...] = (StoreError,)
-    """After these there is nowhere to write a last event."""
+    """After these there is no last event: of a store that failed, there is nowhere to write one."""
 
     def _begin(self) -> Ending | None:
         """Journal what the run is of. Return its end where it is over already."""
@@ -132,13 +137,16 @@ class Execution:
         return None if self._verdict.accepted else rejected(self._verdict)
 
     async def _execute(self) -> Ending:
+        # Beside the start of the guest: that takes longer, and is mostly waiting.
+        self._guest.start()
+        reached = await self._backends.look()
         channel = self._channel = await self._guest.take()
         try:
-            return await self._converse(channel)
+            return await self._converse(channel, reached)
         finally:
             self._cpu_seconds = channel.cpu_seconds()
 
-    async def _converse(self, channel: Channel) -> Ending:
+    async def _converse(self, channel: Channel, reached: list[dict[str, Any]]) -> Ending:
         left = self._policy.limits.wall_seconds - self._wall_seconds
         responder = self._responder()
         session = self._session = Session(
@@ -146,6 +154,9 @@ class Execution:
         )
         ready = await session.greet()
         self._note_sandbox(channel.facts, ready)
+        for body in reached:
+            self._note_agent(body)
+        self._backends.tell(self._note_agent)
         start = self._start()
         self._note_start(start)
         await self._journal.durable()
@@ -163,7 +174,7 @@ class Execution:
         """Return who answers the guest."""
         self._broker = Broker(
             self._policy, self._journal, clock=self._clock, trace=self._trace, agent_of=self._backends.get,
-            reach=self._backends.reach, ledger=self._ledger,
+            reach=self._backends.reach, ledger=self._ledger, elsewhere=self._elsewhere,
         )  # fmt: skip
         return self._broker
 
@@ -215,16 +226,15 @@ class Execution:
             "script": script.text, "policy": policy.resolved, "inputs": self._inputs, "folder": str(policy.folder),
             "policy_file": policy.file,
         }  # fmt: skip
-        self._journal.append(
-            EventKind.RUN_SUBMITTED,
-            {
-                "script": script.name, "script_digest": script.digest, "policy": policy.name,
-                "policy_digest": policy.digest, "inputs_digest": digest_of(inputs), "runner": runner.__version__,
-                "python": platform.python_version(), "trace": self._trace, "span": secrets.token_hex(8),
-                "sandbox": policy.sandbox.demand,
-            },
-            wire.compact(value),
-        )  # fmt: skip
+        body: dict[str, Json] = {
+            "script": script.name, "script_digest": script.digest, "policy": policy.name,
+            "policy_digest": policy.digest, "inputs_digest": digest_of(inputs), "runner": runner.__version__,
+            "python": platform.python_version(), "trace": self._trace, "span": secrets.token_hex(8),
+            "sandbox": policy.sandbox.demand,
+        }  # fmt: skip
+        if self._reuse is not None:
+            body |= {"origin": self._reuse.run, "not_before": self._reuse.not_before}
+        self._journal.append(EventKind.RUN_SUBMITTED, body, wire.compact(value))
 
     def _note_verdict(self, verdict: Verdict) -> None:
         errors = sum(finding.severity == "error" for finding in verdict.findings)
@@ -252,6 +262,9 @@ class Execution:
         self._facts = replace(facts, python=ready.python, bundle=ready.bundle)
         self._journal.append(EventKind.SANDBOX_STARTED, {**asdict(self._facts), "lock": "verified"})
 
+    def _note_agent(self, body: dict[str, Any]) -> None:
+        self._journal.append(EventKind.AGENT_REACHED, body)
+
     # --- ends ------------------------------------------------------------------------------
 
     def _store_failed(self, error: Exception) -> None:
@@ -272,6 +285,7 @@ class Execution:
                 sequential_seconds=round(broker.attempts.sequential_seconds, 6),
                 attempts=broker.attempts.count,
                 parallel_peak=broker.attempts.parallel_peak,
+                reused=broker.reused,
                 bytes_in=session.bytes_in,
                 bytes_out=session.bytes_out,
                 output_bytes=broker.attempts.output_bytes,

@@ -10,7 +10,9 @@ Not here: whether it may be resumed (resumable), what an attempt comes to that w
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import runner
@@ -18,6 +20,7 @@ from runner.broker.resumed import NEEDED as OF_BROKER
 from runner.broker.resumed import ResumedBroker
 from runner.engine.execution import Execution, rejected
 from runner.engine.submission import Submission
+from runner.errors import SandboxError
 from runner.events import TOKEN_KINDS, Event, EventKind, RunView, fold
 from runner.guest import wire
 from runner.guest.wire import Output, Settled, Then, Wait
@@ -30,13 +33,14 @@ from runner.session import Ending
 
 HOST_DIED = "host died"
 """Why a token was closed by the host that came after."""
+_NOT_TOLD = '{"message":"the host died before it heard what the server answered, if it had asked"}'
 
 
 class ResumedExecution(Execution):
     """The rest of one run."""
 
-    LEAVES_OPEN = (*Execution.LEAVES_OPEN, Diverged)
-    """A guest that leaves the record: the run stays interrupted, as it was."""
+    LEAVES_OPEN = (*Execution.LEAVES_OPEN, Diverged, SandboxError)
+    """Of a guest that leaves the record, or cannot be had, the run knows nothing: it stays interrupted, as it was."""
 
     def __init__(
         self,
@@ -55,6 +59,8 @@ class ResumedExecution(Execution):
         self._retry_unknown = retry_unknown
         self._epoch = 0
         self._composed: Resumed | None = None
+        self._whole: RunView | None = None
+        """All that the dead host wrote, where the run ends before the guest has said it again."""
         super().__init__(record.run, submission, store=store, **options)
         # Once the lease is ours nobody else writes: what is read now is what there is.
         self._view = view = view_of_run(store, record.run)
@@ -92,6 +98,8 @@ class ResumedExecution(Execution):
         for token in self._view.tokens.tokens.values():
             if token.closed_at or (token.refused and not token.may_be_out):
                 continue
+            if not token.issued_at and not token.refused:
+                self._journal.append(EventKind.TOKEN_REFUSED, {"token": token.id, "may_be_out": True}, _NOT_TOLD)
             used = True if token.uses else None if token.raw else False
             self._journal.append(
                 EventKind.TOKEN_CLOSED,
@@ -107,6 +115,7 @@ class ResumedExecution(Execution):
         broker = self._broker = ResumedBroker(
             self._policy, self._journal, clock=self._clock, trace=self._trace, agent_of=self._backends.get,
             reach=self._backends.reach, ledger=self._ledger, retry_unknown=self._retry_unknown,
+            elsewhere=self._elsewhere,
         )  # fmt: skip
         # Read before anything is appended: the past ends where the dead host stopped.
         past = _Buffered(self._all, self._record, self._view.seq)
@@ -129,9 +138,10 @@ class ResumedExecution(Execution):
 
     def _settle_rest(self) -> None:
         """Settle what the dead host left open, where the run ends before the guest has said it all again."""
-        whole = fold(event for event in self._all.read(self.run_id) if event.seq <= self._view.seq)
+        whole = self._whole = fold(event for event in self._all.read(self.run_id) if event.seq <= self._view.seq)
         for spawn in whole.spawns.values():
             if not spawn.outcome:
+                spawn.outcome = str(OutcomeKind.CANCELLED)
                 self._journal.append(EventKind.SPAWN_CANCELLED, {"spawn": spawn.n, "by": "end"})
                 self._journal.append(EventKind.SPAWN_SETTLED, cancelled_body(spawn.n, spawn.called or spawn.agent,
                     spawn.attempts), CANCELLED_VALUE)  # fmt: skip
@@ -140,6 +150,16 @@ class ResumedExecution(Execution):
                 body = {"handle": then.n, "outcome": str(OutcomeKind.CANCELLED), "bytes": 0}
                 self._journal.append(EventKind.SPAWN_CANCELLED, {"spawn": then.n, "by": "end"})
                 self._journal.append(EventKind.THEN_SETTLED, body, CANCELLED_VALUE)
+
+    def _result(self, ending: Ending) -> RunResult:
+        result = super()._result(ending)
+        if self._whole is None:
+            return result
+        # The broker has seen a part of it, or nothing.
+        spawns = self._whole.spawns.values()
+        reused = sum(spawn.reused is not None for spawn in spawns)
+        usage = replace(result.usage, attempts=sum(spawn.attempts for spawn in spawns), reused=reused)
+        return replace(result, spawns=dict(Counter(spawn.outcome for spawn in spawns)), usage=usage)
 
 
 def view_of_run(store: SqliteJournal, run: str) -> RunView:

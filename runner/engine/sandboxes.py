@@ -35,30 +35,36 @@ class Sandboxes:
 
         `alive` says whether the process with a host id lives: containers of dead ones are removed.
         """
-        if asked not in KINDS:
-            raise UsageError(f'sandbox "{asked}" is none of {", ".join(KINDS)}')
+        _check(asked)
         self._asked = asked
         self._store = store
         self._host = host
         self._alive = alive
         self._waiting_guests = waiting_guests
         self._progress = progress
-        self._open: dict[tuple[str, SandboxRule], Sandbox] = {}
+        self._open: dict[tuple[str, SandboxRule, str], Sandbox] = {}
         self._reaping: asyncio.Task[None] | None = None
 
-    async def choose(self, policy: Policy) -> Sandbox:
-        """Return the sandbox for a run under this policy. Raises SandboxUnavailable, UsageError."""
+    async def choose(self, policy: Policy, *, kind: str = "", image: str = "") -> Sandbox:
+        """Return the sandbox for a run under this policy.
+
+        `kind` and `image` are what a journal's `sandbox_started` names: then it is that, whatever was asked of this
+        Runner. Whether the engine has the image is told when a guest is started. Raises SandboxUnavailable, UsageError.
+        """
         rule = policy.sandbox
-        if self._asked == "process" and rule.demand == "docker":
+        asked = kind or ("docker" if image else self._asked)
+        _check(asked, image)
+        if asked == "process" and rule.demand == "docker":
             raise UsageError(
                 f'policy "{policy.name}" demands sandbox "docker"; "process" was asked',
                 hint="leave --sandbox out, or use a policy that allows less",
             )
-        kind = self._asked if self._asked != "auto" else await self._best(rule)
-        key = (kind, rule)
+        found = asked if asked != "auto" else await self._best(rule)
+        key = (found, rule, image)
         if key not in self._open:
-            sandbox = self._start_docker(rule) if kind == "docker" else self._start_process()
-            self._open[key] = self._pooled(sandbox)
+            sandbox = self._start_docker(rule, image) if found == "docker" else self._start_process()
+            # Few runs start from an old image: none of its guests waits for the next.
+            self._open[key] = sandbox if image else self._pooled(sandbox)
         return self._open[key]
 
     async def close(self) -> None:
@@ -79,12 +85,12 @@ class Sandboxes:
             return "process"
         return "docker"
 
-    def _start_docker(self, rule: SandboxRule) -> Sandbox:
+    def _start_docker(self, rule: SandboxRule, image: str) -> Sandbox:
         from runner.sandbox.docker import DockerSandbox
 
         # Beside the first run, not before it: nobody waits for what the dead have left.
         self._reaping = self._reaping or asyncio.ensure_future(self._reap())
-        return DockerSandbox(store=self._store, host=self._host, rule=rule, progress=self._progress)
+        return DockerSandbox(store=self._store, host=self._host, rule=rule, image=image, progress=self._progress)
 
     async def _reap(self) -> None:
         from runner.sandbox.reaper import reap
@@ -104,6 +110,13 @@ class Sandboxes:
         from runner.sandbox.pool import Pool
 
         return Pool(sandbox, self._waiting_guests)
+
+
+def _check(kind: str, image: str = "") -> None:
+    if kind not in KINDS:
+        raise UsageError(f'sandbox "{kind}" is none of {", ".join(KINDS)}')
+    if image and kind != "docker":
+        raise UsageError(f'sandbox "{kind}" starts from no image; "{image}" was asked')
 
 
 class GuestOnTheWay:

@@ -23,6 +23,14 @@ STDIN = "-"
 
 
 @dataclass(frozen=True, slots=True)
+class Reuse:
+    """Whose outcomes a run takes, of those that settled since a time (epoch seconds)."""
+
+    run: str
+    not_before: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
     """What one run is asked for: everything read, nothing looked up later."""
 
@@ -33,6 +41,8 @@ class Submission:
     """Of the script's randomness; None: a fresh one."""
     on_event: Callable[[Event], object] | None = None
     on_start: Callable[[str], object] | None = None
+    reuse: Reuse | None = None
+    """The run whose outcomes it takes where it asks for the same."""
 
 
 def read_script(path: str | Path, *, name: str | None = None, extract: bool = False) -> Script:

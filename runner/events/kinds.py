@@ -23,7 +23,7 @@ as before, made once more after that. spawn_settled with `by` was settled by a p
     kind                body                                                       value
     run_submitted       script, script_digest, policy, policy_digest,              script, policy, inputs,
                         inputs_digest, runner, python, trace, span, sandbox        folder, policy_file
-                        [, origin (the run that it reuses)]
+                        [, origin (the run that it reuses), not_before]
     script_checked      accepted, errors, warnings, dialect, python                findings, reach
     sandbox_started     the fields of models.SandboxFacts, lock ("verified")       -
     run_started         seed, now, dialect                                         -
@@ -56,9 +56,9 @@ as before, made once more after that. spawn_settled with `by` was settled by a p
     gateway_refused     token, spawn, attempt, agent, resource, method, host,      path, message
                         reason
     spawn_cancelled     spawn (of a then: its handle), by ("script", "wait",       -
-                        "end")
+                        "end") [, outcome ("timed_out": a wait's time was over)]
     spawn_settled       spawn, agent, outcome, attempts, seconds, bytes            output | message [, cause, detail,
-                        [, by]                                                     dropped]
+                        [, dropped_bytes (where above 0)] [, by]                   dropped]
     then_requested      handle, of, line                                           -
     then_returned       handle, outcome                                            value [, fills] | message [, cause]
     then_settled        handle, outcome, bytes                                     output | message [, cause]

@@ -1,11 +1,15 @@
 """The journal: append, read, verify. One SQLite file in the home; every run a hash chain, and the register.
 
     store       the whole, as `seams.Journal`          run         the open end of one run
-    writer      the thread that commits                reader      pages, lists, find
+    questions   small questions to it
+    writer      the thread that commits                reader      pages, find
+    listing     which runs and scripts there are       outline     events without outputs and inputs
     chain       how entries are tied together          register    the chain beside the runs
     verify      that all of it is whole                erase       a value, not its event
     lease       who is alive                           schema      tables, version, errors
-    freeze      whether this host is frozen
+    freeze      whether this host is frozen            archive     what is done to whole runs:
+    hold        what may not be touched                prune       a run, not its tombstone
+    redact      what a spawn was given or said         leaving, arriving   a run's rows, out and in
     home        where it lies, and that it is private
 """
 

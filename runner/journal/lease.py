@@ -111,8 +111,10 @@ def take(path: Path, run: str, host: str, *, busy_seconds: float) -> tuple[int, 
     with closing(connect_to_write(path, busy_seconds)) as connection:
         begin(connection, busy_seconds)
         last = connection.execute(
-            "SELECT seq, digest, at_us FROM event WHERE run = ? ORDER BY seq DESC LIMIT 1", (run,)
-        ).fetchone()
+            # Without its first event it is what an interrupted prune left.
+            "SELECT seq, digest, at_us FROM event WHERE run = ?1"
+            " AND EXISTS (SELECT 1 FROM event WHERE run = ?1 AND seq = 1) ORDER BY seq DESC LIMIT 1", (run,),
+        ).fetchone()  # fmt: skip
         if last is None:
             raise RunNotFound(f'no run has the id "{run}"', hint="`runner runs` lists them")
         if connection.execute("SELECT 1 FROM run WHERE run = ? AND finished_us > 0", (run,)).fetchone():

@@ -1,16 +1,17 @@
-"""What is read from the store: events in pages, lines of the run table, the run with a prefix.
+"""What is read from the store: events in pages, the run with a prefix.
 
 Readers take no lock that a writer waits for, and wait for none (WAL). No read transaction is open
 between two pages, so a slow reader does not keep the log from being written back.
 
-Not here: whether what is read is whole (verify).
+Not here: lines of the run table (listing), whether what is read is whole (verify).
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,12 @@ from typing import Any
 from runner.errors import RecordBroken, RunNotFound
 from runner.events import Event, EventKind
 from runner.journal.schema import connect, translated
-from runner.models import RunState
-from runner.seams import RunRow
 
 PAGE = 256
 """Events per page: at most 8 MiB of values, which are inline only up to 32 KiB."""
 _SHOWN = 5
 _LIST = "`runner runs` lists them"
 _VERIFY = "verify the run: it names the first bad event"
-_UNFINISHED = (RunState.WAITING.value, RunState.RUNNING.value)
 
 
 def read_events(path: Path, run: str, after: int, *, of: str = "true") -> Iterator[Event]:
@@ -82,33 +80,16 @@ def _unreadable(run: str, after: int, why: str) -> RecordBroken:
     return RecordBroken(f'an event after {after} of run "{run}" {why}', hint=_VERIFY)
 
 
-def newest_runs(path: Path, limit: int, is_alive: Callable[[str], bool]) -> list[RunRow]:
-    """Return the newest runs first. Spawns of a run that has not ended are counted now."""
+def runs_by_image(path: Path) -> dict[str, list[str]]:
+    """Return image id → the runs that started from it, newest first."""
+    found: dict[str, list[str]] = {}
     with translated(path), closing(connect(path)) as connection:
-        first = _newest(connection, limit)
-        dead = {host for host in {row[7] for row in first} if not is_alive(host)}
-        # A host may have ended its run, and itself, between the two looks. What is read after it was found
-        # dead is final; a host that is new in the second look lived a moment ago.
-        found = _newest(connection, limit)
-    return [_row(row, row[7] not in dead | {""}) for row in found]
-
-
-def _newest(connection: sqlite3.Connection, limit: int) -> list[tuple[Any, ...]]:
-    return connection.execute(
-        "SELECT r.run, r.script, r.policy, r.state, r.submitted_us, r.finished_us,"
-        " CASE WHEN r.finished_us THEN r.spawns ELSE (SELECT count(*) FROM event e"
-        " WHERE e.run = r.run AND e.kind = 'spawn_requested') END, coalesce(l.host, '')"
-        " FROM run r LEFT JOIN lease l ON l.run = r.run"
-        " ORDER BY r.submitted_us DESC, r.run DESC LIMIT ?",
-        (limit,),
-    ).fetchall()
-
-
-def _row(row: tuple[Any, ...], alive: bool) -> RunRow:
-    run, script, policy, state, submitted_us, finished_us, spawns, _ = row
-    if state in _UNFINISHED and not alive:
-        state = RunState.INTERRUPTED.value
-    return RunRow(run, script, policy, state, submitted_us / 1e6, finished_us / 1e6, spawns, alive)
+        for image, run in connection.execute(
+            "SELECT DISTINCT json_extract(body, '$.image') AS image, run FROM event INDEXED BY event_image"
+            " WHERE kind = 'sandbox_started' AND image > '' ORDER BY run DESC"
+        ):
+            found.setdefault(image, []).append(run)
+    return found
 
 
 def find_run(path: Path, prefix: str) -> str:
@@ -126,7 +107,26 @@ def find_run(path: Path, prefix: str) -> str:
         ]
     if prefix and (len(found) == 1 or prefix in found):
         return prefix if prefix in found else str(found[0])
+    if prefix and not found:
+        _tell_pruned(path, prefix)
     if not prefix or not found:
         raise RunNotFound(f'no run has an id that begins with "{prefix}"', hint=_LIST)
     shown = ", ".join(found[:_SHOWN]) + (" ..." if len(found) > _SHOWN else "")
     raise RunNotFound(f'several runs begin with "{prefix}": {shown}', hint="give more of the id")
+
+
+def _tell_pruned(path: Path, prefix: str) -> None:
+    """Raise RunNotFound with what became of it, where the one run that begins so was pruned."""
+    with translated(path), closing(connect(path)) as connection:
+        found = connection.execute(
+            "SELECT run, at_us, body FROM register WHERE run >= ? AND run < ? AND kind = 'run_pruned' ORDER BY seq",
+            (prefix, prefix + "\U0010ffff"),
+        ).fetchall()
+    if len({run for run, _, _ in found}) == 1:
+        run, at_us, text = found[-1]
+        body = json.loads(text)
+        at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at_us / 1e6))
+        raise RunNotFound(
+            f'run "{run}" was pruned at {at} by "{body["by"]}": {body["reason"]}',
+            hint="a file that it was exported to can be imported again: `runner import FILE`",
+        )

@@ -3,7 +3,13 @@
     kind           body                                 written
     run_begun      run, seq (1), digest                 in the transaction of the run's first event
     run_ended      run, seq, digest                     in the transaction of its last, run_finished
-    value_erased   run, seq, value_digest, reason       in the transaction that erases the value
+    value_erased   run, seq, value_digest, reason       in the transaction that erases the value; for one that an
+                   [, by, field]                        imported file says was erased, after run_imported
+    run_imported   run, seq, digest, first, ended,      in the transaction that puts in the run's events
+                   file, signer, by
+    run_pruned     run, seq, digest, events, blobs,     in the transaction that removes the run's first events
+                   state, by, reason
+    held, released run, by, reason                      by who forbids, or allows again, to prune or redact a run
     frozen         by, reason                           by who freezes the host
     unfrozen       by, reason                           by who unfreezes it
     revocation     by, reason, run, spawn, agent,       by who asks for it; hosts of live runs carry it out
@@ -13,7 +19,7 @@
 
 So a run that was deleted, cut short, continued after its end, or chained anew with other contents is
 noticed although each run's own chain may look whole. What the register cannot tell: that its own last
-entries were cut off together with all the runs they speak of.
+entries were cut off together with all the runs they speak of. A signed head, kept elsewhere, tells that.
 
 Many processes append: the last digest is read inside the write transaction, where it stays the last.
 
@@ -40,6 +46,10 @@ class RegisterKind(StrEnum):
     RUN_BEGUN = "run_begun"
     RUN_ENDED = "run_ended"
     VALUE_ERASED = "value_erased"
+    RUN_IMPORTED = "run_imported"
+    RUN_PRUNED = "run_pruned"
+    HELD = "held"
+    RELEASED = "released"
     FROZEN = "frozen"
     UNFROZEN = "unfrozen"
     REVOCATION = "revocation"
@@ -47,7 +57,12 @@ class RegisterKind(StrEnum):
     TOKEN_UNREVOKED = "token_unrevoked"
 
 
-_OF_RUNS = frozenset({RegisterKind.RUN_BEGUN, RegisterKind.RUN_ENDED, RegisterKind.VALUE_ERASED})
+_OF_RUNS = frozenset(
+    {
+        RegisterKind.RUN_BEGUN, RegisterKind.RUN_ENDED, RegisterKind.VALUE_ERASED, RegisterKind.RUN_IMPORTED,
+        RegisterKind.RUN_PRUNED,
+    }
+)  # fmt: skip
 
 
 def append(connection: sqlite3.Connection, entries: Iterable[tuple[str, int, Mapping[str, Any]]]) -> int:
@@ -79,9 +94,28 @@ class Heads:
     """What the register says of one run. A head is (seq, digest)."""
 
     begun: tuple[int, str] | None = None
+    reached: tuple[int, str] | None = None
+    """The last event that an import put in; a run that had not ended may have gone on from there."""
     ended: tuple[int, str] | None = None
+    pruned: tuple[int, str] | None = None
+    """The last event it had when it was removed; None while it is there."""
     erased: dict[int, tuple[int, str]] = field(default_factory=dict)
     """Seq of the event → seq of the register's entry, digest of the value that was erased."""
+
+    def take(self, kind: str, head: tuple[int, str], body: Mapping[str, Any]) -> bool:
+        """Take what an entry says. False where that cannot follow what was said before."""
+        if kind == RegisterKind.RUN_BEGUN and self.begun is None:
+            self.begun = head
+        elif kind == RegisterKind.RUN_ENDED and self.ended is None and self.pruned is None:
+            self.ended = head
+        elif kind == RegisterKind.RUN_PRUNED and self.begun and not self.pruned and self.ended in (None, head):
+            self.pruned = head
+        elif kind == RegisterKind.RUN_IMPORTED and (self.begun is None or self.pruned == head):
+            self.begun, self.reached, self.pruned = (1, body["first"]), head, None
+            self.ended = head if body["ended"] else None
+        else:
+            return False
+        return True
 
 
 def verified(connection: sqlite3.Connection) -> dict[str, Heads]:
@@ -117,10 +151,5 @@ def _take(heads: dict[str, Heads], seq: int, kind: str, body: dict[str, Any]) ->
     if kind == RegisterKind.VALUE_ERASED:
         of_run.erased[body["seq"]] = (seq, body["value_digest"])
         return
-    head = (body["seq"], body["digest"])
-    if kind == RegisterKind.RUN_BEGUN and of_run.begun is None:
-        of_run.begun = head
-    elif kind == RegisterKind.RUN_ENDED and of_run.ended is None:
-        of_run.ended = head
-    else:
+    if not of_run.take(kind, (body["seq"], body["digest"]), body):
         raise RecordBroken(f"entry {seq} of the register says {kind!r} of run {run!r} a second time", hint=HINT)

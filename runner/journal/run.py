@@ -3,7 +3,7 @@
 `append` is paid several times per spawn, so it does no more than chain: one JSON text, one or two
 sha256, one row. It keeps the contract of the store with itself: a run begins with `run_submitted`, ends
 with `run_finished`, and what those two cause (lease, heads in the register, the derived table) is
-committed in the same transaction.
+committed in the same transaction. So is by what a run is found later: whom it called, how its spawns ended.
 
 Not here: the commit (writer), the digest's text (chain), what a body says (events).
 """
@@ -31,6 +31,12 @@ INLINE_BYTES = 32 * 1024
 _CAUSING = frozenset(
     {EventKind.RUN_SUBMITTED, EventKind.RUN_STARTED, EventKind.SPAWN_REQUESTED, EventKind.RUN_FINISHED}
 )
+# What an event says of its run for the table `trait`: kind there, and the name in the body.
+_TELLING = {
+    EventKind.RUN_SUBMITTED: (("script", "script_digest"), ("policy", "policy_digest"), ("origin", "origin")),
+    EventKind.ATTEMPT_STARTED: (("agent", "agent"),),
+    EventKind.SPAWN_SETTLED: (("outcome", "outcome"),),
+}
 
 
 class Head(NamedTuple):
@@ -68,6 +74,7 @@ class SqliteRunJournal:
         self._on_close = on_close
         self._stored = stored
         self._seq, self._digest, self._at_us, self._spawns = after or Head(0, FIRST, 0, 0)
+        self._traits: set[tuple[str, str]] = set()
         self._last: Batch | None = None
         """The batch with the last event: once it is durable, all are."""
         self._values: deque[tuple[Batch, dict[int, str]]] = deque()
@@ -119,6 +126,8 @@ class SqliteRunJournal:
         batch.cells += (self._run, seq, name, at_us, text, kept, value_digest, digest)
         if kind in _CAUSING:
             self._cause(batch, kind, body)
+        if kind in _TELLING:
+            self._note_traits(batch, kind, body)
         if self._on_event is not None:
             event = Event(self._run, seq, kind, at_us, dict(body), value, value_digest, digest)
             batch.seen.append((self._on_event, event))
@@ -172,6 +181,14 @@ class SqliteRunJournal:
                 ("DELETE FROM lease WHERE run = ?", (self._run,)),
             ]
             batch.heads.append((RegisterKind.RUN_ENDED, self._at_us, self._head()))
+
+    def _note_traits(self, batch: Batch, kind: EventKind, body: Mapping[str, Any]) -> None:
+        """Add by what this event lets its run be found, each once: a spawn costs a look at a set and no statement."""
+        for trait, name in _TELLING[kind]:
+            value = body.get(name)
+            if value and (trait, value) not in self._traits:
+                self._traits.add((trait, value))
+                batch.statements.append(("INSERT OR IGNORE INTO trait VALUES (?, ?, ?)", (trait, value, self._run)))
 
     def _head(self) -> dict[str, Any]:
         return {"run": self._run, "seq": self._seq, "digest": self._digest}

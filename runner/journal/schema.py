@@ -5,7 +5,7 @@ readers never wait for a writer. The standard library's sqlite3 is used directly
 4 ms, SQLAlchemy Core 2.1 took 315 ms on the same machine, more than the whole time that
 `runner --help` may take; and the statements here are the product, written out, few and fixed.
 
-`event`, `blob` and `register` are the truth. `run` is derived from them and rebuilt when it is missing.
+`event`, `blob` and `register` are the truth. `run` and `trait` are derived from them and rebuilt when one is missing.
 `lease` and `stop` tell who serves a run now; they say nothing of what it did.
 
 Every caller goes through `connect`; every sqlite3.Error becomes a StoreError here, in `translate`.
@@ -73,19 +73,28 @@ CREATE TABLE run (
     spawns INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX run_newest ON run (submitted_us, run);
+CREATE TABLE trait (                      -- by what a run is found
+    kind TEXT NOT NULL,                   -- 'script', 'policy', 'origin': see its first event; 'agent', 'outcome'
+    value TEXT NOT NULL,                  -- a digest, a run; an agent that was called, how a spawn settled
+    run TEXT NOT NULL,
+    PRIMARY KEY (kind, value, run)
+) STRICT, WITHOUT ROWID;
 """
 
 # Found in a journal by what a token's events say of it; as derived as a table, and made anew likewise. Only external
 # tokens have a jti that is not their id, and need be found by fingerprint: each index costs a spawn some 10 us.
+# event_blob tells who else needs a long value when an event that has it goes.
 INDEXES = """
 CREATE INDEX IF NOT EXISTS event_token ON event (json_extract(body, '$.token')) WHERE kind GLOB 'token_*';
 CREATE INDEX IF NOT EXISTS event_jti ON event (json_extract(body, '$.jti'))
     WHERE kind = 'token_issued' AND json_extract(body, '$.jti') IS NOT NULL;
 CREATE INDEX IF NOT EXISTS event_fingerprint ON event (json_extract(body, '$.fingerprint'))
     WHERE kind = 'token_issued' AND json_extract(body, '$.jti') IS NOT NULL;
+CREATE INDEX IF NOT EXISTS event_blob ON event (value_digest) WHERE value IS NULL AND value_digest > '';
+CREATE INDEX IF NOT EXISTS event_image ON event (json_extract(body, '$.image')) WHERE kind = 'sandbox_started';
 """
 
-# What the table says is what the events say: `writer` keeps it so from commit to commit, this makes it anew.
+# What the tables say is what the events say: `run` keeps them so from commit to commit, this makes them anew.
 DERIVE = """
 INSERT INTO run
 SELECT e.run,
@@ -100,6 +109,14 @@ FROM event e
 LEFT JOIN (SELECT run, body, at_us FROM event WHERE kind = 'run_finished') f ON f.run = e.run
 LEFT JOIN (SELECT DISTINCT run FROM event WHERE kind = 'run_started') s ON s.run = e.run
 WHERE e.seq = 1 AND e.kind = 'run_submitted'
+"""
+DERIVE_TRAITS = """
+INSERT OR IGNORE INTO trait
+SELECT of.column1, json_extract(e.body, of.column2) AS found, e.run
+FROM event e, (VALUES ('script', '$.script_digest', 'run_submitted'), ('policy', '$.policy_digest', 'run_submitted'),
+    ('origin', '$.origin', 'run_submitted'), ('agent', '$.agent', 'attempt_started'),
+    ('outcome', '$.outcome', 'spawn_settled')) of
+WHERE e.kind = of.column3 AND found <> ''
 """
 
 _WHAT_TO_DO = {
@@ -206,7 +223,7 @@ def _is_ready(path: Path) -> bool:
         connection.close()
     if missing := {"event", "blob", "register", "lease", "stop"} - tables:
         raise StoreError(f'the store "{path}" has no table {min(missing)!r}', hint=_WHAT_TO_DO["SQLITE_CORRUPT"])
-    if not tables >= {"run", "event_token", "event_jti", "event_fingerprint"}:
+    if not tables >= {"run", "trait", "event_token", "event_jti", "event_fingerprint", "event_image", "event_blob"}:
         rebuild(path)
     return True
 
@@ -227,15 +244,15 @@ def _create(path: Path) -> None:
 
 
 def rebuild(path: Path) -> None:
-    """Make the derived table anew from the events, and indexes that are missing. Raises StoreError."""
+    """Make the derived tables anew from the events, and indexes that are missing. Raises StoreError."""
     with translated(path):
         connection = connect_to_write(path, BUSY_SECONDS)
         try:
             begin(connection, BUSY_SECONDS)
             connection.execute("DROP TABLE IF EXISTS run")
-            for statement in _statements(DERIVED + INDEXES):
+            connection.execute("DROP TABLE IF EXISTS trait")
+            for statement in [*_statements(DERIVED + INDEXES), DERIVE, DERIVE_TRAITS]:
                 connection.execute(statement)
-            connection.execute(DERIVE)
             connection.execute("COMMIT")
         finally:
             connection.close()

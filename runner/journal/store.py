@@ -10,38 +10,30 @@ Not here: what the parts do; this module only puts them together.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from runner.clock import Clock, SystemClock
 from runner.errors import Defect, StoreError
 from runner.events import Event, EventKind
-from runner.journal import erase, freeze, lease, reader, register, schema, verify
+from runner.journal import erase, freeze, lease, listing, reader, schema, verify
+from runner.journal.archive import Archive
 from runner.journal.chain import is_run_id
 from runner.journal.home import home_folder, private_folder
-from runner.journal.register import Entry, RegisterKind
+from runner.journal.questions import Questions
 from runner.journal.run import SqliteRunJournal
-from runner.journal.schema import BUSY_SECONDS, begin, connect, connect_to_write, is_busy, patiently, translated
+from runner.journal.schema import BUSY_SECONDS, begin, connect_to_write, is_busy, translated
 from runner.journal.writer import Desk, Writer
-from runner.seams import RunRow
+from runner.seams import RunFilter, RunRow
 
-_EXTERNAL = "kind = 'token_issued' AND json_extract(body, '$.jti') IS NOT NULL"
-_FIRST_EVENT = "SELECT 1 FROM event WHERE run = ? AND seq = 1"
-
-# A long value stands beside the events; one that was erased leaves neither.
-_VALUE = (
-    "SELECT coalesce(e.value, b.text) FROM event e"
-    " LEFT JOIN blob b ON e.value IS NULL AND NOT e.erased AND b.digest = e.value_digest"
-    " WHERE e.run = ? AND e.seq = ?"
-)
+# A run that was pruned had its id, too.
+_TAKEN = "SELECT 1 FROM event WHERE run = ?1 AND seq = 1 UNION ALL SELECT 1 FROM register WHERE run = ?1 LIMIT 1"
 
 FREEZE_LOOK_SECONDS = 0.005
 
@@ -67,24 +59,18 @@ def open_store(
     return store
 
 
-class SqliteJournal:
+class SqliteJournal(Questions):
     """`seams.Journal` in one SQLite file. Made by `open_store`."""
 
     def __init__(self, path: Path, *, clock: Clock, busy_seconds: float) -> None:
-        self.path = path
+        super().__init__(path, clock=clock, busy_seconds=busy_seconds)
         self._frozen_file = freeze.file_of(path.parent)
         self._frozen_until = 0.0
         self._is_frozen = False
-        self._clock = clock
-        self._busy_seconds = busy_seconds
         self._lock = lease.HostLock(path.parent)
         self._writer = Writer(path, busy_seconds=busy_seconds)
         self._runs: set[str] = set()
-        self._questions: sqlite3.Connection | None = None
-        self._asking = threading.Lock()
         self._opening = threading.Lock()
-        self._unusable = ""
-        """Why it cannot be used, in words; "" while it can."""
         _open_stores.add(self)
 
     @property
@@ -115,7 +101,7 @@ class SqliteJournal:
         with translated(self.path):
             self._lock.hold()
         with self._opening:
-            if run in self._runs or self._ask(_FIRST_EVENT, run, busy_seconds=self._busy_seconds):
+            if run in self._runs or self._ask(_TAKEN, run, busy_seconds=self._busy_seconds):
                 raise StoreError(f'the store has a run "{run}" already')
             self._runs.add(run)
             self._writer.start()
@@ -192,10 +178,15 @@ class SqliteJournal:
         marks = ",".join(f"'{kind}'" for kind in kinds)
         return reader.read_events(self.path, run, after, of=f"kind IN ({marks})" if marks else "true")
 
-    def runs(self, *, limit: int = 50) -> list[RunRow]:
-        """Return the newest runs first."""
+    def runs(self, matching: RunFilter | None = None, *, limit: int = 50) -> list[RunRow]:
+        """Return the newest runs first, of those that match."""
         self._check_usable()
-        return reader.newest_runs(self.path, limit, self.alive)
+        return listing.newest_runs(self.path, matching or RunFilter(), limit, self.alive)
+
+    def runs_by_image(self) -> dict[str, list[str]]:
+        """Return image id → the runs whose guests started from it, newest first. Raises StoreError."""
+        self._check_usable()
+        return reader.runs_by_image(self.path)
 
     def find(self, prefix: str) -> str:
         """Return the one run whose id begins so. Raises RunNotFound."""
@@ -217,6 +208,12 @@ class SqliteJournal:
         self._check_usable()
         verify.verify_register(self.path)
 
+    @property
+    def archive(self) -> Archive:
+        """What is done to whole runs."""
+        self._check_usable()
+        return Archive(self, self.path, self._clock, self._busy_seconds)
+
     # --- credentials -----------------------------------------------------------------------
 
     @property
@@ -230,68 +227,6 @@ class SqliteJournal:
             self._frozen_until = now + FREEZE_LOOK_SECONDS
             self._is_frozen = freeze.is_frozen(self._frozen_file)
         return self._is_frozen
-
-    def note(self, kind: RegisterKind, body: Mapping[str, Any]) -> int:
-        """Append an entry to the register, durable on return; return its seq. From any thread. Raises StoreError."""
-        self._check_usable()
-        with translated(self.path), closing(connect_to_write(self.path, self._busy_seconds)) as connection:
-            begin(connection, self._busy_seconds)
-            seq = register.append(connection, [(kind, int(self._clock.now() * 1e6), body)])
-            connection.execute("COMMIT")
-        return seq
-
-    def entries(self, *kinds: RegisterKind, after: int = 0) -> list[Entry]:
-        """Return the register's entries of these kinds with a seq above `after`, in order. Raises StoreError."""
-        self._check_usable()
-        marks = ",".join("?" * len(kinds))
-        rows = self._ask(
-            f"SELECT seq, kind, at_us, body FROM register WHERE seq > ? AND kind IN ({marks}) ORDER BY seq",
-            after, *map(str, kinds), busy_seconds=self._busy_seconds,
-        )  # fmt: skip
-        return [Entry(seq, RegisterKind(kind), at_us / 1e6, json.loads(text)) for seq, kind, at_us, text in rows]
-
-    def last_entry(self) -> int:
-        """Return the seq of the register's last entry; 0 for none. Raises StoreError."""
-        self._check_usable()
-        found = self._ask("SELECT coalesce(max(seq), 0) FROM register", busy_seconds=self._busy_seconds)
-        return int(found[0][0])
-
-    def credential_events(self, run: str) -> Iterator[Event]:
-        """Yield the run's events about tokens and the gateway, in order. Raises RecordBroken."""
-        self._check_usable()
-        return reader.read_events(self.path, run, 0, of="(kind GLOB 'token_*' OR kind GLOB 'gateway_*')")
-
-    def runs_with_tokens(self) -> list[str]:
-        """Return the runs for which a token was meant to be had, oldest first. Raises StoreError."""
-        self._check_usable()
-        rows = self._ask(
-            "SELECT DISTINCT run FROM event INDEXED BY event_token WHERE kind GLOB 'token_*'"
-            " AND json_extract(body, '$.token') >= ''", busy_seconds=self._busy_seconds,
-        )  # fmt: skip
-        return sorted(row[0] for row in rows)
-
-    def find_token(self, *, token: str = "", jti: str = "", fingerprint: str = "") -> tuple[str, str] | None:
-        """Return the run and id of the token with this id; of an external one also by jti or fingerprint; or None."""
-        self._check_usable()
-        name, wanted, kinds = next(
-            (name, value, kinds)
-            for name, value, kinds in (
-                ("token", token, "kind GLOB 'token_*'"), ("jti", jti, _EXTERNAL),
-                ("fingerprint", fingerprint, _EXTERNAL),
-            )
-            if value
-        )  # fmt: skip
-        rows = self._ask(
-            f"SELECT run, json_extract(body, '$.token') FROM event WHERE {kinds}"
-            f" AND json_extract(body, '$.{name}') = ? LIMIT 1",
-            wanted, busy_seconds=self._busy_seconds,
-        )  # fmt: skip
-        return (rows[0][0], rows[0][1]) if rows else None
-
-    def token_events(self, token: str) -> list[Event]:
-        """Return what the journal says of one token, in order, by its id. Raises StoreError, RecordBroken."""
-        self._check_usable()
-        return reader.read_token(self.path, token)
 
     # --- leases and stops ------------------------------------------------------------------
 
@@ -317,29 +252,6 @@ class SqliteJournal:
         self._check_usable()
         found = self._ask("SELECT host FROM lease WHERE run = ?", run)
         return bool(found) and self.alive(found[0][0])
-
-    def begun_after(self, run: str) -> int:
-        """Return the register's entry that says that a run was begun; 0 for none. Raises StoreError."""
-        self._check_usable()
-        found = self._ask(
-            "SELECT seq FROM register WHERE run = ? AND kind = 'run_begun'", run, busy_seconds=self._busy_seconds
-        )
-        return int(found[0][0]) if found else 0
-
-    def last_event(self, run: str) -> tuple[int, float]:
-        """Return the seq of a run's last event and when it was, epoch seconds; (0, 0.0) for none. Raises StoreError."""
-        self._check_usable()
-        found = self._ask(
-            "SELECT seq, at_us FROM event WHERE run = ? ORDER BY seq DESC LIMIT 1", run,
-            busy_seconds=self._busy_seconds,
-        )  # fmt: skip
-        return (int(found[0][0]), found[0][1] / 1e6) if found else (0, 0.0)
-
-    def run_ended(self, run: str) -> bool:
-        """Say whether a run has had its last event. Raises StoreError."""
-        self._check_usable()
-        found = self._ask("SELECT 1 FROM run WHERE run = ? AND finished_us > 0", run, busy_seconds=self._busy_seconds)
-        return bool(found)
 
     def interrupted(self) -> list[str]:
         """Return the runs that have not ended and whose host is gone, oldest first. Raises StoreError."""
@@ -378,27 +290,6 @@ class SqliteJournal:
             raise
         return {run: by for run, by in found if run in self._runs}
 
-    def value(self, run: str, seq: int) -> str | None:
-        """Return the value of a durable event; None for one without, or erased. Raises StoreError."""
-        found = self._ask(_VALUE, run, seq, busy_seconds=self._busy_seconds)
-        return None if not found else found[0][0]
-
-    def _ask(self, question: str, *values: str | int, busy_seconds: float = 0.0) -> list[tuple[Any, ...]]:
-        """Answer a small question from the connection that is kept open for these. Raises StoreError.
-
-        `busy_seconds` is how long it may wait while another process recovers the log, which takes milliseconds.
-        """
-        found: list[tuple[Any, ...]] = []
-
-        def look() -> None:
-            if self._questions is None:
-                self._questions = connect(self.path, busy_seconds=0)
-            found[:] = self._questions.execute(question, values).fetchall()
-
-        with translated(self.path), self._asking:
-            patiently(look, busy_seconds)
-        return found
-
     # --- the end ---------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -416,10 +307,6 @@ class SqliteJournal:
             self._questions.close()
             self._questions = None
         self._lock.release()
-
-    def _check_usable(self) -> None:
-        if self._unusable:
-            raise Defect(f'the store "{self.path}" {self._unusable}')
 
     def _leave_to_parent(self) -> None:
         self._unusable = "belongs to the process that forked this one"

@@ -25,13 +25,17 @@ from runner.sandbox.docker_channel import DockerChannel, remove_container
 from runner.sandbox.engine_api import Connection, Engine, EngineRefused, container_path
 from runner.sandbox.guest_process import GuestProcess
 from runner.sandbox.image import COMMAND, ImageFacts, Progress, ensure_image
+from runner.sandbox.images import absent, image_of_run
 from runner.sandbox.machine import require_verified
 
 NAME_PREFIX = "runner-"
 
 
 class DockerSandbox:
-    """Containers of the engine that answers, from the image of this interpreter. Implements `seams.Sandbox`."""
+    """Containers of the engine that answers, from the image of this interpreter or an older one of ours.
+
+    Implements `seams.Sandbox`.
+    """
 
     kind = "docker"
 
@@ -47,7 +51,8 @@ class DockerSandbox:
     ) -> None:
         """`store` and `host` become labels, by which `reaper` knows whose a container was.
 
-        `image` (a digest) and `command` stand in for our own image and its guest. Nothing is started.
+        `image` is the id of an older image of ours, which a journal names; without it the current one is used, and
+        made where it is missing. `command` stands in for its guest. Nothing is started.
         """
         self._rule = rule or SandboxRule()
         self._labels = labels_of(store, host)
@@ -101,7 +106,7 @@ class DockerSandbox:
 
     async def _image(self, engine: Engine) -> ImageFacts:
         if self._image_given:
-            return ImageFacts(self._image_given, "", 0, "", "")
+            return await image_of_run(engine, self._image_given)
         return await ensure_image(engine, self._progress)
 
     async def _create(self, engine: Engine, image: ImageFacts, limits: Limits) -> str:
@@ -163,7 +168,7 @@ class DockerSandbox:
 
 def _explained(refusal: EngineRefused, image: str) -> SandboxUnavailable:
     if refusal.status == 404 and "image" in refusal.message.lower():
-        return SandboxUnavailable(f'docker has no image "{image}"', hint="runner image build")
+        return absent(image)
     hint = "runner doctor shows what the engine can do"
     if "runtime" in refusal.message.lower() and "unknown" in refusal.message.lower():
         hint = "install that OCI runtime, or leave `runtime` out of the policy's sandbox"

@@ -18,14 +18,14 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from runner.errors import SandboxUnavailable
-from runner.sandbox.http1 import Answer, read_answer, read_head, reason, request_head
+from runner.sandbox.http1 import Answer, read_answer, read_head, read_pieces, reason, request_head
 
 # 1.41 (Docker 20.10) is the oldest that knows every option we set; 1.44 the oldest that Docker 29 still speaks.
 OLDEST_API, NEWEST_API = (1, 41), (1, 44)
@@ -260,6 +260,22 @@ class Engine:
         if answer.status >= 300:
             raise EngineRefused(answer.status, reason(answer))
         return answer
+
+    async def save(self, image: str) -> AsyncIterator[bytes]:
+        """Yield an image as an archive (`docker save` format). Raises EngineRefused, SandboxUnavailable."""
+        connection = await self.connect()
+        try:
+            connection.writer.write(request_head("GET", f"{self._api}/images/{quote(image, safe=':')}/get", 0))
+            async with asyncio.timeout(REQUEST_SECONDS):
+                status, headers = await read_head(connection.reader)
+            if status != 200:
+                raise EngineRefused(status, f'it does not give the image "{image}"')
+            async for piece in read_pieces(connection.reader, headers):
+                yield piece
+        except (TimeoutError, *_GONE) as error:
+            raise SandboxUnavailable("the docker engine did not give the image", hint="its log says why") from error
+        finally:
+            connection.close()
 
     def close(self) -> None:
         while self._idle:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +75,25 @@ async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
         await reader.readexactly(2)
         if size == 0:
             return bytes(body)
+
+
+async def read_pieces(reader: asyncio.StreamReader, headers: dict[str, str]) -> AsyncIterator[bytes]:
+    """Yield the body of an answer that comes in chunks, of any length in all."""
+    if headers.get("transfer-encoding", "").lower() != "chunked":
+        raise ConnectionError("an answer of one piece")
+    while True:
+        line = await reader.readuntil(b"\r\n")
+        try:
+            size = int(line.split(b";")[0], 16)
+        except ValueError as error:
+            raise ConnectionError("no HTTP answer") from error
+        if not 0 <= size <= MAX_ANSWER_BYTES:
+            raise ConnectionError("a chunk of an impossible length")
+        piece = await reader.readexactly(size)
+        await reader.readexactly(2)
+        if size == 0:
+            return
+        yield piece
 
 
 def reason(answer: Answer) -> str:

@@ -28,9 +28,9 @@ from runner.seams.credentials import (
 )
 
 __all__ = [
-    "Agent", "Call", "Channel", "Credential", "Door", "DoorRequest", "DoorResponse", "Exit", "Issued", "Issuer",
-    "Journal", "Minter", "NotIssued", "NotRevoked", "Order", "Reply", "Responder", "RunJournal", "RunRow",
-    "Sandbox", "Subject",
+    "Agent", "Asked", "Call", "Channel", "Credential", "Door", "DoorRequest", "DoorResponse", "Elsewhere", "Exit",
+    "Issued", "Issuer", "Journal", "Minter", "NotIssued", "NotRevoked", "Order", "Reply", "Responder", "RunFilter",
+    "RunJournal", "RunRow", "Sandbox", "Subject", "Taken",
 ]  # fmt: skip
 
 # --- sandbox ---------------------------------------------------------------------------------
@@ -160,6 +160,54 @@ class Responder(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A spawn that may be: permitted, its inputs complete and valid. Its agent has not been called."""
+
+    spawn: int
+    agent: str
+    scopes: tuple[str, ...] | None
+    """As asked; None: the agent's default."""
+    accept: str
+    """The schema of `accept` as canonical JSON; "" for none."""
+    inputs: Json
+    inputs_digest: str
+    agents: tuple[str, ...]
+    """Its chain: the agent and its fallbacks."""
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What settles a spawn instead of its agent."""
+
+    origin: str
+    """The run that it is of; "" for none."""
+    origin_spawn: int
+    key: str
+    called: str
+    """The agent that it is of."""
+    kind: str
+    """"ok" or an OutcomeKind."""
+    value: str
+    """As the value of a `spawn_settled`."""
+    attempts: int
+    seconds: float | None
+    """After which it settles; None: never by itself."""
+
+
+class Elsewhere(Protocol):
+    """Where a spawn's outcome may be had without calling its agent: another run's record."""
+
+    def take(self, asked: Asked) -> Taken | None:
+        """Return what settles this spawn; None: its agent is to be called."""
+        ...
+
+    def used(self, asked: int, spawn: int) -> None:
+        """Take note that spawn `asked` was settled with what is recorded of `spawn`, by a host before."""
+        ...
+
+
 # --- agents ----------------------------------------------------------------------------------
 
 
@@ -196,6 +244,14 @@ class Agent(Protocol):
 
         On cancellation it kills what it started and returns promptly. Raises AgentFault for what a
         script should hear; anything else becomes a `failed` outcome that names only the type.
+        """
+        ...
+
+    def facts(self) -> dict[str, str]:
+        """Return what the agent is, as names and texts, for the journal: equal facts are taken for the same agent.
+
+        May be called from any thread, before the first attempt and after any; it may say more then. It may read files,
+        calls nothing, and leaves out what cannot be read. No text holds what a policy keeps by reference.
         """
         ...
 
@@ -254,6 +310,29 @@ class RunRow:
     finished_at: float
     spawns: int
     alive: bool
+    script_digest: str = ""
+    policy_digest: str = ""
+    origin: str = ""
+    """The run whose outcomes it reuses; "" for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs are asked for. All that is said holds; "" and 0.0 say nothing."""
+
+    state: str = ""
+    script: str = ""
+    """Its name, or how its digest begins (4 hex digits or more)."""
+    policy: str = ""
+    agent: str = ""
+    """It was called, for whichever spawn."""
+    outcome: str = ""
+    """A spawn settled so."""
+    origin: str = ""
+    """How the id of the run begins whose outcomes it reuses."""
+    since: float = 0.0
+    """Submitted at this time (epoch seconds) or later."""
+    until: float = 0.0
 
 
 class Journal(Protocol):
@@ -273,8 +352,8 @@ class Journal(Protocol):
         """Yield the durable events with a seq above `after`, in order, without loading all at once."""
         ...
 
-    def runs(self, *, limit: int = 50) -> list[RunRow]:
-        """Return the newest runs first."""
+    def runs(self, matching: RunFilter | None = None, *, limit: int = 50) -> list[RunRow]:
+        """Return the newest runs first, of those that match."""
         ...
 
     def find(self, prefix: str) -> str:

@@ -179,6 +179,26 @@ async def test_what_is_no_json_is_refused_and_not_repeated_to_the_script(make: M
 
 
 @every_backend
+async def test_an_agent_says_what_it_is_the_same_each_time_and_in_texts_of_one_line(make: Make) -> None:
+    agent = make("echo")
+    facts = agent.facts()
+    await agent.run(call(1))
+
+    assert facts and facts == agent.facts()
+    assert all(type(text) is str and text.isprintable() for pair in facts.items() for text in pair)
+
+
+@every_backend
+async def test_an_agent_that_is_another_says_other_facts(make: Make) -> None:
+    assert make("echo").facts() != make("fail").facts()
+
+
+@every_backend
+async def test_what_an_agent_is_made_of_names_no_folder_of_this_machine(make: Make, tmp_path: Path) -> None:
+    assert str(tmp_path.parent) not in str(make("echo").facts())
+
+
+@every_backend
 async def test_close_may_be_called_without_an_attempt_and_twice(make: Make) -> None:
     agent = make("echo")
     await agent.close()

@@ -233,7 +233,7 @@ async def test_an_image_that_is_not_there_is_an_error_with_its_fix():
     finally:
         await sandbox.close()
 
-    assert caught.value.hint == "runner image build"
+    assert caught.value.hint == "`runner image build` makes it again, with the version of runner and Python that made it"
 
 
 async def test_an_unknown_runtime_is_an_error_with_its_fix_and_leaves_no_container():

@@ -35,8 +35,8 @@ async def test_a_script_in_two_waves_returns_its_result_and_leaves_a_journal(tmp
     assert ran.result.spawns == {"ok": 4}
     assert ran.result.sandbox == sandbox
     assert [event.kind for event in ran.events if event.body.get("spawn") in (None, 4)] == [
-        EventKind.RUN_SUBMITTED, EventKind.SCRIPT_CHECKED, EventKind.SANDBOX_STARTED, EventKind.RUN_STARTED,
-        EventKind.WAIT_OPENED, EventKind.ANSWERED,
+        EventKind.RUN_SUBMITTED, EventKind.SCRIPT_CHECKED, EventKind.SANDBOX_STARTED, EventKind.AGENT_REACHED,
+        EventKind.RUN_STARTED, EventKind.WAIT_OPENED, EventKind.ANSWERED,
         EventKind.SPAWN_REQUESTED, EventKind.ATTEMPT_STARTED, EventKind.WAIT_OPENED, EventKind.SPAWN_SETTLED,
         EventKind.ANSWERED, EventKind.OUTPUT_WRITTEN, EventKind.RUN_FINISHED,
     ]  # fmt: skip

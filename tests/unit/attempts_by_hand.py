@@ -75,6 +75,9 @@ class Scripted:
                 await asyncio.get_running_loop().create_future()
             raise
 
+    def facts(self) -> dict[str, str]:
+        return {}
+
     async def close(self) -> None:
         pass
 

@@ -37,6 +37,9 @@ class Scripted:
             self.cancelled.append(call.spawn)
             raise
 
+    def facts(self) -> dict[str, str]:
+        return {}
+
     async def close(self) -> None:
         pass
 

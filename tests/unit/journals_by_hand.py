@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from runner.clock import HeldClock
 from runner.events import EventKind
 from runner.journal import SqliteJournal, SqliteRunJournal, open_store
-from runner.models import Usage
 
 SUBMITTED = {
     "script": "vendors", "script_digest": "a" * 64, "policy": "demo", "policy_digest": "b" * 64,
@@ -19,7 +17,12 @@ SUBMITTED = {
     "sandbox": "process",
 }  # fmt: skip
 STARTED = {"seed": 1, "now": 1_750_000_000.0, "dialect": 1}
-FINISHED = {"state": "done", "kind": "", "line": 0, "spawns": {"ok": 1}, "usage": asdict(Usage())}
+# As the first version wrote it: what was added to `Usage` since is not in these.
+USAGE = {
+    "wall_seconds": 0.0, "sequential_seconds": 0.0, "cpu_seconds": 0.0, "attempts": 0, "parallel_peak": 0,
+    "bytes_in": 0, "bytes_out": 0, "output_bytes": 0, "dropped_bytes": 0, "result_bytes": 0, "log_bytes": 0,
+}  # fmt: skip
+FINISHED = {"state": "done", "kind": "", "line": 0, "spawns": {"ok": 1}, "usage": USAGE}
 OUTPUT = {"line": 3, "bytes": 2}
 LONG = '{"text":"' + "é" * 20_000 + '"}'
 """A value above 32 KiB: it is kept beside the events."""

@@ -189,11 +189,20 @@ def test_every_error_class_is_shown_with_its_hint():
         (RunState.REJECTED, "runner check 'my script.py' --policy p.yaml --format model"),
         (RunState.CRASHED, "runner doctor"),
         (RunState.RUNNING, f"runner watch {RUN}"),
-        (RunState.INTERRUPTED, f"runner show {RUN}"),
+        (RunState.INTERRUPTED, f"runner resume {RUN}"),
+        (RunState.FAILED, f"runner show {RUN}"),
     ],
 )
 def test_the_next_command_fits_how_it_ended(state, command):
     assert next_command(state, run=RUN, path="my script.py", policy="p.yaml") == command
+
+
+@pytest.mark.parametrize("state", [RunState.FAILED, RunState.LIMIT])
+def test_after_a_run_that_failed_comes_the_command_that_takes_what_was_good_of_it(state):
+    assert next_command(state, run=RUN, path="my script.py", policy="p.yaml", good=3) == (
+        f"runner run 'my script.py' --policy p.yaml --reuse {RUN}"
+    )
+    assert next_command(state, run=RUN, path="-", good=3) == f"runner run FIXED.py --reuse {RUN}"
 
 
 @pytest.mark.parametrize("path", ["", "-"])

@@ -75,6 +75,23 @@ def test_a_sandbox_that_does_not_exist_is_refused_by_name() -> None:
         sandboxes("podman")
 
 
+async def test_what_a_journal_names_is_chosen_whatever_was_asked() -> None:
+    chosen = sandboxes("docker")
+    try:
+        found = await chosen.choose(policy("process"), kind="process")
+
+        assert found.kind == "process"
+        assert await chosen.choose(policy("process"), kind="process") is found
+        with pytest.raises(UsageError, match='policy "p" demands sandbox "docker"; "process" was asked'):
+            await chosen.choose(policy("docker"), kind="process")
+        with pytest.raises(UsageError, match='sandbox "process" starts from no image; "sha256:x" was asked'):
+            await chosen.choose(policy("process"), kind="process", image="sha256:x")
+        with pytest.raises(UsageError, match='sandbox "cloud" is none of auto, docker, process'):
+            await chosen.choose(policy("process"), kind="cloud")
+    finally:
+        await chosen.close()
+
+
 async def test_a_guest_that_nobody_took_is_killed() -> None:
     from runner.sandbox.process import ProcessSandbox
 

@@ -13,7 +13,7 @@ from runner.events import EventKind
 from runner.journal import RegisterKind, freeze, open_store
 from runner.journal.freeze import file_of, is_frozen, why_frozen
 
-INDEXES = {"event_token", "event_jti", "event_fingerprint"}
+INDEXES = {"event_token", "event_jti", "event_fingerprint", "event_image"}
 
 
 def indexes(home):
@@ -44,6 +44,19 @@ async def test_a_token_is_found_by_its_id_and_an_external_one_by_jti_and_fingerp
     assert [str(event.kind) for event in store.token_events("t2")] == ["token_intent", "token_issued"]
     assert [event.seq for event in store.credential_events("run-1")] == [2, 3, 4]
     assert store.runs_with_tokens() == ["run-1"]
+    store.close()
+
+
+async def test_the_runs_that_started_from_an_image_are_found_newest_first(own_home):
+    store = open_store(own_home)
+    for run, images in (("run-1", ["sha256:a"]), ("run-2", ["sha256:a", "sha256:b", "sha256:b"]), ("run-3", [""])):
+        journal = store.open_run(run, on_failure=lambda error: None)
+        journal.append(EventKind.RUN_SUBMITTED, {"script": "s", "policy": "p"})
+        for image in images:
+            journal.append(EventKind.SANDBOX_STARTED, {"image": image})
+        await journal.close()
+
+    assert store.runs_by_image() == {"sha256:a": ["run-2", "run-1"], "sha256:b": ["run-2"]}
     store.close()
 
 

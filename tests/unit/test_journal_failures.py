@@ -202,7 +202,7 @@ async def test_a_waiter_that_gave_up_does_not_hide_the_failure(tmp_path: Path) -
 
 async def test_a_run_begins_although_another_process_recovers_the_log_just_then(tmp_path, monkeypatch):
     """The first look of the connection for small questions meets a lock now and then: it looks again."""
-    from runner.journal import store as module
+    from runner.journal import questions as module
 
     real, refused = module.connect, []
 

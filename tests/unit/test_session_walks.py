@@ -100,6 +100,9 @@ class Echo:
             return {"list": "no text"}
         return call.inputs
 
+    def facts(self) -> dict[str, str]:
+        return {}
+
     async def close(self) -> None: ...
 
 

@@ -1,0 +1,210 @@
+"""Runs that were: replayed, tried with something else, resumed, their outcomes reused.
+
+Not here: what each of these is (replaying, what_if, resuming, reuse).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.engine.running import Running
+from runner.engine.sandboxes import GuestOnTheWay
+from runner.engine.submission import Reuse, Submission, exact
+from runner.events import Event
+from runner.journal import RegisterKind
+from runner.models import Json, RunResult, Script
+from runner.policy import load_policy
+from runner.policy.model import Policy
+from runner.seams import Elsewhere
+
+if TYPE_CHECKING:
+    from runner.engine.backends import Backends
+    from runner.engine.replaying import Replayed
+    from runner.engine.what_if import WhatIf
+    from runner.replay import Record
+
+
+class Again(Running):
+    """What `Runner` does with runs of the record."""
+
+    async def replay(self, run: str, *, script: Script | None = None, anyway: bool = False) -> Replayed:
+        """Run an archived script against its journal, without calling one agent; say where it diverges, if it does.
+
+        `script` stands in for the recorded one and is held to the record frame by frame. `anyway` replays also what
+        another dialect version or Python minor has made.
+
+        Raises RecordBroken, RunNotFound, SandboxUnavailable; UsageError: it cannot be replayed here.
+        """
+        from runner.engine.replaying import Replay, read_whole_record, require_same_versions
+
+        record = read_whole_record(self.store, run)
+        notes = require_same_versions(record, anyway=anyway)
+        record.start()
+        replay = Replay(self.store, record, clock=self._clock, script=script)
+        try:
+            async with self._guest(record.policy, record.sandbox) as guest:
+                return await replay.run(await guest.take(), notes)
+        finally:
+            await replay.gone()
+            if not self._entered:
+                await self.close()
+
+    async def what_if(
+        self,
+        run: str,
+        *,
+        script: Script | None = None,
+        policy: Policy | str | Path | None = None,
+        inputs: Json = None,
+        mocks: Path | None = None,
+    ) -> WhatIf:
+        """Say what an archived run would come to with another script, policy or inputs, without calling an agent.
+
+        What is None is as recorded. Spawns that the record has no outcome for are answered from the file `mocks`, or
+        stay open.
+
+        Raises UsageError, PolicyError, RecordBroken, RunNotFound, SandboxUnavailable.
+        """
+        from runner.rehearsal.fixtures import read_fixtures
+
+        record = self._record(run)
+        chosen = record.policy if policy is None else policy if isinstance(policy, Policy) else load_policy(policy)
+        try:
+            return await self._tried(
+                record, script=script or record.script, policy=chosen,
+                inputs=record.inputs if inputs is None else exact(inputs),
+                mocks=None if mocks is None else read_fixtures(mocks),
+            )  # fmt: skip
+        finally:
+            if not self._entered:
+                await self.close()
+
+    async def resume(
+        self,
+        run: str,
+        *,
+        by: str,
+        retry_unknown: bool = False,
+        old_policy: bool = False,
+        on_event: Callable[[Event], object] | None = None,
+        on_start: Callable[[str], object] | None = None,
+    ) -> RunResult:
+        """Go on with a run whose host died; return how it ended. What has settled is not called again.
+
+        An attempt that was under way is made again where its agent is idempotent, or with `retry_unknown`; else its
+        outcome is unknown. `old_policy` goes on under the archived policy although its file was changed.
+
+        Raises:
+            UsageError: It may not go on: it has ended, is alive, the host is frozen, its policy has changed.
+            Diverged: The guest left its record. The run is as it was.
+            SandboxError: No guest could be had. The run is as it was.
+            RecordBroken, RunNotFound, StoreError.
+        """
+        from runner.engine.resumable import require_resumable
+        from runner.engine.resuming import ResumedExecution
+
+        record, policy, verdict = require_resumable(self.store, run, old_policy=old_policy)
+        origin = str(record.submitted.get("origin", ""))
+        reuse = Reuse(origin, float(record.submitted.get("not_before", 0.0))) if origin else None
+        submission = Submission(record.script, policy, record.inputs, record.seed, on_event, on_start, reuse)
+        try:
+            async with self._guest(policy, record.sandbox) as guest:
+                backends = self._backends(policy)
+                backends.prepare(verdict.reach.agents)
+                await self._prepare_credentials(policy, verdict)
+                execution = ResumedExecution(
+                    record, submission, verdict=verdict, store=self.store, by=by, retry_unknown=retry_unknown,
+                    clock=self._clock, guest=guest, backends=backends,
+                    ledger_of=lambda journal: self._ledger(submission, journal),
+                    elsewhere=self._elsewhere(reuse, backends),
+                )  # fmt: skip
+                execution.begun_after = self.store.begun_after(run)
+                for entry in self.store.entries(RegisterKind.REVOCATION, after=execution.begun_after):
+                    execution.revoke(self._selection_of(entry))
+                return await self._serve(execution, submission)
+        finally:
+            if not self._entered:
+                await self.close()
+
+    async def give_up(self, run: str, spawn: int, *, by: str, reason: str) -> str:
+        """Settle an open spawn of an interrupted run as failed, so that a resume does not wait for it.
+
+        Return the agent that is given up. Raises UsageError, RunNotFound, StoreError.
+        """
+        from runner.engine.resumable import give_up
+
+        return await give_up(self.store, run, spawn, by=by, reason=reason)
+
+    def interrupted(self) -> list[str]:
+        """Return the runs that have not ended and whose host is gone, oldest first."""
+        return self.store.interrupted()
+
+    # --- how ---
+
+    async def _prepared(self, submission: Submission, on_reuse: Callable[[WhatIf], object] | None) -> Submission:
+        """Look how far the outcomes of a run reach, and take its seed. Raises UsageError, RecordBroken."""
+        from runner.engine.reuse import Reusable, require_reusable
+
+        reuse = submission.reuse
+        if reuse is None:
+            return submission
+        require_reusable(self.store, reuse.run)
+        record = self._record(reuse.run)
+        if on_reuse is not None:
+            backends = self._backends(submission.policy)
+            reusable = Reusable(self.store, reuse, backends.fingerprint)
+            try:
+                on_reuse(
+                    await self._tried(
+                        record, script=submission.script, policy=submission.policy, inputs=submission.inputs,
+                        only=reusable.is_good, fit=reusable.fits,
+                    )
+                )  # fmt: skip
+            finally:
+                await backends.close()
+        return replace(submission, seed=record.seed if submission.seed is None else submission.seed)
+
+    def _elsewhere(self, reuse: Reuse | None, backends: Backends) -> Elsewhere | None:
+        """Return where outcomes may be had instead of calling an agent."""
+        if reuse is None:
+            return None
+        from runner.engine.reuse import Reusable, matches
+
+        return matches(self.store, reuse, Reusable(self.store, reuse, backends.fingerprint))
+
+    async def _tried(self, record: Record, *, script: Script, policy: Policy, **options: Any) -> WhatIf:
+        from runner.engine.what_if import Trial
+
+        trial = Trial(self.store, record, script=replace(script, name=record.script.name), policy=policy, **options)
+        rejected = trial.rejected()
+        if rejected is not None:
+            return rejected
+        try:
+            async with self._guest(policy) as guest:
+                return await trial.run(await guest.take())
+        finally:
+            await trial.gone()
+
+    def _record(self, run: str) -> Record:
+        """Return the record of a run that got as far as its script. Raises RecordBroken, RunNotFound, UsageError."""
+        from runner.engine.replaying import read_whole_record
+
+        record = read_whole_record(self.store, run)
+        record.start()
+        return record
+
+    @asynccontextmanager
+    async def _guest(self, policy: Policy, recorded: dict[str, Any] | None = None) -> AsyncIterator[GuestOnTheWay]:
+        """Within, a guest can be taken: one like the recorded, or what fits the policy. Raises SandboxUnavailable."""
+        like = recorded or {}
+        kind, image = str(like.get("kind", "")), str(like.get("image", ""))
+        guest = GuestOnTheWay(await self._opened().choose(policy, kind=kind, image=image), policy.limits)
+        try:
+            yield guest
+        finally:
+            await asyncio.shield(guest.discard())

@@ -1,0 +1,309 @@
+"""Live runs: opened, served until they end, let go; and what other processes ask of them."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from runner.clock import Clock, SystemClock
+from runner.engine.reading import Reading
+from runner.engine.sandboxes import GuestOnTheWay, Sandboxes
+from runner.engine.submission import Reuse, Submission, exact, read_script
+from runner.errors import StoreError
+from runner.events import Event
+from runner.journal import Entry, RegisterKind, SqliteJournal, open_store
+from runner.models import Json, RunResult, Script, Verdict
+from runner.policy import load_policy
+from runner.policy.model import Policy
+from runner.seams import Elsewhere, RunJournal
+
+if TYPE_CHECKING:
+    from runner.credentials.issuers import Issuers
+    from runner.credentials.ledger import Ledger
+    from runner.credentials.selection import Selection
+    from runner.engine.backends import Backends
+    from runner.engine.execution import Execution
+    from runner.engine.what_if import WhatIf
+
+# `runner stop` from another terminal is a row in the store; four looks a second cost nothing.
+STOP_POLL_SECONDS = 0.25
+LOOKS_PER_SPOOL = 20
+# Ten seconds in which the store cannot be read: a revocation may have been missed.
+MOST_FAILED_LOOKS = 40
+
+
+class Running(Reading):
+    """Runs, one after the other or at once. Its user sees `Runner`."""
+
+    def __init__(
+        self,
+        *,
+        home: Path | None = None,
+        sandbox: str = "auto",
+        waiting_guests: int = 0,
+        clock: Clock | None = None,
+        progress: Callable[[str], object] | None = None,
+    ) -> None:
+        """`home` is the store's folder (RUNNER_HOME, else the XDG state folder). `sandbox` is "auto",
+        "docker" or "process". `waiting_guests` are kept started, so that a run begins at once. `progress`
+        hears of what takes seconds before a run: an image that is built.
+        """
+        self._home = home
+        self._asked = sandbox
+        self._waiting_guests = waiting_guests
+        self._progress = progress
+        self._clock: Clock = clock or SystemClock()
+        self._store: SqliteJournal | None = None
+        self._sandboxes: Sandboxes | None = None
+        self._issuers: Issuers | None = None
+        self._revocations_seen = -1
+        """The register's entry up to which revocations were looked at; -1 before the first run."""
+        self._running: dict[str, Execution] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._polling: asyncio.Task[None] | None = None
+        self._entered = False
+
+    async def __aenter__(self) -> Self:
+        self._entered = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._entered = False
+        await self.close()
+
+    @property
+    def store(self) -> SqliteJournal:
+        if self._store is None:
+            self._store = open_store(self._home, clock=self._clock)
+            self._take_spools(self._store)
+        return self._store
+
+    def _take_spools(self, store: SqliteJournal) -> None:
+        """Record what revokers did for hosts that have died."""
+        if (store.home / "revoker").is_dir():
+            from runner.engine.audit import take_spools
+
+            take_spools(store)
+
+    async def close(self) -> None:
+        """Stop what runs, kill every guest, close the store."""
+        self.stop_all("close")
+        await asyncio.gather(*self._leaving, return_exceptions=True)
+        if self._polling is not None:
+            self._polling.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._polling
+            self._polling = None
+        if self._sandboxes is not None:
+            await self._sandboxes.close()
+            self._sandboxes = None
+        if self._issuers is not None:
+            await self._issuers.close()
+            self._issuers = None
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    # --- running ---------------------------------------------------------------------------
+
+    async def run(
+        self,
+        script: Script | str | Path,
+        *,
+        policy: Policy | str | Path,
+        inputs: Json = None,
+        name: str | None = None,
+        on_event: Callable[[Event], object] | None = None,
+        on_start: Callable[[str], object] | None = None,
+        seed: int | None = None,
+        reuse: Reuse | None = None,
+        on_reuse: Callable[[WhatIf], object] | None = None,
+    ) -> RunResult:
+        """Check, run and journal one script; return how it ended.
+
+        A text or Path names a file; source text is `Script("name", b"...")`. `on_event` sees each event
+        once it is durable, `on_start` the run's id before anything else. With `reuse` spawns that ask for what was
+        asked in that run get its good outcomes; `on_reuse` hears before the run starts how far these reach.
+
+        Raises:
+            UsageError: The script, the policy or the inputs cannot be used. Nothing was journalled.
+            SandboxUnavailable: No sandbox that the policy allows. Nothing was journalled.
+            StoreError: The journal cannot be written. Guest and agents are dead; what was durable stays.
+        """
+        if not isinstance(script, Script):
+            script = read_script(script, name=name)
+        if not isinstance(policy, Policy):
+            policy = load_policy(policy)
+        values = exact({} if inputs is None else inputs)
+        submission = Submission(script, policy, values, seed, on_event, on_start, reuse)
+        try:
+            return await self._execute(await self._prepared(submission, on_reuse))
+        finally:
+            if not self._entered:
+                await self.close()
+
+    async def _execute(self, submission: Submission) -> RunResult:
+        sandbox = await self._opened().choose(submission.policy)
+        guest = GuestOnTheWay(sandbox, submission.policy.limits)
+        try:
+            if "runner.engine.execution" not in sys.modules:
+                # The first run of a process imports most of runner, which takes as long as a container takes to
+                # start: both at once. Later runs start a guest only for a script that was accepted.
+                guest.start()
+                await asyncio.to_thread(importlib.import_module, "runner.engine.execution")
+            return await self._execute_with(guest, submission)
+        finally:
+            await asyncio.shield(guest.discard())
+
+    async def _execute_with(self, guest: GuestOnTheWay, submission: Submission) -> RunResult:
+        from runner.check import check
+        from runner.engine.execution import Execution
+
+        verdict = check(submission.script, submission.policy)
+        backends = self._backends(submission.policy)
+        if verdict.accepted:
+            backends.prepare(verdict.reach.agents)
+        run = new_run_id()
+        if verdict.accepted:
+            await self._prepare_credentials(submission.policy, verdict)
+        execution = Execution(
+            run, submission, verdict, store=self.store, clock=self._clock, guest=guest, backends=backends,
+            ledger_of=lambda journal: self._ledger(submission, journal),
+            elsewhere=self._elsewhere(submission.reuse, backends),
+        )  # fmt: skip
+        execution.begun_after = self.store.last_entry()
+        return await self._serve(execution, submission)
+
+    async def _serve(self, execution: Execution, submission: Submission) -> RunResult:
+        run = execution.run_id
+        self._running[run] = execution
+        try:
+            if submission.on_start is not None:
+                submission.on_start(run)
+            return await execution.run()
+        finally:
+            del self._running[run]
+            # A guest's memory takes a millisecond to be unmapped: the result need not wait for that.
+            leaving = asyncio.ensure_future(execution.let_go())
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._left)
+
+    def _backends(self, policy: Policy) -> Backends:
+        from runner.engine.backends import Backends
+
+        return Backends(policy, self._clock)
+
+    async def _prepare_credentials(self, policy: Policy, verdict: Verdict) -> None:
+        """Load what signs tokens before anything runs. Raises StoreError: the keys cannot be used."""
+        if policy.resources and (verdict.reach.dynamic or any(verdict.reach.scopes.values())):
+            await asyncio.to_thread(self._opened_issuers().prepare)
+
+    def _opened_issuers(self) -> Issuers:
+        from runner.credentials.issuers import Issuers
+
+        if self._issuers is None:
+            self._issuers = Issuers(self.store.home, self.store.host, self._clock)
+        return self._issuers
+
+    def _ledger(self, submission: Submission, journal: RunJournal) -> Ledger:
+        from runner.credentials.ledger import Ledger
+        from runner.policy.references import read_reference
+
+        store, policy = self.store, submission.policy
+        return Ledger(
+            policy,
+            journal,
+            clock=self._clock,
+            issuers=self._opened_issuers(),
+            read_reference=lambda reference: read_reference(reference, policy.folder),
+            script=submission.script.digest,
+            frozen=lambda: store.frozen,
+            register=lambda kind, body: store.note(RegisterKind(str(kind)), body),
+        )
+
+    def _left(self, leaving: asyncio.Task[None]) -> None:
+        self._leaving.discard(leaving)
+        # A store that failed was told of by the run itself.
+        if not leaving.cancelled() and not isinstance(leaving.exception(), (StoreError, type(None))):
+            leaving.result()
+
+    def _opened(self) -> Sandboxes:
+        if self._sandboxes is None:
+            self._sandboxes = Sandboxes(
+                asked=self._asked,
+                store=str(self.store.home),
+                host=self.store.host,
+                alive=self.store.alive,
+                waiting_guests=self._waiting_guests,
+                progress=self._progress,
+            )
+        if self._polling is None or self._polling.done():
+            if self._revocations_seen < 0:
+                self._revocations_seen = self.store.last_entry()
+            self._polling = asyncio.ensure_future(self._poll_stops())
+        return self._sandboxes
+
+    async def _poll_stops(self) -> None:
+        """Carry out what other processes ask of runs of this one. Where that cannot be read any more, stop them."""
+        failures = looks = 0
+        while True:
+            await asyncio.sleep(STOP_POLL_SECONDS)
+            looks += 1
+            try:
+                if self._running:
+                    for run, by in self.store.stops_requested().items():
+                        self.stop(run, by=by)
+                    self._carry_out_revocations()
+                if looks % LOOKS_PER_SPOOL == 0:
+                    self._take_spools(self.store)
+                failures = 0
+            except StoreError:
+                failures += 1
+                if failures >= MOST_FAILED_LOOKS:
+                    self.stop_all("a store in which stops and revocations cannot be read")
+
+    def _carry_out_revocations(self) -> None:
+        """Close the tokens of this process's runs that somebody asked to be revoked since they began."""
+        for entry in self.store.entries(RegisterKind.REVOCATION, after=self._revocations_seen):
+            for execution in list(self._running.values()):
+                if entry.seq > execution.begun_after:
+                    execution.revoke(self._selection_of(entry))
+            self._revocations_seen = entry.seq
+
+    @staticmethod
+    def _selection_of(entry: Entry) -> Selection:
+        from runner.engine.audit import selection_of
+
+        return selection_of(entry)
+
+    def stop(self, run: str, *, by: str) -> None:
+        """Stop a run of this process. `run()` then returns its result, with state `stopped`."""
+        if run in self._running:
+            self._running[run].stop(by)
+
+    def stop_all(self, by: str) -> None:
+        for execution in list(self._running.values()):
+            execution.stop(by)
+
+    async def _prepared(self, submission: Submission, on_reuse: Callable[[WhatIf], object] | None) -> Submission:
+        """Return the submission as it is run; what it reuses is looked at before."""
+        raise NotImplementedError
+
+    def _elsewhere(self, reuse: Reuse | None, backends: Backends) -> Elsewhere | None:
+        """Return where outcomes may be had instead of calling an agent."""
+        raise NotImplementedError
+
+
+def new_run_id() -> str:
+    """Return an id that sorts by time and that a person can say: date, time (UTC), eight hex digits."""
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(4)}"

@@ -1,0 +1,292 @@
+"""What a recorded run would come to with another script, policy or inputs: without calling one agent.
+
+The broker of a live run answers the guest, in virtual time: permission, dataflow, retries and limits are the same
+code. A spawn whose key is in the record settles as it did then, after as long; any other is answered by mocks, or stays
+open. Where the guest waits for such alone it stops there.
+
+Not here: keys (replay.keys), the clock (rehearsal.timed), reuse of outcomes by a live run (execution).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from runner.broker import Broker
+from runner.broker.reached import Reached
+from runner.check import check
+from runner.clock import HeldClock, SystemClock
+from runner.credentials.ledger import Ledger
+from runner.credentials.no_issuers import NoIssuers
+from runner.errors import PolicyError
+from runner.events import Event, EventKind, RunView, fold
+from runner.guest import wire
+from runner.guest.dialect import VERSION as DIALECT
+from runner.guest.wire import OK, Wait
+from runner.journal import SqliteJournal
+from runner.journal.memory import MemoryJournal
+from runner.models import Finding, Json, OutcomeKind, RunError, RunState, Script
+from runner.policy.model import AgentEntry, Policy, Reference
+from runner.rehearsal.fixtures import Fixtures
+from runner.rehearsal.timed import Timed
+from runner.replay import Record
+from runner.replay.keys import KINDS, Matches, Recorded, recorded
+from runner.replay.record import same_result
+from runner.seams import Agent, Asked, Call, Channel, Taken
+from runner.session import Ending, Session
+
+
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """A spawn that the record has no outcome for."""
+
+    spawn: int
+    agent: str
+    line: int
+    inputs: Json
+    mocked: bool
+    """A mock answered it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A spawn that comes to something else than the record has for the same key, or that is refused now."""
+
+    spawn: int
+    agent: str
+    line: int
+    before: str
+    """The outcome then; "" where it was not asked."""
+    now: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIf:
+    """What came of it. `state` is `interrupted` where the script waited for unmatched spawns alone."""
+
+    run: str
+    script: str
+    state: RunState
+    result: Json = None
+    error: RunError | None = None
+    findings: tuple[Finding, ...] = ()
+    matched: int = 0
+    unmatched: tuple[Unmatched, ...] = ()
+    changed: tuple[Changed, ...] = ()
+    unasked: tuple[int, ...] = ()
+    """Spawns of the record that were not asked for any more."""
+    stopped_at: int = 0
+    """The line of the wait at which the script stopped; 0 where it did not."""
+    same_result: bool = False
+    """It ended as the recorded run did, with the same result."""
+    seconds: float = 0.0
+    """Of virtual time."""
+    spawns: int = 0
+    reused: frozenset[int] = field(default_factory=frozenset)
+    """Spawns of the record whose outcome was taken."""
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing that was looked at differs from the record."""
+        return self.same_result and not self.unmatched and not self.changed and not self.unasked
+
+
+class Trial:
+    """One run that is tried against a record. `run` once."""
+
+    def __init__(
+        self,
+        store: SqliteJournal,
+        record: Record,
+        *,
+        script: Script,
+        policy: Policy,
+        inputs: Json,
+        mocks: Fixtures | None = None,
+        only: Callable[[Recorded], bool] = lambda found: True,
+        fit: Callable[[Recorded, Asked], bool] = lambda found, asked: True,
+    ) -> None:
+        """`only` says which recorded outcomes there are, `fit` whether one may be taken for what is asked."""
+        self._record = record
+        self._script = script
+        self._policy = policy
+        self._inputs = inputs
+        self._mocks = mocks
+        self._clock = HeldClock(record.now or 1_750_000_000.0)
+        self._journal = MemoryJournal(record.run, self._clock)
+        self._unmatched: dict[int, Unmatched] = {}
+        self._stopped_at = 0
+        self._session: Session | None = None
+        spawns = [one for one in recorded(store.read(record.run, kinds=KINDS)) if only(one)]
+        self._before = _outcomes(store.read(record.run, kinds=_SETTLED))
+        self._matches = Matches(
+            record.run, spawns, lambda seq: store.value(record.run, seq), fit=fit, otherwise=self._otherwise
+        )
+        self._end = _ending_of(store, record.run)
+
+    def rejected(self) -> WhatIf | None:
+        """Return what came of it where the check refuses the script; None where it may run."""
+        verdict = check(self._script, self._policy)
+        if verdict.accepted:
+            return None
+        return WhatIf(self._record.run, self._script.name, RunState.REJECTED, findings=verdict.findings)
+
+    async def run(self, channel: Channel) -> WhatIf:
+        """Try it in a guest that was just started. Raises SandboxError."""
+        broker = Broker(
+            self._policy, self._journal, clock=self._clock, trace="0" * 32, agent_of=self._agent, reach=_reach(),
+            ledger=self._ledger(), elsewhere=self._matches,
+        )  # fmt: skip
+        timed = Timed(broker, self._journal, self._clock, stuck=self._stuck)
+        # Real time bounds the guest alone; what the run takes is told in virtual time.
+        session = self._session = Session(channel, timed, limits=self._policy.limits, clock=SystemClock())
+        await session.greet()
+        try:
+            ending = await session.converse(self._start())
+        finally:
+            await timed.finished()
+        return self._told(ending)
+
+    async def gone(self) -> None:
+        if self._session is not None:
+            await self._session.gone()
+
+    # --- the parts -----------------------------------------------------------------------------
+
+    def _start(self) -> wire.Start:
+        record, limits, imports = self._record, self._policy.limits, self._policy.imports
+        return wire.Start(
+            script=self._script.text, name=self._script.name, inputs=self._inputs, seed=record.seed,
+            now=self._clock.now(), spawn_limit=limits.spawns, wall_seconds=limits.wall_seconds,
+            frame_bytes=limits.frame_bytes, imports=None if imports is None else tuple(sorted(imports)),
+            dialect=DIALECT,
+        )  # fmt: skip
+
+    def _ledger(self) -> Ledger:
+        return Ledger(
+            self._policy, self._journal, clock=self._clock, issuers=NoIssuers(self._clock),
+            read_reference=_no_reference, script=self._script.digest, frozen=lambda: False,
+            register=lambda kind, body: None,
+        )  # fmt: skip
+
+    def _agent(self, entry: AgentEntry) -> Agent:
+        # Asked of what a mock answers alone: `_otherwise` lets nothing else come to an attempt.
+        return self._mocks.agent(self._clock) if self._mocks is not None else NoAgent()
+
+    def _otherwise(self, asked: Asked) -> Taken | None:
+        """Nothing is recorded for it: a mock answers, or it stays open."""
+        mocked = self._mocks is not None and any(self._mocks.answers(name, asked.inputs) for name in asked.agents)
+        self._unmatched[asked.spawn] = Unmatched(asked.spawn, asked.agent, asked.line, asked.inputs, mocked)
+        return None if mocked else Taken("", 0, "", asked.agent, str(OutcomeKind.CANCELLED), "{}", 0, None)
+
+    def _stuck(self, wait: Wait) -> None:
+        self._stopped_at = wait.line
+        assert self._session is not None
+        self._session.interrupt(Ending(RunState.INTERRUPTED))
+
+    # --- what came of it -----------------------------------------------------------------------
+
+    def _told(self, ending: Ending) -> WhatIf:
+        before = self._end
+        same = ending.state is before.state and same_result(ending.result, before.result)
+        taken = self._matches.taken
+        return WhatIf(
+            run=self._record.run,
+            script=self._script.name,
+            state=ending.state,
+            result=ending.result,
+            error=ending.error,
+            matched=len(taken),
+            unmatched=tuple(self._unmatched.values()),
+            changed=tuple(self._changed()),
+            unasked=tuple(one.spawn for one in self._matches.left()),
+            stopped_at=self._stopped_at,
+            same_result=same and _same_error(ending.error, before.error),
+            seconds=self._clock.now() - (self._record.now or 1_750_000_000.0),
+            spawns=sum(event.kind is EventKind.SPAWN_REQUESTED for event in self._journal.events),
+            reused=frozenset(one.spawn for one in taken.values()),
+        )
+
+    def _changed(self) -> Iterator[Changed]:
+        """Yield what is refused now and was not, and what comes to something else than is recorded of the same key."""
+        requested: dict[int, Event] = {}
+        refused: set[int] = set()
+        for event in self._journal.events:
+            body = event.body
+            if event.kind is EventKind.SPAWN_REQUESTED:
+                requested[body["spawn"]] = event
+            elif event.kind is EventKind.SPAWN_DENIED:
+                refused.add(body["spawn"])
+            elif event.kind is EventKind.SPAWN_SETTLED:
+                asked, outcome = requested[body["spawn"]].body, body["outcome"]
+                found = self._matches.taken.get(body["spawn"])
+                before = self._outcome_before(asked) if found is None else found.kind
+                is_other = outcome != before and outcome != OutcomeKind.CANCELLED
+                if is_other and (found is not None or body["spawn"] in refused):
+                    message = event.content().get("message", "") if outcome != OK else ""
+                    yield Changed(body["spawn"], asked["agent"], asked["line"], before, outcome, message)
+
+    def _outcome_before(self, asked: dict[str, Any]) -> str:
+        """Return what the spawn of this number came to then, if it asked the same agent; "" for nothing."""
+        agent, outcome = self._before.get(asked["spawn"], ("", ""))
+        return outcome if agent == asked["agent"] else ""
+
+
+_SETTLED = (EventKind.SPAWN_REQUESTED, EventKind.SPAWN_SETTLED)
+
+
+def _outcomes(events: Iterable[Event]) -> dict[int, tuple[str, str]]:
+    """Return the agent that each spawn of a journal asked for, and what it came to."""
+    agents: dict[int, str] = {}
+    found: dict[int, tuple[str, str]] = {}
+    for event in events:
+        if event.kind is EventKind.SPAWN_REQUESTED:
+            agents[event.body["spawn"]] = event.body["agent"]
+        else:
+            found[event.body["spawn"]] = agents[event.body["spawn"]], event.body["outcome"]
+    return found
+
+
+def _same_error(one: RunError | None, other: RunError | None) -> bool:
+    told = [None if error is None else (error.kind, error.message) for error in (one, other)]
+    return told[0] == told[1]
+
+
+def _reach() -> Callable[[AgentEntry], Reached]:
+    """Return what gives the border to an agent, the same one each time."""
+    made: dict[str, Reached] = {}
+
+    def reach(entry: AgentEntry) -> Reached:
+        if entry.name not in made:
+            made[entry.name] = Reached(entry)
+        return made[entry.name]
+
+    return reach
+
+
+class NoAgent:
+    """Stands where no agent may be called."""
+
+    async def run(self, call: Call) -> Json:
+        raise PolicyError("a trial calls no agent")
+
+    def facts(self) -> dict[str, str]:
+        return {}
+
+    async def close(self) -> None:
+        pass
+
+
+def _no_reference(reference: Reference) -> str:
+    raise PolicyError("a trial reads no credential")
+
+
+def _ending_of(store: SqliteJournal, run: str) -> RunView:
+    return fold(store.read(run, kinds=(EventKind.RUN_SUBMITTED, EventKind.RUN_STARTED, EventKind.RUN_FINISHED)))
+
+
+def with_script(record: Record, script: Script | None) -> Script:
+    """Return the script that is tried, under the name that the record has."""
+    return record.script if script is None else replace(script, name=record.script.name)
