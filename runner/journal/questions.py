@@ -118,6 +118,19 @@ class Questions:
         )
         return int(found[0][0]) if found else 0
 
+    def imported(self, run: str) -> dict[str, Any] | None:
+        """Return what the register says of where a run came from; None for one that was begun here. Raises StoreError.
+
+        One that was begun here, pruned and imported again is ours: it came back with the very same events.
+        """
+        self._check_usable()
+        found = self._ask(
+            "SELECT body FROM register WHERE run = ?1 AND kind = 'run_imported' AND NOT EXISTS"
+            " (SELECT 1 FROM register WHERE run = ?1 AND kind = 'run_begun') ORDER BY seq DESC LIMIT 1",
+            run, busy_seconds=self._busy_seconds,
+        )  # fmt: skip
+        return dict(json.loads(found[0][0])) if found else None
+
     def last_event(self, run: str) -> tuple[int, float]:
         """Return the seq of a run's last event and when it was, epoch seconds; (0, 0.0) for none. Raises StoreError."""
         self._check_usable()
