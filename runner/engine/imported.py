@@ -9,8 +9,27 @@ Not here: proving the file (archive), calling nothing (replaying, what_if).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from runner.errors import UsageError
 from runner.journal import SqliteJournal
+from runner.models import MIB
+from runner.policy.model import Policy, SandboxRule
+
+MOST_MEMORY_BYTES = 1024 * MIB
+"""Of a guest whose policy anybody may have written."""
+
+
+def contained(store: SqliteJournal, run: str, policy: Policy) -> Policy | None:
+    """Return the policy under which a guest is started for a run for which nobody vouches; None where it is believed.
+
+    Such a record chooses no sandbox, no runtime, no image and no guest whose lock nobody saw.
+    """
+    found = store.imported(run)
+    if found is None or found.get("known"):
+        return None
+    limits = replace(policy.limits, memory_bytes=min(policy.limits.memory_bytes, MOST_MEMORY_BYTES))
+    return replace(policy, sandbox=SandboxRule(policy.sandbox.demand), limits=limits)
 
 
 def require_vouched(store: SqliteJournal, run: str, *, refused: str) -> bool:

@@ -14,15 +14,17 @@ from runner import Runner
 from runner.archive.importing import import_file
 from runner.archive.signing import archive_key
 from runner.engine.submission import Reuse
-from runner.errors import UsageError
+from runner.errors import RecordBroken, UsageError
 from runner.events import EventKind
+from runner.guest.dialect import VERSION as DIALECT
 from runner.journal import open_store
 from runner.models import digest_of
 from runner.policy import load_policy_text
-from runner.policy.model import Policy
+from runner.policy.archived import archived_policy
+from runner.policy.model import Policy, SandboxRule
 from tests.runs import run_script
 from tests.unit.archives_by_hand import exported
-from tests.unit.journals_by_hand import SUBMITTED, Failures
+from tests.unit.journals_by_hand import FINISHED, SUBMITTED, Failures
 
 SCRIPT = "result = spawn('evil', {}).result()"
 ANY = {"type": "object", "additionalProperties": True}
@@ -170,3 +172,61 @@ async def test_outcomes_that_were_handed_over_are_not_taken(tmp_path: Path) -> N
     again = await run_script(tmp_path / "vouched", script, reuse=Reuse(ran.result.run))
 
     assert again.result.usage.reused == 1
+
+
+async def test_a_record_that_was_handed_over_chooses_neither_sandbox_nor_memory_of_its_guest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    policy = load_policy_text(
+        json.dumps(
+            {"version": 1, "sandbox": {"demand": "docker", "unsafe_unverified_lock": True, "runtime": "theirs"},
+             "limits": {"memory": "900GB"}, "agents": {}}
+        ), folder=tmp_path, name="x",
+    )  # fmt: skip
+    store = open_store(tmp_path / "theirs")
+    journal = store.open_run("r1", on_failure=Failures())
+    body = {**SUBMITTED, "python": platform.python_version()}
+    journal.append(EventKind.RUN_SUBMITTED, body, json.dumps({"script": "result = 1", "policy": policy.resolved, "inputs": {}}))
+    facts = {"kind": "docker", "image": "sha256:" + "5" * 64, "python": platform.python_version()}
+    journal.append(EventKind.SANDBOX_STARTED, facts)
+    journal.append(EventKind.RUN_STARTED, {"seed": 1, "now": 1_750_000_000.0, "dialect": DIALECT})
+    journal.append(EventKind.RUN_FINISHED, FINISHED, '{"result":1}')
+    await journal.close()
+    exported(store, "r1", tmp_path / "r1.zip")
+    store.close()
+    taken_in(tmp_path / "ours", tmp_path / "r1.zip")
+    asked: list[tuple[Policy, dict[str, str]]] = []
+
+    async def choose(self: object, policy: Policy, **like: str) -> None:
+        asked.append((policy, like))
+        raise UsageError("seen")
+
+    monkeypatch.setattr("runner.engine.sandboxes.Sandboxes.choose", choose)
+    async with Runner(home=tmp_path / "ours") as runner:
+        for again in (runner.replay("r1"), runner.what_if("r1", inputs={"a": 1})):
+            with pytest.raises(UsageError, match="seen"):
+                await again
+
+    for found, like in asked:
+        assert found.sandbox == SandboxRule("docker")
+        assert found.limits.memory_bytes == 2**30
+        assert not any(like.values())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda form: form["limits"].update(memory_bytes="1"), lambda form: form["limits"].update(spawns=True),
+        lambda form: form["limits"].update(wall_seconds=float("nan")), lambda form: form["limits"].update(frame_bytes=2**40),
+        lambda form: form["limits"].update(bytes_in=10**400), lambda form: form["limits"].update(wall_seconds=1e400),
+        lambda form: form["limits"].update(cpu_seconds=-1), lambda form: form["sandbox"].update(demand="none"),
+        lambda form: form["sandbox"].update(runtime=1), lambda form: form["agents"]["evil"].update(max_retries="x"),
+        lambda form: form["agents"]["evil"].update(scopes="crm"), lambda form: form["agents"]["evil"].update(scopes=[{}]),
+        lambda form: form.update(imports="os"), lambda form: form.update(limits=[]),
+    ],
+)  # fmt: skip
+def test_a_policy_that_no_file_can_say_is_refused_before_anything_reads_it(tmp_path: Path, change: Any) -> None:
+    form = json.loads(hostile_policy(tmp_path, {"command": ["/bin/false"]}).resolved)
+    change(form)
+    with pytest.raises(RecordBroken, match="cannot be read"):
+        archived_policy(json.dumps(form), name="x", folder="")
