@@ -5,26 +5,19 @@ The record is made on a held clock (tests.held), so that the agents of an hour t
 
 from __future__ import annotations
 
-import asyncio
-import sqlite3
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import yaml
 
 from runner import Runner, Script
-from runner.engine.what_if import Changed, Unmatched, WhatIf
-from runner.errors import RunnerError, UsageError
-from runner.events import EventKind
-from runner.models import RunError, RunState
-from runner.policy import load_policy_text
+from runner.engine.what_if import WhatIf
+from runner.models import RunState
 from runner.policy.model import Policy
 from tests.held import run_held
-from tests.runs import ANY_OBJECT, NUMBERS, SAID, TESTS, Ran, agent, policy_of
+from tests.runs import ANY_OBJECT, Ran, agent, policy_of
 
 AGENTS: dict[str, Any] = {
     "look": agent("look", timeout="1h", retries=5, effects="read", idempotent=True, output=ANY_OBJECT),
