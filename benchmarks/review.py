@@ -49,9 +49,10 @@ async def _figures(home: Path, sandbox: str) -> list[Figure]:
     return [
         Figure("review without faults, a guest waiting", alone * 1000, "ms", "<= 300"),
         Figure(
-            "400 fault cases of a script of 100 spawns", seconds, "s", "<= 10", f"{seconds / CASES * 1000:.1f} ms a case"
+            "400 fault cases of a script of 100 spawns", seconds, "s", "<= 10",
+            f"{seconds / CASES * 1000:.1f} ms a case",
         ),
-    ]
+    ]  # fmt: skip
 
 
 async def _reviewed(runner: Runner, faults: int) -> tuple[float, Report]:
