@@ -116,7 +116,7 @@ class Again(Running):
         reuse = Reuse(origin, float(record.submitted.get("not_before", 0.0))) if origin else None
         submission = Submission(record.script, policy, record.inputs, record.seed, on_event, on_start, reuse)
         try:
-            async with self._guest(policy, record.sandbox) as guest:
+            async with self._guest(policy, record.sandbox, looks=False) as guest:
                 backends = self._backends(policy)
                 backends.prepare(verdict.reach.agents)
                 await self._prepare_credentials(policy, verdict)
@@ -203,12 +203,22 @@ class Again(Running):
         return record
 
     @asynccontextmanager
-    async def _guest(self, policy: Policy, recorded: dict[str, Any] | None = None) -> AsyncIterator[GuestOnTheWay]:
-        """Within, a guest can be taken: one like the recorded, or what fits the policy. Raises SandboxUnavailable."""
+    async def _guest(
+        self, policy: Policy, recorded: dict[str, Any] | None = None, *, looks: bool = True
+    ) -> AsyncIterator[GuestOnTheWay]:
+        """Within, a guest can be taken: one like the recorded, or what fits the policy. Raises SandboxUnavailable.
+
+        `looks`: it is for a look at a script and not for a live run, and the task that has it is cancelled by `close`.
+        """
         like = recorded or {}
         kind, image = str(like.get("kind", "")), str(like.get("image", ""))
         guest = GuestOnTheWay(await self._opened().choose(policy, kind=kind, image=image), policy.limits)
+        task = asyncio.current_task() if looks else None
+        if task is not None:
+            self._looking.add(task)
         try:
             yield guest
         finally:
             await asyncio.shield(guest.discard())
+            if task is not None:
+                self._looking.discard(task)

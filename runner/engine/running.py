@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from runner.clock import Clock, SystemClock
 from runner.engine.reading import Reading
@@ -68,6 +68,8 @@ class Running(Reading):
         """The register's entry up to which revocations were looked at; -1 before the first run."""
         self._running: dict[str, Execution] = {}
         self._leaving: set[asyncio.Task[None]] = set()
+        self._looking: set[asyncio.Task[Any]] = set()
+        """What replays and rehearses just now: it is cancelled where the Runner is closed."""
         self._polling: asyncio.Task[None] | None = None
         self._entered = False
 
@@ -98,7 +100,10 @@ class Running(Reading):
     async def close(self) -> None:
         """Stop what runs, kill every guest, close the store."""
         self.stop_all("close")
-        await asyncio.gather(*self._leaving, return_exceptions=True)
+        looking = self._looking - {asyncio.current_task()}
+        for task in looking:
+            task.cancel()
+        await asyncio.gather(*looking, *self._leaving, return_exceptions=True)
         if self._polling is not None:
             self._polling.cancel()
             with suppress(asyncio.CancelledError):
