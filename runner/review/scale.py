@@ -50,7 +50,7 @@ def end_of(graph: Graph) -> float:
     return max([graph.seconds, *(node.settled for node in graph.nodes)], default=0.0) or 1.0
 
 
-def ticks(until: float, most: int = 6) -> tuple[float, ...]:
+def ticks(until: float, most: int = 8) -> tuple[float, ...]:
     """Return round moments from 0 to `until`: steps of 1, 2 or 5 times a power of ten."""
     raw = until / most
     power = 10.0 ** floor(log10(raw))
