@@ -36,7 +36,9 @@ from runner.review.told import (
 
 POLICY = f"default-src 'none'; style-src 'sha256-{DIGEST}'; img-src data:; base-uri 'none'; form-action 'none'"
 MAX_BYTES = 3_000_000
-"""Of a page, whatever it is made of."""
+"""Of a page, whatever it is made of. A block that would make it longer is left out, and the page says so."""
+_HEAD_BYTES = 60_000
+"""More than a page has before its first section, and after its last."""
 
 
 def to_page(report: Report) -> str:
@@ -51,6 +53,7 @@ class _Page:
         self._report = report
         self._sections = sections(report)
         self._source, self._linked = source_table(report)
+        self._left = MAX_BYTES - _HEAD_BYTES - _bytes(self._source)
 
     def parts(self) -> Iterator[str]:
         name = for_html(one_line(self._report.script, 120))
@@ -81,8 +84,16 @@ class _Page:
     def _section(self, section: Section) -> Iterator[str]:
         yield f'<section aria-labelledby="{section.key}"><h2 id="{section.key}">{section.title}</h2>'
         for block in section.blocks:
-            yield from self._block(block)
+            yield self._source if block == Drawing("source") else self._fitting(block)
         yield "</section>"
+
+    def _fitting(self, block: Block) -> str:
+        text = "".join(self._block(block))
+        size = _bytes(text)
+        if size > self._left:
+            return "<p>left out: the page would be too long</p>"
+        self._left -= size
+        return text
 
     def _block(self, block: Block) -> Iterator[str]:
         match block:
@@ -121,9 +132,6 @@ class _Page:
             yield f"<p>and {table.left_out:,} more</p>"
 
     def _drawing(self, what: str) -> Iterator[str]:
-        if what == "source":
-            yield self._source
-            return
         assert self._report.rehearsal is not None
         graph = self._report.rehearsal.graph
         if what == "graph":
@@ -145,6 +153,10 @@ class _Page:
                 return f"line {line}"
             case str():
                 return prose_for_html(word)
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))
 
 
 def _mark(mark: str) -> str:
