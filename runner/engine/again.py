@@ -162,7 +162,7 @@ class Again(Running):
                 on_reuse(
                     await self._tried(
                         record, script=submission.script, policy=submission.policy, inputs=submission.inputs,
-                        only=reusable.is_good, fit=reusable.fits,
+                        reusable=reusable,
                     )
                 )  # fmt: skip
             finally:

@@ -15,7 +15,8 @@ from runner.errors import UsageError
 from runner.events import EventKind, fold
 from runner.guest.wire import OK
 from runner.journal import SqliteJournal
-from runner.replay.keys import KINDS, Matches, Recorded, recorded
+from runner.replay.keys import Matches
+from runner.replay.outcomes import KINDS, Recorded, recorded
 from runner.seams import Asked
 
 FingerprintOf = Callable[[str], str]

@@ -17,13 +17,14 @@ schemas or from a recorded run.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from runner.clock import Clock
 from runner.errors import AgentFault, UsageError
-from runner.guest.wire import WireError, compact, loads
+from runner.guest.wire import compact, loads
 from runner.models import Json, OutcomeKind
 from runner.policy.files import read_source
 from runner.seams import Call
@@ -54,21 +55,35 @@ class Fixtures:
 
     def __init__(self, agents: dict[str, list[Fixture]]) -> None:
         self._agents = agents
+        self._promised: dict[int, tuple[str, Fixture]] = {}
 
-    def answers(self, agent: str, inputs: Json) -> bool:
-        """Whether there is an answer for these inputs."""
-        return any(one.fits(inputs) for one in self._agents.get(agent, ()))
+    def promise(self, spawn: int, agents: Iterable[str], inputs: Json) -> bool:
+        """Put an answer by for a spawn: of the first of these agents that has one. False: none has."""
+        for agent in agents:
+            found = self._next(agent, inputs)
+            if found is not None:
+                self._promised[spawn] = agent, found
+                return True
+        return False
 
     def agent(self, clock: Clock) -> MockAgent:
         return MockAgent(self, clock)
 
-    def take(self, agent: str, inputs: Json) -> Fixture:
-        """Return the answer for these inputs. Raises AgentFault: there is none."""
-        for one in self._agents.get(agent, ()):
-            if one.fits(inputs):
-                one.left -= 1
-                return one
-        raise AgentFault(OutcomeKind.FAILED, f'no mock answers agent "{agent}" for these inputs')
+    def take(self, spawn: int, agent: str, inputs: Json) -> Fixture:
+        """Return the answer that was put by, or the next one for these inputs. Raises AgentFault: there is none."""
+        promised = self._promised.get(spawn)
+        if promised is not None and promised[0] == agent:
+            return self._promised.pop(spawn)[1]
+        found = self._next(agent, inputs)
+        if found is None:
+            raise AgentFault(OutcomeKind.FAILED, f'no mock answers agent "{agent}" for these inputs')
+        return found
+
+    def _next(self, agent: str, inputs: Json) -> Fixture | None:
+        found = next((one for one in self._agents.get(agent, ()) if one.fits(inputs)), None)
+        if found is not None:
+            found.left -= 1
+        return found
 
 
 class MockAgent:
@@ -79,7 +94,7 @@ class MockAgent:
         self._clock = clock
 
     async def run(self, call: Call) -> Json:
-        found = self._fixtures.take(call.agent, call.inputs)
+        found = self._fixtures.take(call.spawn, call.agent, call.inputs)
         if found.seconds:
             await self._clock.sleep(found.seconds)
         if not found.output:
@@ -119,10 +134,8 @@ def _fixture(named: str, entry: Any) -> Fixture:
         raise UsageError(f"{named}: seconds is a number from 0", hint=_HINT)
     if times is not math.inf and (type(times) is not int or times < 1):
         raise UsageError(f"{named}: times is a whole number from 1", hint=_HINT)
-    try:
-        output = compact(entry["output"]) if "output" in entry else ""
-    except (ValueError, TypeError, WireError):
-        raise UsageError(f"{named}: the output is no exact JSON", hint=_HINT) from None
+    # What YAML can say and JSON cannot the reader has refused.
+    output = compact(entry["output"]) if "output" in entry else ""
     return Fixture(entry.get("when"), output, str(entry.get("fail", "")), OutcomeKind(kind), float(seconds), times)
 
 
