@@ -167,7 +167,7 @@ class Broker:
         """Return what today's schema of its agent, one of the chain, keeps of an output. Raises AgentFault."""
         entry = next(one.entry for one in live.chain if one.entry.name == taken.called)
         passed = self._reach(entry).passed(json.loads(output_text(taken.value)), self._most_bytes)
-        self.attempts.require_accepted(live, entry, passed)
+        self.attempts.accepts.require(live.accept, passed.text, agent=taken.called)
         return passed
 
     def _settle(self, live: LiveSpawn, taken: Taken, passed: Passed | None) -> None:
