@@ -1,4 +1,4 @@
-"""What a review costs: check, reach, rehearsal and report; and four hundred failures put into a script of 100 spawns."""
+"""What a review costs: check, reach, rehearsal, report; and four hundred failures put into a script of 100 spawns."""
 
 from __future__ import annotations
 

@@ -285,7 +285,7 @@ class Execution:
                 sequential_seconds=round(broker.attempts.sequential_seconds, 6),
                 attempts=broker.attempts.count,
                 parallel_peak=broker.attempts.parallel_peak,
-                reused=broker.reused,
+                reused=len(broker.reused),
                 bytes_in=session.bytes_in,
                 bytes_out=session.bytes_out,
                 output_bytes=broker.attempts.output_bytes,

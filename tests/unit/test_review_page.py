@@ -19,12 +19,10 @@ from tests.unit.reports_by_hand import ATTACK, SOURCE, hostile, large, rejected,
 
 # What a document of ours is made of; nothing else may stand in one.
 TAGS = set(
-    "html head meta title link style body a header p h1 h2 h3 ul li dl dt dd nav main section span table caption thead tr th tbody td "
-    "div code b i br pre details summary figure figcaption footer svg defs marker path rect text".split()
+    ["html", "head", "meta", "title", "link", "style", "body", "a", "header", "p", "h1", "h2", "h3", "ul", "li", "dl", "dt", "dd", "nav", "main", "section", "span", "table", "caption", "thead", "tr", "th", "tbody", "td", "div", "code", "b", "i", "br", "pre", "details", "summary", "figure", "figcaption", "footer", "svg", "defs", "marker", "path", "rect", "text"]
 )
 ATTRIBUTES = set(
-    "lang charset http-equiv content name rel href class id aria-label aria-labelledby role tabindex scope colspan width height viewbox x y "
-    "rx d refx refy markerwidth markerheight markerunits orient text-anchor marker-end".split()
+    ["lang", "charset", "http-equiv", "content", "name", "rel", "href", "class", "id", "aria-label", "aria-labelledby", "role", "tabindex", "scope", "colspan", "width", "height", "viewbox", "x", "y", "rx", "d", "refx", "refy", "markerwidth", "markerheight", "markerunits", "orient", "text-anchor", "marker-end"]
 )
 REPORTS = pytest.mark.parametrize(
     "report", [rich(), hostile(), rejected(), large(100), large(500)], ids=["rich", "hostile", "rejected", "100", "500"]
