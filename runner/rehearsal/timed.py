@@ -4,8 +4,8 @@ A responder is wrapped. While the guest waits, and all that follows from what ha
 to its next timer; where there is none the guest waits for ever, and the run is stuck.
 
 Everything that the broker of such a run does is done in the event loop itself: mock agents wait on the clock alone, and
-the journal is in memory. So it has come to rest once nothing is ready in the loop; where other rehearsals share it, or it
-does not tell, once some of its turns have changed nothing.
+the journal is in memory. So it has come to rest once nothing is ready in the loop; where other rehearsals share it, or
+it does not tell, once some of its turns have changed nothing.
 """
 
 from __future__ import annotations
