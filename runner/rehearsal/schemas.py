@@ -29,7 +29,9 @@ _TICKS = 1024
 class SchemaMocks:
     """Answers for every agent that has a schema it can be drawn from."""
 
-    def __init__(self, seed: int = 1, *, edge: bool = False) -> None:
+    def __init__(self, seed: int = 1, *, edge: bool = False, besides: Iterable[str] = ()) -> None:
+        """`besides` are agents that others answer for, whatever they are asked."""
+        self._besides = frozenset(besides)
         self._seed = seed
         self._edge = edge
         self._drawn: dict[str, Drawn] = {}
@@ -39,7 +41,7 @@ class SchemaMocks:
     def require(self, policy: Policy, agents: Iterable[str]) -> None:
         """Raise UsageError where no value can be made for one of these agents."""
         for name in agents:
-            if name in policy.agents:
+            if name in policy.agents and name not in self._besides:
                 entry = policy.agents[name]
                 try:
                     self._value(entry, f"{self._seed} {name}")
@@ -50,6 +52,8 @@ class SchemaMocks:
                     ) from None
 
     def answer(self, entry: AgentEntry, call: Call) -> Mocked | None:
+        if entry.name in self._besides:
+            return None
         seed = f"{self._seed} {entry.name} {call.attempt} {_digest(canonical(call.inputs))}"
         seconds = seconds_for(seed, call.timeout)
         try:

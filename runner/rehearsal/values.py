@@ -207,7 +207,12 @@ class _Drawing:
         found: list[Json] = []
         for n in range(count):
             part, place = (first[n], f"{path}/prefixItems/{n}") if n < len(first) else (rest, f"{path}/items")
-            found.append(self._item(part, place, depth, found if schema.get("uniqueItems") else None))
+            item = self.value(part, place, depth + 1)
+            if schema.get("uniqueItems") and item in found:
+                if n >= schema.get("minItems", 0):
+                    break
+                item = self._other(part, place, depth, found)
+            found.append(item)
         if "contains" in schema:
             self._contain(found, schema, path, depth)
         return found
@@ -229,12 +234,15 @@ class _Drawing:
         high = max(low, USUAL_ITEMS)
         return self._chance.randint(max(low, 1 if most != 0 else 0), min(high, most) if most is not None else high)
 
-    def _item(self, part: Json, path: str, depth: int, others: list[Json] | None) -> Json:
+    def _other(self, part: Json, path: str, depth: int, others: list[Json]) -> Json:
+        """Return a value that is none of the others, if one is found; a usual one, as there are more of these."""
+        edge, self._edge = self._edge, False
         found = self.value(part, path, depth + 1)
         for _ in range(TRIES):
-            if others is None or found not in others:
+            if found not in others:
                 break
             found = self.value(part, path, depth + 1)
+        self._edge = edge
         return found
 
     def _contain(self, found: list[Json], schema: Schema, path: str, depth: int) -> None:
