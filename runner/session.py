@@ -131,7 +131,7 @@ class Session:
 
         Raises RunnerError only for an `interrupt` with one (a store that failed).
         """
-        wall = self._clock.call_at(self._clock.monotonic() + self._wall_left, self._wall_reached)
+        wall = self._clock.call_at(self._clock.monotonic() + self._wall_left, self.wall_reached)
         try:
             return await self._guarded(start)
         finally:
@@ -164,7 +164,8 @@ class Session:
         assert cause is not None
         raise cause
 
-    def _wall_reached(self) -> None:
+    def wall_reached(self) -> None:
+        """End the conversation: its wall time is over."""
         seconds = f"{self._limits.wall_seconds:g}"
         self.interrupt(limit_ending("wall", f"the run took longer than {seconds} s of wall time"))
 

@@ -123,6 +123,13 @@ class Attempts:
                 return Refusal("inputs-break-schema", message, OutcomeKind.INVALID_INPUT)
         return None
 
+    def require_accepted(self, live: LiveSpawn, entry: AgentEntry, passed: Passed) -> None:
+        """Raise AgentFault where a spawn does not accept the output of this agent."""
+        refusal = self._accepts.of(live.accept).refusal(passed.text) if live.accept else None
+        if refusal is not None:
+            message = f'agent "{entry.name}" returned what accept refuses: {refusal}'
+            raise AgentFault(OutcomeKind.INVALID_OUTPUT, message)
+
     def begin(self, live: LiveSpawn) -> None:
         """Have its chain tried, as soon as there is a slot. It is permitted; its inputs are complete and valid."""
         if live.rule is not None or len(live.chain) > 1 or live.begun is not None:
@@ -314,10 +321,10 @@ class Attempts:
         self.output_bytes += passed.size
         self.dropped_bytes += passed.dropped_bytes
         live = attempt.live
-        refusal = self._accepts.of(live.accept).refusal(passed.text) if live.accept else None
-        if refusal is not None:
-            message = f'agent "{attempt.permit.entry.name}" returned what accept refuses: {refusal}'
-            self._failed(attempt, Failed(OutcomeKind.INVALID_OUTPUT, message))
+        try:
+            self.require_accepted(live, attempt.permit.entry, passed)
+        except AgentFault as fault:
+            self._faulted(attempt, fault)
             return
         self._settles.succeeded(live, passed)
         if live.outcome is not None:

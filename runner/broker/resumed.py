@@ -106,7 +106,7 @@ class ResumedBroker(Broker):
             case EventKind.SPAWN_REUSED:
                 self.reused += 1
                 if self._elsewhere is not None:
-                    self._elsewhere.used(body["spawn"], body["origin_spawn"])
+                    self._elsewhere.used(body["spawn"], body["origin_spawn"], body["key"])
             case EventKind.SPAWN_CANCELLED:
                 kind = OutcomeKind(body.get("outcome", OutcomeKind.CANCELLED))
                 self._timed_out = self._timed_out or kind is OutcomeKind.TIMED_OUT

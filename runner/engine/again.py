@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.engine.imported import contained
 from runner.engine.running import Running
 from runner.engine.sandboxes import GuestOnTheWay
 from runner.engine.submission import Reuse, Submission, exact
@@ -46,8 +47,10 @@ class Again(Running):
         notes = require_same_versions(record, anyway=anyway)
         record.start()
         replay = Replay(self.store, record, clock=self._clock, script=script)
+        strange = contained(self.store, run, record.policy)
+        recorded = record.sandbox if strange is None else None
         try:
-            async with self._guest(record.policy, record.sandbox) as guest:
+            async with self._guest(strange or record.policy, recorded) as guest:
                 return await replay.run(await guest.take(), notes)
         finally:
             await replay.gone()
@@ -162,7 +165,7 @@ class Again(Running):
                 on_reuse(
                     await self._tried(
                         record, script=submission.script, policy=submission.policy, inputs=submission.inputs,
-                        only=reusable.is_good, fit=reusable.fits,
+                        reusable=reusable,
                     )
                 )  # fmt: skip
             finally:
@@ -185,7 +188,8 @@ class Again(Running):
         if rejected is not None:
             return rejected
         try:
-            async with self._guest(policy) as guest:
+            strange = contained(self.store, record.run, policy) if policy is record.policy else None
+            async with self._guest(strange or policy) as guest:
                 return await trial.run(await guest.take())
         finally:
             await trial.gone()

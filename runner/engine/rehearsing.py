@@ -28,7 +28,7 @@ from runner.rehearsal.mocks import MockAgent, Mocks
 from runner.rehearsal.rehearsed import Rehearsed
 from runner.rehearsal.timed import Timed
 from runner.seams import Agent, Channel
-from runner.session import Ending, Session
+from runner.session import Ending, Session, limit_ending
 
 START = 1_750_000_000.0
 """The time at which every rehearsal begins, unless a record says otherwise: two of them are equal."""
@@ -91,7 +91,10 @@ class Rehearsal:
             self._policy, self._journal, clock=self._clock, trace="0" * 32, agent_of=self._agent, reach=self._reach,
             ledger=self._ledger(),
         )  # fmt: skip
-        timed = Timed(broker, self._journal, self._clock, stuck=self._stuck)
+        timed = Timed(
+            broker, self._journal, self._clock, wall_seconds=self._policy.limits.wall_seconds, late=self._late,
+            stuck=self._stuck,
+        )  # fmt: skip
         session = self._session = Session(channel, timed, limits=self._limits, clock=SystemClock())
         await session.greet()
         self._journal.append(EventKind.RUN_STARTED, {"seed": self._seed, "now": self._started, "dialect": DIALECT})
@@ -127,6 +130,11 @@ class Rehearsal:
             read_reference=_no_reference, script=self._script.digest, frozen=_never,
             register=lambda kind, body: None,
         )  # fmt: skip
+
+    def _late(self) -> None:
+        assert self._session is not None
+        seconds = f"{self._policy.limits.wall_seconds:g}"
+        self._session.interrupt(limit_ending("wall", f"the run took longer than {seconds} s of wall time"))
 
     def _stuck(self, wait: Wait) -> None:
         self._stopped_at = wait.line

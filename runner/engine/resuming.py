@@ -139,17 +139,23 @@ class ResumedExecution(Execution):
     def _settle_rest(self) -> None:
         """Settle what the dead host left open, where the run ends before the guest has said it all again."""
         whole = self._whole = fold(event for event in self._all.read(self.run_id) if event.seq <= self._view.seq)
+        cancelled = {event.body["spawn"] for event in self._all.read(self.run_id, kinds=(EventKind.SPAWN_CANCELLED,))}
         for spawn in whole.spawns.values():
             if not spawn.outcome:
                 spawn.outcome = str(OutcomeKind.CANCELLED)
-                self._journal.append(EventKind.SPAWN_CANCELLED, {"spawn": spawn.n, "by": "end"})
+                self._cancel(spawn.n, cancelled)
                 self._journal.append(EventKind.SPAWN_SETTLED, cancelled_body(spawn.n, spawn.called or spawn.agent,
                     spawn.attempts), CANCELLED_VALUE)  # fmt: skip
         for then in whole.thens.values():
             if not then.outcome:
                 body = {"handle": then.n, "outcome": str(OutcomeKind.CANCELLED), "bytes": 0}
-                self._journal.append(EventKind.SPAWN_CANCELLED, {"spawn": then.n, "by": "end"})
+                self._cancel(then.n, cancelled)
                 self._journal.append(EventKind.THEN_SETTLED, body, CANCELLED_VALUE)
+
+    def _cancel(self, handle: int, cancelled: set[int]) -> None:
+        """Journal that a handle is cancelled, unless the dead host got as far as that."""
+        if handle not in cancelled:
+            self._journal.append(EventKind.SPAWN_CANCELLED, {"spawn": handle, "by": "end"})
 
     def _result(self, ending: Ending) -> RunResult:
         result = super()._result(ending)

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from runner.engine.imported import require_vouched
 from runner.engine.submission import Reuse
 from runner.errors import UsageError
 from runner.events import EventKind, fold
 from runner.guest.wire import OK
 from runner.journal import SqliteJournal
-from runner.replay.keys import KINDS, Matches, Recorded, recorded
+from runner.replay.keys import Matches
+from runner.replay.outcomes import KINDS, Recorded, recorded
 from runner.seams import Asked
 
 FingerprintOf = Callable[[str], str]
@@ -51,8 +53,9 @@ def matches(store: SqliteJournal, reuse: Reuse, reusable: Reusable) -> Matches:
 
 
 def require_reusable(store: SqliteJournal, run: str) -> None:
-    """Raise UsageError where a run cannot be reused: it goes on, or never began. Its record must be whole."""
+    """Raise UsageError where a run cannot be reused: it goes on, or anybody may have made it up. It must be whole."""
     if store.run_alive(run):
         message = f'run "{run}" goes on: its outcomes can be reused once it has ended'
         raise UsageError(message, hint=f"runner watch {run}")
+    require_vouched(store, run, refused="its outcomes are not taken")
     store.verify(run)

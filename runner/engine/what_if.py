@@ -4,13 +4,14 @@ The broker of a live run answers the guest, in virtual time: permission, dataflo
 code. A spawn whose key is in the record settles as it did then, after as long; any other is answered by mocks, or stays
 open. Where the guest waits for such alone it stops there.
 
-Not here: keys (replay.keys), the clock (rehearsal.timed), reuse of outcomes by a live run (execution).
+Not here: keys (replay.keys), the clock (rehearsal.timed), what a live run may reuse (reuse).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from runner.broker import Broker
@@ -19,11 +20,13 @@ from runner.check import check
 from runner.clock import HeldClock, SystemClock
 from runner.credentials.ledger import Ledger
 from runner.credentials.no_issuers import NoIssuers
+from runner.engine.replaying import MORE_SECONDS, MORE_TIME
+from runner.engine.reuse import Reusable
 from runner.errors import PolicyError
 from runner.events import Event, EventKind, RunView, fold
 from runner.guest import wire
 from runner.guest.dialect import VERSION as DIALECT
-from runner.guest.wire import OK, Wait
+from runner.guest.wire import OK, Wait, canonical
 from runner.journal import SqliteJournal
 from runner.journal.memory import MemoryJournal
 from runner.models import Finding, Json, OutcomeKind, RunError, RunState, Script
@@ -32,7 +35,8 @@ from runner.rehearsal.fixtures import Fixtures
 from runner.rehearsal.mocks import MockAgent
 from runner.rehearsal.timed import Timed
 from runner.replay import Record
-from runner.replay.keys import KINDS, Matches, Recorded, recorded
+from runner.replay.keys import Matches
+from runner.replay.outcomes import KINDS, Recorded, recorded
 from runner.replay.record import same_result
 from runner.seams import Agent, Asked, Call, Channel, Taken
 from runner.session import Ending, Session
@@ -85,8 +89,6 @@ class WhatIf:
     seconds: float = 0.0
     """Of virtual time."""
     spawns: int = 0
-    reused: frozenset[int] = field(default_factory=frozenset)
-    """Spawns of the record whose outcome was taken."""
 
     @property
     def same(self) -> bool:
@@ -106,25 +108,30 @@ class Trial:
         policy: Policy,
         inputs: Json,
         mocks: Fixtures | None = None,
-        only: Callable[[Recorded], bool] = lambda found: True,
-        fit: Callable[[Recorded, Asked], bool] = lambda found, asked: True,
+        reusable: Reusable | None = None,
     ) -> None:
-        """`only` says which recorded outcomes there are, `fit` whether one may be taken for what is asked."""
+        """With `reusable` only what a live run may take of the record counts; else all that it says."""
         self._record = record
         self._script = script
         self._policy = policy
         self._inputs = inputs
         self._mocks = mocks
-        self._clock = HeldClock(record.now or 1_750_000_000.0)
+        self._clock = HeldClock(record.now)
         self._journal = MemoryJournal(record.run, self._clock)
         self._unmatched: dict[int, Unmatched] = {}
         self._stopped_at = 0
+        self._channel: Channel | None = None
         self._session: Session | None = None
-        spawns = [one for one in recorded(store.read(record.run, kinds=KINDS)) if only(one)]
         self._before = _outcomes(store.read(record.run, kinds=_SETTLED))
-        self._matches = Matches(
-            record.run, spawns, lambda seq: store.value(record.run, seq), fit=fit, otherwise=self._otherwise
-        )
+        spawns = recorded(store.read(record.run, kinds=KINDS))
+        value = partial(store.value, record.run)
+        if reusable is None:
+            self._matches = Matches(
+                record.run, spawns, value, fit=_came_the_same_way, otherwise=self._otherwise, unfit=self._unfit
+            )
+        else:
+            good = filter(reusable.is_good, spawns)
+            self._matches = Matches(record.run, good, value, fit=reusable.fits, otherwise=self._otherwise)
         self._end = _ending_of(store, record.run)
 
     def rejected(self) -> WhatIf | None:
@@ -140,9 +147,14 @@ class Trial:
             self._policy, self._journal, clock=self._clock, trace="0" * 32, agent_of=self._agent, reach=_reach(),
             ledger=self._ledger(), elsewhere=self._matches,
         )  # fmt: skip
-        timed = Timed(broker, self._journal, self._clock, stuck=self._stuck)
+        limits = self._policy.limits
+        timed = Timed(
+            broker, self._journal, self._clock, wall_seconds=limits.wall_seconds, late=self._late, stuck=self._stuck
+        )
         # Real time bounds the guest alone; what the run takes is told in virtual time.
-        session = self._session = Session(channel, timed, limits=self._policy.limits, clock=SystemClock())
+        most = limits.wall_seconds * MORE_TIME + MORE_SECONDS
+        self._channel = channel
+        session = self._session = Session(channel, timed, limits=limits, clock=SystemClock(), wall_left=most)
         await session.greet()
         try:
             ending = await session.converse(self._start())
@@ -151,6 +163,9 @@ class Trial:
         return self._told(ending)
 
     async def gone(self) -> None:
+        """Kill the guest; return once it is dead."""
+        if self._channel is not None:
+            await self._channel.kill()
         if self._session is not None:
             await self._session.gone()
 
@@ -178,9 +193,18 @@ class Trial:
 
     def _otherwise(self, asked: Asked) -> Taken | None:
         """Nothing is recorded for it: a mock answers, or it stays open."""
-        mocked = self._mocks is not None and any(self._mocks.answers(name, asked.inputs) for name in asked.agents)
+        mocked = self._mocks is not None and self._mocks.promise(asked.spawn, asked.agents, asked.inputs)
         self._unmatched[asked.spawn] = Unmatched(asked.spawn, asked.agent, asked.line, asked.inputs, mocked)
         return None if mocked else Taken("", 0, "", asked.agent, str(OutcomeKind.CANCELLED), "{}", 0, None)
+
+    def _unfit(self, found: Recorded, asked: Asked, message: str) -> Taken:
+        """Live its agent would return the same, and be told that this may not pass."""
+        given = self._matches.given(found, canonical({"message": message}))
+        return replace(given, kind=str(OutcomeKind.INVALID_OUTPUT))
+
+    def _late(self) -> None:
+        assert self._session is not None
+        self._session.wall_reached()
 
     def _stuck(self, wait: Wait) -> None:
         self._stopped_at = wait.line
@@ -193,6 +217,8 @@ class Trial:
         before = self._end
         same = ending.state is before.state and same_result(ending.result, before.result)
         taken = self._matches.taken
+        changed = tuple(self._changed())
+        asked = {one.spawn for one in changed if one.before and one.spawn not in taken}
         return WhatIf(
             run=self._record.run,
             script=self._script.name,
@@ -201,31 +227,30 @@ class Trial:
             error=ending.error,
             matched=len(taken),
             unmatched=tuple(self._unmatched.values()),
-            changed=tuple(self._changed()),
-            unasked=tuple(one.spawn for one in self._matches.left()),
+            changed=changed,
+            # What is refused now was asked all the same.
+            unasked=tuple(one.spawn for one in self._matches.left() if one.spawn not in asked),
             stopped_at=self._stopped_at,
             same_result=same and _same_error(ending.error, before.error),
-            seconds=self._clock.now() - (self._record.now or 1_750_000_000.0),
+            seconds=self._clock.monotonic(),
             spawns=sum(event.kind is EventKind.SPAWN_REQUESTED for event in self._journal.events),
-            reused=frozenset(one.spawn for one in taken.values()),
         )
 
     def _changed(self) -> Iterator[Changed]:
-        """Yield what is refused now and was not, and what comes to something else than is recorded of the same key."""
+        """Yield what is refused or fails beforehand now and did not, and what comes to something else than is recorded
+        of the same key.
+        """
         requested: dict[int, Event] = {}
-        refused: set[int] = set()
         for event in self._journal.events:
             body = event.body
             if event.kind is EventKind.SPAWN_REQUESTED:
                 requested[body["spawn"]] = event
-            elif event.kind is EventKind.SPAWN_DENIED:
-                refused.add(body["spawn"])
-            elif event.kind is EventKind.SPAWN_SETTLED:
+            elif event.kind is EventKind.SPAWN_SETTLED and body["spawn"] not in self._unmatched:
                 asked, outcome = requested[body["spawn"]].body, body["outcome"]
                 found = self._matches.taken.get(body["spawn"])
                 before = self._outcome_before(asked) if found is None else found.kind
-                is_other = outcome != before and outcome != OutcomeKind.CANCELLED
-                if is_other and (found is not None or body["spawn"] in refused):
+                # What would have come of one that was cancelled nobody knows.
+                if outcome not in (before, OutcomeKind.CANCELLED) and before != OutcomeKind.CANCELLED:
                     message = event.content().get("message", "") if outcome != OK else ""
                     yield Changed(body["spawn"], asked["agent"], asked["line"], before, outcome, message)
 
@@ -233,6 +258,22 @@ class Trial:
         """Return what the spawn of this number came to then, if it asked the same agent; "" for nothing."""
         agent, outcome = self._before.get(asked["spawn"], ("", ""))
         return outcome if agent == asked["agent"] else ""
+
+
+def _came_the_same_way(found: Recorded, asked: Asked) -> bool:
+    """Say whether the agents that were tried for an outcome are those that would be tried today.
+
+    A failure is one of the whole chain: with another fallback it would have gone on.
+    """
+    if found.kind != OK:
+        return asked.agents == found.agents
+    if found.called not in asked.agents:
+        return False
+    return _up_to(found.called, asked.agents) == _up_to(found.called, found.agents)
+
+
+def _up_to(agent: str, agents: tuple[str, ...]) -> tuple[str, ...]:
+    return agents[: agents.index(agent)]
 
 
 _SETTLED = (EventKind.SPAWN_REQUESTED, EventKind.SPAWN_SETTLED)

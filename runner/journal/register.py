@@ -6,7 +6,7 @@
     value_erased   run, seq, value_digest, reason       in the transaction that erases the value; for one that an
                    [, by, field]                        imported file says was erased, after run_imported
     run_imported   run, seq, digest, first, ended,      in the transaction that puts in the run's events
-                   file, signer, by
+                   file, signer, known, by
     run_pruned     run, seq, digest, events, blobs,     in the transaction that removes the run's first events
                    state, by, reason
     held, released run, by, reason                      by who forbids, or allows again, to prune or redact a run

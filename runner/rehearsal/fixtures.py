@@ -19,7 +19,7 @@ schemas (schemas) or from a recorded run (recorded).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,7 @@ class Fixtures:
         self._agents = agents
         self._file = file
         self._lines = lines or {}
+        self._promised: dict[int, tuple[str, Fixture]] = {}
 
     @property
     def names(self) -> frozenset[str]:
@@ -80,16 +81,28 @@ class Fixtures:
         copied = {agent: [replace(one) for one in entries] for agent, entries in self._agents.items()}
         return Fixtures(copied, file=self._file, lines=self._lines)
 
-    def answers(self, agent: str, inputs: Json) -> bool:
-        """Whether there is an answer for these inputs."""
-        return any(one.fits(inputs) for one in self._agents.get(agent, ()))
+    def promise(self, spawn: int, agents: Iterable[str], inputs: Json) -> bool:
+        """Put an answer by for a spawn: of the first of these agents that has one. False: none has."""
+        for place, agent in enumerate(agents):
+            found = self._next(agent, inputs, None if place else 1)
+            if found is not None:
+                self._promised[spawn] = agent, found
+                return True
+        return False
 
     def answer(self, entry: AgentEntry, call: Call) -> Mocked | None:
-        for one in self._agents.get(entry.name, ()):
-            if one.fits(call.inputs, call.attempt):
-                one.left -= 1
-                return one.mocked
-        return None
+        """Return the answer that was put by, or the next one for these inputs; None: there is none."""
+        promised = self._promised.get(call.spawn)
+        if promised is not None and promised[0] == entry.name:
+            return self._promised.pop(call.spawn)[1].mocked
+        found = self._next(entry.name, call.inputs, call.attempt)
+        return None if found is None else found.mocked
+
+    def _next(self, agent: str, inputs: Json, attempt: int | None) -> Fixture | None:
+        found = next((one for one in self._agents.get(agent, ()) if one.fits(inputs, attempt)), None)
+        if found is not None:
+            found.left -= 1
+        return found
 
     def check_against(self, policy: Policy) -> None:
         """Raise PolicyError where it names an agent that the policy does not have, or an output breaks its schema."""

@@ -203,7 +203,14 @@ class Elsewhere(Protocol):
         """Return what settles this spawn; None: its agent is to be called."""
         ...
 
-    def used(self, asked: int, spawn: int) -> None:
+    def refused(self, asked: Asked, message: str) -> Taken | None:
+        """Return what settles this spawn, never an output: the one that `take` gave may not pass today, and why.
+
+        None: its agent is to be called.
+        """
+        ...
+
+    def used(self, asked: int, spawn: int, key: str) -> None:
         """Take note that spawn `asked` was settled with what is recorded of `spawn`, by a host before."""
         ...
 
