@@ -86,12 +86,15 @@ VERBS: Mapping[str, Verb] = {
         },
     ),
     "policy": Verb(
-        "Check and explain policies, and print their schema for editors.",
+        "Check, explain and compare policies, and print their schema for editors.",
         verbs={
             "explain": Verb(
                 "Say whether an agent may have these scopes, what they open, or why not.", "policy:explain"
             ),
             "check": Verb("Read a policy as a run would, and show what it grants.", "policy:check"),
+            "diff": Verb(
+                "Say what a policy gives more or less than another; exit 9 where it gives more.", "policy_diff:diff"
+            ),
             "schema": Verb("Print the JSON Schema of policy files.", "policy:schema"),
         },
     ),

@@ -52,6 +52,7 @@ def archived_policy(resolved: str, *, name: str, folder: str, file: str = "") ->
             file=file,
             resources={key: _resource(key, form) for key, form in found.get("resources", {}).items()},
             issuers={key: _issuer(key, form) for key, form in found.get("issuers", {}).items()},
+            risk=found.get("risk", {}),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         message = f'the archived policy "{name}" cannot be read: {type(error).__name__}: {error}'

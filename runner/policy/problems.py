@@ -124,6 +124,9 @@ _EXAMPLES = {
     "details": "details: [{type: customer, identifier: '{inputs.customer_id}'}]",
     "private": "private: [10.20.0.0/16]",
     "max_lifetime": "max_lifetime: 1h",
+    "cost": "cost: 0.02",
+    "trusted": "trusted: false",
+    "risk": "risk: {not-exercised: error}",
 }
 
 # pydantic's error type → what is allowed there.

@@ -59,6 +59,7 @@ def resolve(source: Source, *, folder: FolderPath, name: str, read_file: ReadFil
     policy = Policy(
         name=name, agents=agents, limits=limits, sandbox=sandbox, imports=imports, folder=folder, resolved="",
         digest="", resources=resource_entries.resources_of(fields), issuers=resource_entries.issuers_of(fields),
+        risk=dict(fields.risk),
     )  # fmt: skip
     resolved = canonical(_resolved_form(fields, policy))
     told = tuple(_warnings(fields, policy, source))
@@ -165,6 +166,8 @@ class _Entry:
             isolation=fields.isolation or ("process" if backend == "command" else "none"),
             unsafe_same_uid=fields.unsafe_same_uid,
             unsafe_raw_token=fields.unsafe_raw_token,
+            cost_usd=fields.cost,
+            trusted=fields.trusted,
             line=self._source.place(("agents", self._name)).line,
         )
 
@@ -252,6 +255,8 @@ def _resolved_form(fields: PolicyFields, policy: Policy) -> Json:
         "resources": {name: resource_form(resource) for name, resource in policy.resources.items()},
         "issuers": {name: issuer_form(entry) for name, entry in policy.issuers.items()},
         "agents": {name: _entry_form(entry) for name, entry in policy.agents.items()},
+        # What came later stands here only where it is written: a policy that says nothing of it keeps its digest.
+        **({"risk": policy.risk} if policy.risk else {}),
     }
 
 
@@ -274,6 +279,8 @@ def _entry_form(entry: AgentEntry) -> Json:
         "isolation": entry.isolation,
         "unsafe_same_uid": entry.unsafe_same_uid,
         "unsafe_raw_token": entry.unsafe_raw_token,
+        **({} if entry.cost_usd is None else {"cost_usd": entry.cost_usd}),
+        **({} if entry.trusted else {"trusted": False}),
     }
 
 
