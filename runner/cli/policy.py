@@ -74,7 +74,7 @@ def policy_lines(policy: Policy) -> list[str]:
     lines += [f"limit {name}: {value:,}" for name, value in asdict(policy.limits).items()]
     lines.append(f"sandbox: {'docker' if policy.sandbox.demand == 'docker' else 'docker or process'}")
     imports = "all of the dialect" if policy.imports is None else ", ".join(sorted(policy.imports)) or "none"
-    return [*lines, f"imports: {imports}"]
+    return [*lines, f"imports: {imports}", *([f"review: {policy.review}"] if policy.review != "none" else [])]
 
 
 def _resource_lines(resource: Resource) -> list[str]:

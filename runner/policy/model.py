@@ -30,6 +30,18 @@ class Effects(StrEnum):
     IRREVERSIBLE = "irreversible"
 
 
+class ReviewRule(StrEnum):
+    """Whether a person must have decided before a script runs. Ordered: the later is the stricter."""
+
+    NONE = "none"
+    WHEN_FLAGGED = "when_flagged"
+    REQUIRED = "required"
+
+    def stricter(self, other: ReviewRule) -> ReviewRule:
+        order = list(ReviewRule)
+        return max(self, other, key=order.index)
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """Where a value is kept. Its text is safe to show: "env:NAME", "file:PATH", "command:PROGRAM"."""
@@ -172,3 +184,4 @@ class Policy:
     """The file that it was read from, absolute; "" where it was none. Not part of the digest, nor is `folder`."""
     resources: dict[str, Resource] = field(default_factory=dict)
     issuers: dict[str, IssuerEntry] = field(default_factory=dict)
+    review: ReviewRule = ReviewRule.NONE
