@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from runner.engine.again import Again
 from runner.engine.archive import ArchiveVerbs
+from runner.engine.decisions import DecisionVerbs
 from runner.engine.submission import read_script
 from runner.events import Event, RunView, TokensView, fold
 from runner.journal import RegisterKind, freeze
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from runner.engine.explain import Explained
 
 
-class Runner(Again, ArchiveVerbs):
+class Runner(Again, ArchiveVerbs, DecisionVerbs):
     """Runs scripts, and tells of runs. One per process; an async context manager.
 
         async with Runner() as runner:
