@@ -75,7 +75,7 @@ def policy_lines(policy: Policy) -> list[str]:
     lines.append(f"sandbox: {'docker' if policy.sandbox.demand == 'docker' else 'docker or process'}")
     imports = "all of the dialect" if policy.imports is None else ", ".join(sorted(policy.imports)) or "none"
     lines += [f"risk {rule}: {level}" for rule, level in policy.risk.items()]
-    return [*lines, f"imports: {imports}"]
+    return [*lines, f"imports: {imports}", *([f"review: {policy.review}"] if policy.review != "none" else [])]
 
 
 def _resource_lines(resource: Resource) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from runner.engine.again import Again
 from runner.engine.archive import ArchiveVerbs
+from runner.engine.decisions import DecisionVerbs
 from runner.engine.policies import PolicyVerbs
 from runner.engine.submission import read_script
 from runner.events import Event, RunView, TokensView, fold
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from runner.engine.explain import Explained
 
 
-class Runner(Again, ArchiveVerbs, PolicyVerbs):
+class Runner(Again, ArchiveVerbs, DecisionVerbs, PolicyVerbs):
     """Runs scripts, and tells of runs. One per process; an async context manager.
 
         async with Runner() as runner:

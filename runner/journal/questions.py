@@ -49,6 +49,10 @@ class Questions:
         self._unusable = ""
         """Why it cannot be used, in words; "" while it can."""
 
+    def now(self) -> float:
+        """Return the time by the clock of this store, epoch seconds."""
+        return self._clock.now()
+
     # --- the register ------------------------------------------------------------------------
 
     def note(self, kind: RegisterKind, body: Mapping[str, Any]) -> int:

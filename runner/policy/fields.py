@@ -245,6 +245,8 @@ class PolicyFields(_Fields):
     """docker or process, or a mapping with more; docker unless written."""
     imports: list[str] | None = None
     """Modules that a script may import; all of the dialect unless written."""
+    review: Literal["required", "when_flagged", "none"] = "none"
+    """Whether a person decides before a script runs: always, where the review flags it, or never."""
     resources: dict[ResourceName, ResourceFields] = {}
     """The protected APIs that agents reach through the gateway, by name, and what each scope opens in them."""
     issuers: dict[ResourceName, IssuerFields] = {}

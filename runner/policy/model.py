@@ -45,6 +45,18 @@ class Effects(StrEnum):
     IRREVERSIBLE = "irreversible"
 
 
+class ReviewRule(StrEnum):
+    """Whether a person must have decided before a script runs. Ordered: the later is the stricter."""
+
+    NONE = "none"
+    WHEN_FLAGGED = "when_flagged"
+    REQUIRED = "required"
+
+    def stricter(self, other: ReviewRule) -> ReviewRule:
+        order = list(ReviewRule)
+        return max(self, other, key=order.index)
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """Where a value is kept. Its text is safe to show: "env:NAME", "file:PATH", "command:PROGRAM"."""
@@ -193,3 +205,4 @@ class Policy:
     issuers: dict[str, IssuerEntry] = field(default_factory=dict)
     risk: dict[str, str] = field(default_factory=dict)
     """Rule of the review → "off", "warning" or "error"; the review's own level for those that are not in here."""
+    review: ReviewRule = ReviewRule.NONE

@@ -97,6 +97,7 @@ _EXAMPLES = {
     "runtime": "runtime: runsc",
     "unsafe_unverified_lock": "unsafe_unverified_lock: false",
     "imports": "imports: [json, re]",
+    "review": "review: required",
     "agents": "agents: {research: {...}}, with a plain word as the name",
     "description": "description: Finds what a vendor sells.",
     "python": 'python: "agents:research"',

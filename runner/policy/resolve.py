@@ -21,7 +21,15 @@ from runner.models import Json, Limits, digest_of
 from runner.policy import resource_entries
 from runner.policy.fields import AgentFields, LimitsFields, PolicyFields, keys_at
 from runner.policy.leaks import has_key_prefix, looks_like_key
-from runner.policy.model import DEFAULT_TIMEOUT_SECONDS, AgentEntry, Effects, Policy, Reference, SandboxRule
+from runner.policy.model import (
+    DEFAULT_TIMEOUT_SECONDS,
+    AgentEntry,
+    Effects,
+    Policy,
+    Reference,
+    ReviewRule,
+    SandboxRule,
+)
 from runner.policy.problems import Problem, listed, meant, refuse, shown, translate, where
 from runner.policy.resource_entries import issuer_form, reference_form, resource_form
 from runner.policy.schemas import ReadFile, SchemaRefused, resolve_schema
@@ -60,6 +68,7 @@ def resolve(source: Source, *, folder: FolderPath, name: str, read_file: ReadFil
         name=name, agents=agents, limits=limits, sandbox=sandbox, imports=imports, folder=folder, resolved="",
         digest="", resources=resource_entries.resources_of(fields), issuers=resource_entries.issuers_of(fields),
         risk=dict(fields.risk),
+        review=ReviewRule(fields.review),
     )  # fmt: skip
     resolved = canonical(_resolved_form(fields, policy))
     told = tuple(_warnings(fields, policy, source))
@@ -246,9 +255,12 @@ class _Entry:
 
 
 def _resolved_form(fields: PolicyFields, policy: Policy) -> Json:
+    # The default is left out: policies that say nothing of review keep the digests they had before there was one.
+    review = {} if policy.review is ReviewRule.NONE else {"review": str(policy.review)}
     return {
         "version": fields.version,
         "description": fields.description,
+        **review,
         "limits": asdict(policy.limits),
         "sandbox": asdict(policy.sandbox),
         "imports": None if policy.imports is None else sorted(policy.imports),

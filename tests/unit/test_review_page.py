@@ -18,10 +18,10 @@ from runner.review.report import NOT_INNOCENCE, Report, Risk, SourceLine
 from tests.unit.reports_by_hand import ATTACK, SOURCE, hostile, large, rejected, rich
 
 # What a document of ours is made of; nothing else may stand in one.
-TAGS = set(
+TAGS = frozenset(
     ["html", "head", "meta", "title", "link", "style", "body", "a", "header", "p", "h1", "h2", "h3", "ul", "li", "dl", "dt", "dd", "nav", "main", "section", "span", "table", "caption", "thead", "tr", "th", "tbody", "td", "div", "code", "b", "i", "br", "pre", "details", "summary", "figure", "figcaption", "footer", "svg", "defs", "marker", "path", "rect", "text"]
 )
-ATTRIBUTES = set(
+ATTRIBUTES = frozenset(
     ["lang", "charset", "http-equiv", "content", "name", "rel", "href", "class", "id", "aria-label", "aria-labelledby", "role", "tabindex", "scope", "colspan", "width", "height", "viewbox", "x", "y", "rx", "d", "refx", "refy", "markerwidth", "markerheight", "markerunits", "orient", "text-anchor", "marker-end"]
 )
 REPORTS = pytest.mark.parametrize(
