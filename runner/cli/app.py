@@ -31,6 +31,9 @@ class Verb:
 VERBS: Mapping[str, Verb] = {
     "run": Verb("Check a script, run it in a sandbox under a policy, and print its result.", "run:run"),
     "check": Verb("Check a script against the dialect and a policy, without running it.", "check:check"),
+    "rehearse": Verb(
+        "Run a script against mock agents in virtual time, and hold it to expectations.", "rehearse:rehearse"
+    ),
     "prompt": Verb("Print what a model needs to write scripts under a policy.", "author:prompt"),
     "stubs": Verb("Print Python stubs of a policy's agents, for type checkers and editors.", "author:stubs"),
     "init": Verb("Write a policy, one python agent and a script that run at once.", "policy:init"),
@@ -220,7 +223,8 @@ def command() -> Any:
         subcommand_metavar="VERB [ARGS]...",
         context_settings={"help_option_names": ["-h", "--help"]},
         epilog="Exit codes: 0 done, 1 the script raised, 2 bad usage, policy or inputs, 3 rejected by the check, "
-        "4 a review is needed, 5 a limit reached, 6 sandbox, 7 a replay diverged, 8 store, 70 a defect of runner, "
+        "4 a review is needed, 5 a limit reached, 6 sandbox, 7 a replay diverged, 8 store, 9 an expectation failed, "
+        "70 a defect of runner, "
         "130 stopped.",
     )
     app.callback()(_root)

@@ -8,7 +8,7 @@ Not here: the mocks (rehearsal), trials against a record (what_if).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from runner.broker import Broker
@@ -17,7 +17,7 @@ from runner.clock import HeldClock, SystemClock
 from runner.credentials.ledger import Ledger
 from runner.credentials.no_issuers import NoIssuers
 from runner.errors import PolicyError
-from runner.events import EventKind
+from runner.events import Event, EventKind
 from runner.guest import wire
 from runner.guest.dialect import VERSION as DIALECT
 from runner.guest.wire import Wait
@@ -103,10 +103,33 @@ class Rehearsal:
         finally:
             seconds = self._clock.now() - self._started
             await timed.finished()
+        self._note_end(ending)
         return Rehearsed(
             ending.state, tuple(self._journal.events), ending.result, ending.error, frozenset(session.lines), seconds,
             broker.attempts.sequential_seconds, self._stopped_at,
         )  # fmt: skip
+
+    def _note_end(self, ending: Ending) -> None:
+        """Write the last event, as a live run does; one that is stuck has none, as one whose host is gone."""
+        if ending.state is RunState.INTERRUPTED:
+            return
+        error = ending.error
+        value: dict[str, Json] = {"result": ending.result}
+        if error is not None:
+            value = {"message": error.message, "hint": error.hint, "trace": [list(place) for place in error.trace]}
+        self._journal.append(
+            EventKind.RUN_FINISHED,
+            {
+                "state": str(ending.state), "kind": error.kind if error else "", "line": error.line if error else 0,
+                "by": ending.by,
+            },
+            wire.compact(value),
+        )  # fmt: skip
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """What has happened so far."""
+        return self._journal.events
 
     async def gone(self) -> None:
         """Return once its guest is dead."""
