@@ -61,6 +61,10 @@ VERBS: Mapping[str, Verb] = {
     ),
     "watch": Verb("Follow a live run from another terminal, and end with its exit code.", "watch:watch"),
     "stop": Verb("Stop a live run from another terminal, and wait until it has ended.", "watch:stop"),
+    "review": Verb(
+        "Say what a script could do at most, what it does in rehearsal, and which failures bring it down.",
+        "review:review",
+    ),
     "replay": Verb(
         "Run an archived script against its record, without calling an agent, and say where it goes another way.",
         "replay:replay",

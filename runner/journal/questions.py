@@ -128,6 +128,20 @@ class Questions:
 
     # --- runs ----------------------------------------------------------------------------------
 
+    def last_approved(self, script: str) -> str:
+        """Return the newest run of a script of this name that a decision had let through; "" for none.
+
+        Raises StoreError.
+        """
+        self._check_usable()
+        # A decision stands before the sandbox: among a run's first events.
+        found = self._ask(
+            "SELECT r.run FROM run r JOIN event e ON e.run = r.run AND e.seq <= 5 WHERE r.script = ?"
+            " AND e.kind = 'review_decided' AND json_extract(e.body, '$.decision') <> ''"
+            " ORDER BY r.submitted_us DESC, r.run DESC LIMIT 1", script, busy_seconds=self._busy_seconds,
+        )  # fmt: skip
+        return str(found[0][0]) if found else ""
+
     def begun_after(self, run: str) -> int:
         """Return the register's entry that says that a run was begun; 0 for none. Raises StoreError."""
         self._check_usable()
