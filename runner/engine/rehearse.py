@@ -66,7 +66,7 @@ class Rehearses(Again):
         asked = AskedKeys()
         try:
             recorded = recorded_mocks(self.store, mocks_from, asked) if mocks_from else None
-            sources = MockSet(chosen, _sources(mocks), recorded=recorded, seed=seed, edge=edge)
+            sources = MockSet(chosen, sources_of(mocks), recorded=recorded, seed=seed, edge=edge)
             verdict = check(script, chosen)
             if not verdict.accepted:
                 return _judged(_rejected(script, verdict), expectations)
@@ -90,7 +90,7 @@ class Rehearses(Again):
             await rehearsal.gone()
 
 
-def _sources(mocks: Source | Sequence[Source] | None) -> Sequence[Source]:
+def sources_of(mocks: Source | Sequence[Source] | None) -> Sequence[Source]:
     if mocks is None:
         return ()
     return mocks if isinstance(mocks, (list, tuple)) else (mocks,)

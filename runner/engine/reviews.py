@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.engine.rehearse import Rehearses
-from runner.engine.submission import exact, read_script
-from runner.models import Json, Script
+from runner.engine.submission import Submission, exact, read_script
+from runner.models import Json, Script, Verdict
 from runner.policy import load_policy
 from runner.policy.model import Policy
 
 if TYPE_CHECKING:
     from runner.engine.mocking import Source
     from runner.engine.reviewing import Before
+    from runner.review.flags import Flags
     from runner.review.report import Report
 
 
@@ -44,29 +45,60 @@ class Reviews(Rehearses):
 
         Raises UsageError, PolicyError, SandboxError, RecordBroken, RunNotFound.
         """
-        from runner.engine.mocking import AskedKeys, MockSet, recorded_mocks
-        from runner.engine.rehearse import _sources
-        from runner.engine.reviewing import MOST_SINGLE, MULTIPLE, Asked, Review
+        from runner.engine.rehearse import sources_of
+        from runner.engine.reviewing import MOST_SINGLE
 
         script = script if isinstance(script, Script) else read_script(script)
         chosen = policy if isinstance(policy, Policy) else load_policy(policy)
-        values, sources = exact({} if inputs is None else inputs), _sources(mocks)
-        before = self._before(script, chosen, against)
-
-        def made() -> MockSet:
-            recorded = recorded_mocks(self.store, mocks_from, AskedKeys()) if mocks_from else None
-            return MockSet(chosen, sources, recorded=recorded, seed=seed)
-
+        values = exact({} if inputs is None else inputs)
         most = MOST_SINGLE if faults is None else faults
-        asked = Asked(
-            script, chosen, values, made, any_inputs=inputs is None, single_faults=most,
-            multiple_faults=MULTIPLE if most else 0, before=before,
-        )  # fmt: skip
         try:
-            return await Review(asked, lambda: self._guest(chosen)).run()
+            before = self._before(script, chosen, against)
+            return await self._reported(
+                script, chosen, values, sources_of(mocks), mocks_from=mocks_from, seed=seed, faults=most,
+                any_inputs=inputs is None, before=before,
+            )  # fmt: skip
         finally:
             if not self._entered:
                 await self.close()
+
+    async def _reported(
+        self,
+        script: Script,
+        policy: Policy,
+        inputs: Json,
+        sources: Sequence[Source] = (),
+        *,
+        mocks_from: str = "",
+        seed: int = 1,
+        faults: int = 0,
+        any_inputs: bool = False,
+        before: Before | None = None,
+    ) -> Report:
+        from runner.engine.mocking import AskedKeys, MockSet, recorded_mocks
+        from runner.engine.reviewing import MULTIPLE, Asked, Review
+
+        def made() -> MockSet:
+            recorded = recorded_mocks(self.store, mocks_from, AskedKeys()) if mocks_from else None
+            return MockSet(policy, sources, recorded=recorded, seed=seed)
+
+        asked = Asked(
+            script, policy, inputs, made, any_inputs=any_inputs, single_faults=faults,
+            multiple_faults=MULTIPLE if faults else 0, before=before,
+        )  # fmt: skip
+        return await Review(asked, lambda: self._guest(policy)).run()
+
+    async def _flags(self, submission: Submission, verdict: Verdict) -> Flags:
+        """Return what a review in short, without failures, says of a script; what the verdict alone tells is in it."""
+        from runner.review.flags import Flags, flags_of_report, flags_of_verdict
+
+        quick = flags_of_verdict(verdict, submission.policy)
+        if not verdict.accepted:
+            return quick
+        inputs = {} if submission.inputs is None else submission.inputs
+        whole = flags_of_report(await self._reported(submission.script, submission.policy, inputs))
+        why = tuple(dict.fromkeys((*quick.why, *whole.why)))
+        return Flags(quick.flagged or whole.flagged, quick.risk.greater(whole.risk), why, whole.report_digest)
 
     def _before(self, script: Script, policy: Policy, against: str | Path) -> Before | None:
         """Return what a script is compared with. Raises UsageError, RunNotFound."""

@@ -10,8 +10,8 @@ from runner.policy.model import AgentEntry, Effects, Policy
 from runner.review.report import AgentReach, ReachView, ScopeReach
 
 _NOT_STOPPED = {
-    "none": "an async function runs in the host's own process, a plain one in a worker of its user: files and network of "
-    "the host are open to it",
+    "none": "an async function runs in the host's own process, a plain one in a worker: network, and files that the "
+    "host's user may read, are open to it",
     "process": "a process of its own: the network, and files that its user may read, are open to it",
 }
 
