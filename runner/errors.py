@@ -3,6 +3,7 @@
     RunnerError                      70  (never raised itself)
     ├── UsageError                    2  the call was wrong; nothing was started
     │   ├── PolicyError               2  a policy file is missing, broken or contradictory
+    │   │   └── LockStale             2  the policy was changed after it was locked
     │   ├── InputsError               2  the run's inputs are not exact JSON
     │   └── ScriptUnreadable          2  the script could not be read as bytes
     ├── SandboxError                  6  nothing of the script ran on after this
@@ -70,6 +71,10 @@ class PolicyError(UsageError):
         super().__init__(f"{place}{message}", hint=hint)
         self.file = file
         self.line = line
+
+
+class LockStale(PolicyError):
+    """The lock beside a policy was made for another one. Whoever looks at the change locks it again."""
 
 
 class InputsError(UsageError):

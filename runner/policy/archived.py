@@ -15,6 +15,7 @@ from typing import Any
 
 from runner.errors import RecordBroken
 from runner.models import Json, Limits, digest_of
+from runner.policy.lock import locked_agents
 from runner.policy.model import (
     AgentEntry,
     Attached,
@@ -49,6 +50,7 @@ def archived_policy(resolved: str, *, name: str, folder: str, file: str = "") ->
             resources={key: _resource(key, form) for key, form in found.get("resources", {}).items()},
             issuers={key: _issuer(key, form) for key, form in found.get("issuers", {}).items()},
             risk=found.get("risk", {}),
+            lock=locked_agents(found["lock"]) if "lock" in found else None,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         message = f'the archived policy "{name}" cannot be read: {type(error).__name__}: {error}'
