@@ -3,7 +3,8 @@
     RunnerError                      70  (never raised itself)
     ├── UsageError                    2  the call was wrong; nothing was started
     │   ├── PolicyError               2  a policy file is missing, broken or contradictory
-    │   │   └── LockStale             2  the policy was changed after it was locked
+    │   │   ├── LockStale             2  the policy was changed after it was locked
+    │   │   └── NotAsLocked           2  an agent is not what the lock of its policy says
     │   ├── InputsError               2  the run's inputs are not exact JSON
     │   └── ScriptUnreadable          2  the script could not be read as bytes
     ├── SandboxError                  6  nothing of the script ran on after this
@@ -75,6 +76,10 @@ class PolicyError(UsageError):
 
 class LockStale(PolicyError):
     """The lock beside a policy was made for another one. Whoever looks at the change locks it again."""
+
+
+class NotAsLocked(PolicyError):
+    """An agent is not what the lock of its policy says. It was not called."""
 
 
 class InputsError(UsageError):

@@ -9,6 +9,7 @@ from typing import Any
 from runner.agents import build_agent
 from runner.broker.reached import Reached
 from runner.clock import Clock
+from runner.errors import NotAsLocked
 from runner.policy.lock import fingerprint_of, require_locked
 from runner.policy.model import AgentEntry, Policy
 from runner.policy.references import read_reference
@@ -66,9 +67,15 @@ class Backends:
         return made
 
     def fingerprint(self, name: str) -> str:
-        """Return what an agent of the policy is today; "" for one that it does not have. Raises PolicyError."""
+        """Return what an agent of the policy is today; "" for one that it does not have, or refuses.
+
+        Raises PolicyError.
+        """
         entry = self._policy.agents.get(name)
-        return "" if entry is None else str(reached_body(entry, self.get(entry))["fingerprint"])
+        try:
+            return "" if entry is None else str(reached_body(entry, self.get(entry))["fingerprint"])
+        except NotAsLocked:
+            return ""
 
     async def look(self) -> list[dict[str, Any]]:
         """Return the bodies of `agent_reached` of those that are made. Files are read beside the event loop."""

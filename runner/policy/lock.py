@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from runner.errors import LockStale, PolicyError
+from runner.errors import LockStale, NotAsLocked, PolicyError
 from runner.guest.wire import canonical
 from runner.models import Json, digest_of
 from runner.policy.files import read_source
@@ -132,15 +132,15 @@ def _require_of(policy: Policy, form: Mapping[str, Any], *, shown: str, name: st
 
 
 def require_locked(policy: Policy, agent: str, backend: str, facts: Mapping[str, str]) -> None:
-    """Hold an agent to the policy's lock, if it has one. Raises PolicyError that names what differs."""
+    """Hold an agent to the policy's lock, if it has one. Raises NotAsLocked that names what differs."""
     if policy.lock is None:
         return
     locked = policy.lock.get(agent)
     hint = f"look at what changed, then `runner policy lock {policy.file or policy.name}`"
     if locked is None:
-        raise PolicyError(f'agent "{agent}" is not in the lock of policy "{policy.name}"', hint=hint)
+        raise NotAsLocked(f'agent "{agent}" is not in the lock of policy "{policy.name}"', hint=hint)
     if told := differing(locked, backend, facts):
-        raise PolicyError(
+        raise NotAsLocked(
             f'agent "{agent}" is not what the lock of policy "{policy.name}" says: {"; ".join(told)}', hint=hint
         )
 

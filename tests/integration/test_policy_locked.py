@@ -13,7 +13,8 @@ from runner.cli import call
 from runner.clock import SystemClock
 from runner.engine import locking
 from runner.engine.backends import Backends
-from runner.errors import PolicyError
+from runner.engine.submission import Reuse
+from runner.errors import NotAsLocked, PolicyError
 from runner.events import EventKind
 from runner.guest.wire import canonical
 from runner.models import Json, RunState
@@ -72,7 +73,7 @@ async def test_an_agent_that_was_changed_is_refused_before_the_run(file, agent):
     change(file, agent)
 
     async with Runner(sandbox="process") as runner:
-        with pytest.raises(PolicyError) as caught:
+        with pytest.raises(NotAsLocked) as caught:
             await runner.run(Script("s", STATIC.encode()), policy=load_policy(file))
         assert list(runner.runs()) == []
 
@@ -101,6 +102,17 @@ async def test_an_agent_that_is_not_reached_may_be_another_one(file):
     ran = await run_script(file.parent / "home", "result = spawn('one', {}).result()", policy=load_policy(file))
 
     assert ran.result.state is RunState.DONE, ran.result.error
+
+
+async def test_outcomes_are_reused_although_an_agent_that_is_not_reached_is_another_one(file):
+    await Runner.lock_policy(file)
+    ran = await run_script(file.parent / "home", STATIC, policy=load_policy(file))
+    change(file, "ask")
+    again = await run_script(
+        file.parent / "home", "result = spawn('one', {}).result()", policy=load_policy(file), reuse=Reuse(ran.result.run)
+    )
+
+    assert (again.result.state, again.result.usage.reused) == (RunState.DONE, 1), again.result.error
 
 
 def test_the_verb_writes_the_lock_and_tells_what_is_other_than_before(file, capsys):
