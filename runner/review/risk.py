@@ -123,9 +123,8 @@ def _text(seen: Seen) -> Iterator[_Struck]:
         )  # fmt: skip
     # Only where somebody has asked for it: most policies have none.
     if seen.policy.lock is None and "no-lock" in seen.policy.risk:
-        yield (
-            "no-lock", "the policy has no lock: what its agents are today, nobody has held", "runner policy lock FILE", 0
-        )  # fmt: skip
+        message = "the policy has no lock: what its agents are today, nobody has held"
+        yield "no-lock", message, "runner policy lock FILE", 0
     if reach.spawns_at_most is None:
         yield (
             "unbounded-spawns",

@@ -22,6 +22,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 
 from runner.cli.app import command
 from runner.doctor import FREE_BYTES_WANTED
@@ -228,3 +229,30 @@ def test_the_unit_is_one_that_systemd_takes(tmp_path: Path) -> None:
     (tmp_path / name).write_text(unit.replace("/opt/runner/bin/", f"{Path(sys.executable).parent}/"))
     done = subprocess.run(["systemd-analyze", "verify", tmp_path / name], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+# --- the pipeline ----------------------------------------------------------------------------
+
+PIPELINE = (FOLDER / "pipeline.md").read_text()
+
+
+def test_the_hook_reviews_each_script_and_fails_with_the_first_that_is_refused(place: Path) -> None:
+    (hook,) = yaml.safe_load(blocks(PIPELINE, "yaml")[0])["repos"][0]["hooks"]
+    (place / "worse.py").write_text("result = spawn(str(inputs), {}).result()\n")
+
+    good = called(f"{hook['entry']} hello.py", place)
+    bad = called(f"{hook['entry']} hello.py worse.py", place)
+
+    assert re.match(hook["files"], "scripts/hello.py")
+    assert (good.returncode, bad.returncode) == (0, 9), bad.stderr
+    assert "dynamic-agents" in bad.stderr
+
+
+def test_the_job_reviews_as_it_stands_but_for_where_the_script_is(place: Path) -> None:
+    steps = yaml.safe_load(blocks(PIPELINE, "yaml")[1])["jobs"]["review"]["steps"]
+    (review,) = [step["run"] for step in steps if step.get("run", "").startswith("runner ")]
+
+    done = called(review.replace("scripts/", ""), place)
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads((place / "review.sarif").read_text())["version"] == "2.1.0"
