@@ -16,12 +16,12 @@ import re
 # nothing (Default_Ignorable_Code_Point of Unicode 15), and spaces that are none of ASCII.
 UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\xa0\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u08e2\u115f\u1160\u1680\u17b4\u17b5"
-    "\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ud800-\udfff\ue000-\uf8ff\ufe00-\ufe0f\ufeff"
-    "\uffa0\ufff0-\ufffc\ufffe\uffff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff\U000f0000-\U0010ffff]"
+    "\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ud800-\udfff\ue000-\uf8ff\ufe00-\ufe0f"
+    "\ufeff\uffa0\ufff0-\ufffc\ufffe\uffff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff\U000f0000-\U0010ffff]"
 )
-# A letter can carry any number of marks, and they are drawn over its neighbours: no writing needs more than a few.
+# A letter can carry any number of marks, and they are drawn over its neighbours: no writing needs more than two.
 _MARKS = "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
-_STACKED = re.compile(f"({_MARKS}{{4}}){_MARKS}+")
+_STACKED = re.compile(f"({_MARKS}{{2}}){_MARKS}+")
 _ELLIPSIS = "…"
 # What begins something in Markdown or in GitHub's dialect of it: anywhere, and where a line begins.
 _MARKDOWN = re.compile(r"([\\`*_\[\]#|~$])")
@@ -30,6 +30,7 @@ _MARKDOWN_START = re.compile(r"^(\d+(?=[.)](?:\s|$))|(?=[-+=]))(.)")
 # space of no width does. Dependabot and Renovate do the same.
 _JOINED = re.compile(r"(?i)(@|#|gh-|\bwww(?=\.)|https?:|ftp:|mailto:|xmpp:)(?=\S)")
 _BREAK = "\ue000"
+_TICKED = re.compile("`([^`\n]+)`")
 _CODE_TICKS = re.compile("`+")
 
 
@@ -50,6 +51,11 @@ def one_line(text: str, limit: int = 0) -> str:
 def for_html(text: str) -> str:
     """Return the text for the content or a quoted attribute of an HTML or SVG element."""
     return html.escape(visible(text))
+
+
+def prose_for_html(text: str) -> str:
+    """Return the text likewise, with what stands between two backticks as code: so advice is written."""
+    return _TICKED.sub(r"<code>\1</code>", for_html(text))
 
 
 def for_markdown(text: str, *, begins: bool = True) -> str:

@@ -91,7 +91,7 @@ def _verdict(report: Report) -> Iterator[Block]:
             for one in found
         )
     if report.notes:
-        yield _items(Item((_cut(note),)) for note in report.notes)
+        yield _items(Item((f"note: {_cut(note)}",)) for note in report.notes)
 
 
 def _fix(text: str) -> Words:
