@@ -1,6 +1,8 @@
 """The pages of docs/how-to do what they say: each `sh` block is executed, in order, in one home; units are what systemd
 takes; every command that is named exists.
 
+A `text` block right below an `sh` block is what that prints to stdout; `...` stands for anything.
+
 `<!-- not yet -->` stands before a block, or in the line of a command, whose verb or option does not exist. A test fails
 as soon as it does, so that the mark is taken away and the block is executed.
 """
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import configparser
 import json
+import os
 import re
 import shlex
 import shutil
@@ -31,11 +34,13 @@ from runner.models import MIB
 from runner.policy.starter import write_starter
 from tests.conftest import engine_refusal
 from tests.docs.test_pages import ROOT, blocks, called
+from tests.injected import PORT, copy_of_example, free_port
 from tests.runs import TESTS
 
 FOLDER = ROOT / "docs" / "how-to"
 PAGES = sorted(FOLDER.glob("*.md"))
 OPERATE = (FOLDER / "operate.md").read_text()
+INJECTED = (FOLDER / "injected.md").read_text()
 MARK = "<!-- not yet -->"
 
 # A host in the middle of a run that does not end by itself, and writes all the time.
@@ -65,6 +70,17 @@ def shell(page: str) -> Iterator[tuple[str, bool]]:
     """Yield the `sh` blocks of a page, in order, each with whether it is marked."""
     for mark, block in re.findall(rf"({MARK}\n)?^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
         yield block, bool(mark)
+
+
+def shown(page: str) -> dict[str, str]:
+    """Return what a page shows as printed, by the block that prints it."""
+    found = re.findall(r"^```sh\n(.*?)^```\n\n^```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    return {block.rpartition("```sh\n")[2]: printed for block, printed in found}
+
+
+def prints(printed: str, got: str) -> bool:
+    """Say whether a command printed what a page shows."""
+    return re.fullmatch(re.escape(printed.strip()).replace(re.escape("..."), ".*"), got.strip(), re.DOTALL) is not None
 
 
 def missing(line: str) -> list[str]:
@@ -163,14 +179,39 @@ def place(own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return tmp_path
 
 
-@every_page
-def test_the_blocks_of_a_page_run_as_they_stand_while_a_run_is_live(page: Path, place: Path, live: str) -> None:
-    for block, marked in shell(page.read_text()):
+@pytest.fixture
+def injected(tmp_path: Path) -> Path:
+    """The folder of the example, whose server has a port of its own."""
+    folder = tmp_path / "injected"
+    copy_of_example(folder, free_port())
+    return folder
+
+
+def test_the_blocks_of_operating_run_as_they_stand_while_a_run_is_live(place: Path, live: str) -> None:
+    for block, marked in shell(OPERATE):
         if marked or ("runner image" in block and engine_refusal()):
             continue
         done = called(block, place)
 
         assert done.returncode == 0, f"{block}\n{done.stderr}"
+
+
+def test_the_blocks_of_the_walkthrough_print_what_is_shown_below_them(injected: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = re.findall(r"^HOST, PORT = .*, (\d+)$", (injected / "server.py").read_text(), re.MULTILINE)[0]
+    text = INJECTED.replace(PORT, port)
+    for block, printed in shown(text).items():
+        done = called(block, injected)
+
+        assert done.returncode == 0, f"{block}\n{done.stderr}"
+        assert prints(printed, done.stdout), f"{block}\n{done.stdout}\n{done.stderr}"
+        for run in re.findall(r"^The server answered run (.*):$", done.stdout, re.MULTILINE):
+            monkeypatch.setenv("RUN", run)
+            monkeypatch.setenv("FIRST", os.environ.get("FIRST", run))
+    assert [block for block, _ in shell(text) if block not in shown(text)] == []
+
+
+def test_every_page_has_a_test_that_executes_it() -> None:
+    assert [page.name for page in PAGES] == ["injected.md", "operate.md"]
 
 
 # --- backup ----------------------------------------------------------------------------------
