@@ -94,7 +94,7 @@ class Rehearse:
         inputs: Any = None,
         mocks: Any = None,
         expect: str | Path | Mapping[str, Any] | None = None,
-        seed: int = 1,
+        seed: int | None = None,
         edge: bool = False,
     ) -> RehearsalReport:
         """Rehearse a script; return what it did. A text of several lines is the script itself.

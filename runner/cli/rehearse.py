@@ -34,10 +34,12 @@ def rehearse(
         typer.Option(metavar="FILE", help="What agents answer; may be given again. Else what their schemas allow."),
     ] = None,
     mocks_from: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Answer as in this run's record.", autocompletion=run_ids)
+        str | None, typer.Option(metavar="RUN", help="Answer as this run's record, with its inputs and seed.", autocompletion=run_ids)
     ] = None,
     expect: Annotated[Path | None, typer.Option(metavar="FILE", help="What is expected of the script.")] = None,
-    seed: Annotated[int, typer.Option(help="Of what is drawn from schemas, and of the script's randomness.")] = 1,
+    seed: Annotated[
+        int | None, typer.Option(help="Of what is drawn from schemas, and of the script's randomness; else 1.")
+    ] = None,
     edge: Annotated[bool, typer.Option("--edge", help="Draw empty, extreme and strange values from schemas.")] = False,
     sandbox: Annotated[
         SandboxChoice, typer.Option(help="Where it runs. auto: the best here, never below the policy.")
@@ -52,7 +54,7 @@ def rehearse(
 
     asked = {
         "script": read_script(script, extract=extract), "policy": chosen_policy(policy, script),
-        "inputs": parse_inputs(inputs), "mocks": mocks or None, "expect": expect, "seed": seed, "edge": edge,
+        "inputs": None if inputs is None else parse_inputs(inputs), "mocks": mocks or None, "expect": expect, "seed": seed, "edge": edge,
     }  # fmt: skip
     report = asyncio.run(_rehearsed(asked, mocks_from, str(sandbox)))
     if json:

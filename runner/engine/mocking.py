@@ -109,6 +109,5 @@ def request_key(request: Event, inputs_digest: str) -> str:
 
 
 def recorded_mocks(store: SqliteJournal, run: str, asked: AskedKeys) -> RecordedMocks:
-    """Return the answers of a run of the store. Raises RecordBroken, RunNotFound."""
-    store.verify(run)
+    """Return the answers of a run of the store, which was proven whole."""
     return RecordedMocks(store.read(run, kinds=KINDS), request_key, asked)

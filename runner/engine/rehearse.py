@@ -42,14 +42,15 @@ class Rehearses(Again):
         mocks: Source | Sequence[Source] | None = None,
         mocks_from: str = "",
         expect: str | Path | Mapping[str, Any] | None = None,
-        seed: int = 1,
+        seed: int | None = None,
         edge: bool = False,
     ) -> RehearsalReport:
         """Run a script against mock agents in virtual time; return what it did, and which expectations it met.
 
         `mocks` are files, answers by agent, or functions of agent and inputs; `mocks_from` is a run whose record
-        answers. Any other agent answers with what its output schema allows, drawn by `seed`; `edge`: with what is
-        easily forgotten. `expect` is a file, or a value of the same form.
+        answers, and whose inputs, seed and start are taken where none are given. Any other agent answers with what its
+        output schema allows, drawn by `seed`; `edge`: with what is easily forgotten. `expect` is a file, or a value of
+        the same form.
 
         Raises:
             UsageError: Script, policy, inputs, mocks or expectations cannot be used; a mock broke its agent's schema.
@@ -57,22 +58,25 @@ class Rehearses(Again):
         """
         from runner.check import check
         from runner.engine.mocking import AskedKeys, MockSet, recorded_mocks
-        from runner.engine.rehearsing import Rehearsal
+        from runner.engine.rehearsing import SEED, START, Rehearsal
         from runner.rehearsal.seen import Seen
 
         script = script if isinstance(script, Script) else read_script(script)
         chosen = policy if isinstance(policy, Policy) else load_policy(policy)
-        values, expectations = exact({} if inputs is None else inputs), _expectations(expect, chosen)
-        asked = AskedKeys()
+        expectations, asked = _expectations(expect, chosen), AskedKeys()
         try:
-            recorded = recorded_mocks(self.store, mocks_from, asked) if mocks_from else None
+            record = self._record(mocks_from) if mocks_from else None
+            seed = seed if seed is not None else SEED if record is None else record.seed
+            values = exact(inputs if inputs is not None else {} if record is None else record.inputs)
+            recorded = recorded_mocks(self.store, mocks_from, asked) if record is not None else None
             sources = MockSet(chosen, sources_of(mocks), recorded=recorded, seed=seed, edge=edge)
             verdict = check(script, chosen)
             if not verdict.accepted:
                 return _judged(_rejected(script, verdict), expectations)
             sources.require(chosen, chosen.agents if verdict.reach.dynamic else verdict.reach.agents)
             seen = Seen(sources)
-            asked.rehearsal = rehearsal = Rehearsal(script, chosen, values, seen, seed=seed)
+            now = START if record is None else record.now
+            asked.rehearsal = rehearsal = Rehearsal(script, chosen, values, seen, seed=seed, now=now)
             rehearsed = await self._rehearsed(rehearsal, chosen)
             sources.require_sound()
             unasked = recorded.unasked if recorded is not None else 0

@@ -74,7 +74,7 @@ async def test_ten_minutes_of_agents_are_rehearsed_in_moments(runner: Runner) ->
     report = await rehearse(runner, TWO, ["a", "b"], mocks=mocks)
 
     assert (report.result, report.seconds, report.sequential_seconds) == ({"n": 2, "id": "x"}, 659.0, 1258.0)
-    # 30 ms on a machine that does nothing else.
+    # Some 30 ms; the machine of a test may be busy.
     assert time.monotonic() - begun < 5
 
 
@@ -165,7 +165,7 @@ async def test_a_recorded_run_answers_as_it_did_then(runner: Runner, own_home: P
     source = 'hs = [spawn("look", {"q": q}, retry=1) for q in inputs]\nresult = [one["hits"][0] + str(one["score"]) for one in gather(hs)]'
     ran = await run_held(tmp_path / "held", source, inputs=["x", "bad", "x"], policy=policy(), act=act)
     async with Runner(home=tmp_path / "held", sandbox="process") as there:
-        report = await rehearse(there, source, ["x", "bad", "x"], mocks_from=ran.result.run, seed=7)
+        report = await rehearse(there, source, mocks_from=ran.result.run)
         more = await rehearse(there, source, ["x", "x", "x", "new"], mocks_from=ran.result.run, seed=7)
 
     assert report.result == ran.result.result == ["x1", "bad2", "x1"]

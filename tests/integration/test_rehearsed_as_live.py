@@ -96,7 +96,7 @@ def programs(draw: Any) -> str:
     return "\n".join([*lines, "result = [h.error.kind if h.error else h.result() for h in as_completed(hs)]"])
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(programs())
 def test_a_drawn_program_goes_in_rehearsal_as_it_goes_live(tmp_path: Path, program: str) -> None:
     async def both() -> None:
