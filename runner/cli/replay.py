@@ -48,19 +48,20 @@ def replay(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> int:
     """Run an archived script against its record, without calling an agent, and say where it goes another way."""
+    given = {"script": script, "policy": policy, "inputs": inputs, "mocks": mocks}
+    changed = {name for name, value in given.items() if value is not None}
     if all_:
-        _require(run is None and policy is not None and script is None and inputs is None,
-                 "--all takes --policy, and no run, script or inputs")  # fmt: skip
+        _require(policy is not None and changed == {"policy"} and run is None and not strict and not anyway,
+                 "--all takes --policy alone, and no run")  # fmt: skip
         assert policy is not None
         return _all(policy, json=json)
     _require(run is not None, "name a run, or a file of `runner export`")
     assert run is not None
-    _require(not strict or (script is not None and policy is None and inputs is None and mocks is None),
-             "--strict takes --script alone")  # fmt: skip
-    changed = any(one is not None for one in (script, policy, inputs, mocks))
-    if changed and not strict:
-        return _what_if(run, script, policy, inputs, mocks, json=json)
-    return _strict(run, script, anyway=anyway, json=json)
+    _require(not strict or changed == {"script"}, "--strict takes --script alone")
+    if not changed or strict:
+        return _strict(run, script, anyway=anyway, json=json)
+    _require(not anyway, "--anyway is for a replay that is held to its record")
+    return _what_if(run, script, policy, inputs, mocks, json=json)
 
 
 def _require(holds: bool, message: str) -> None:
@@ -177,7 +178,8 @@ def what_if_lines(found: WhatIf) -> list[str]:
         told.append(f"not asked any more: spawns {', '.join(map(str, found.unasked[:SHOWN]))} of the record")
         told += _more(len(found.unasked))
     if found.stopped_at:
-        told.append(f"stopped at line {found.stopped_at}: what it waits for is not in the record; --mocks answers it")
+        why = "what it waits for is not in the record; --mocks answers it" if found.unmatched else _NOT_KNOWN
+        told.append(f"stopped at line {found.stopped_at}: {why}")
     elif found.error is not None:
         told.append(f"{found.state}: {found.error.kind}: {found.error.message}")
     told.append(
@@ -189,6 +191,9 @@ def what_if_lines(found: WhatIf) -> list[str]:
     elif not found.stopped_at:
         told.append(f"goes another way; {'the end is the same' if found.same_result else 'the end differs'}")
     return [clean(line) for line in told]
+
+
+_NOT_KNOWN = "what it waits for was cancelled in the record, and nobody knows what would have come of it"
 
 
 def _more(count: int) -> list[str]:
