@@ -3,7 +3,7 @@
 Identical: exit 0 and the recorded result on stdout. Otherwise exit 7, and where it left the record. A what-if tells
 what is matched, what is not and what changes, and ends with 0 where nothing differs, else with 7.
 
-Not here: what diverges (replay), trials (engine.what_if).
+Not here: what diverges (replay), trials (engine.trial).
 """
 
 from __future__ import annotations
@@ -156,27 +156,14 @@ async def _tried(run: str, asked: dict[str, Any]) -> WhatIf:
 
 def what_if_lines(found: WhatIf) -> list[str]:
     """Return what a person reads of a trial, the most important last."""
-    from runner.cli.text import json_text, plural, seconds
+    from runner.cli.text import plural, seconds
     from runner.printable import clean
 
     if found.state is RunState.REJECTED:
         errors = [one for one in found.findings if one.severity == "error"]
         told = [f"line {one.line}: {one.message} [{one.rule}]" for one in errors]
         return [clean(line) for line in (*told, f"rejected: the check refuses it; run {found.run} was accepted")]
-    told = []
-    for one in found.changed[:SHOWN]:
-        before = f"{one.before} before" if one.before else "not asked before"
-        message = f": {one.message}" if one.message else ""
-        told.append(f"changed: spawn {one.spawn} {one.agent} (line {one.line}): {one.now}, {before}{message}")
-    told += _more(len(found.changed))
-    for new in found.unmatched[:SHOWN]:
-        mocked = ", answered by a mock" if new.mocked else ""
-        inputs = clean(json_text(new.inputs, indent=False), limit=120)
-        told.append(f"not in the record: spawn {new.spawn} {new.agent} (line {new.line}) with {inputs}{mocked}")
-    told += _more(len(found.unmatched))
-    if found.unasked:
-        told.append(f"not asked any more: spawns {', '.join(map(str, found.unasked[:SHOWN]))} of the record")
-        told += _more(len(found.unasked))
+    told = _difference_lines(found)
     if found.stopped_at:
         why = "what it waits for is not in the record; --mocks answers it" if found.unmatched else _NOT_KNOWN
         told.append(f"stopped at line {found.stopped_at}: {why}")
@@ -191,6 +178,28 @@ def what_if_lines(found: WhatIf) -> list[str]:
     elif not found.stopped_at:
         told.append(f"goes another way; {'the end is the same' if found.same_result else 'the end differs'}")
     return [clean(line) for line in told]
+
+
+def _difference_lines(found: WhatIf) -> list[str]:
+    """Return which spawns differ. Not yet clean."""
+    from runner.cli.text import json_text
+    from runner.printable import clean
+
+    told = []
+    for one in found.changed[:SHOWN]:
+        before = f"{one.before} before" if one.before else "not asked before"
+        message = f": {one.message}" if one.message else ""
+        told.append(f"changed: spawn {one.spawn} {one.agent} (line {one.line}): {one.now}, {before}{message}")
+    told += _more(len(found.changed))
+    for new in found.unmatched[:SHOWN]:
+        mocked = ", answered by a mock" if new.mocked else ""
+        inputs = clean(json_text(new.inputs, indent=False), limit=120)
+        told.append(f"not in the record: spawn {new.spawn} {new.agent} (line {new.line}) with {inputs}{mocked}")
+    told += _more(len(found.unmatched))
+    if found.unasked:
+        told.append(f"not asked any more: spawns {', '.join(map(str, found.unasked[:SHOWN]))} of the record")
+        told += _more(len(found.unasked))
+    return told
 
 
 _NOT_KNOWN = "what it waits for was cancelled in the record, and nobody knows what would have come of it"
