@@ -1,6 +1,6 @@
 """Runs that were: replayed, tried with something else, resumed, their outcomes reused.
 
-Not here: what each of these is (replaying, what_if, resuming, reuse).
+Not here: what each of these is (replaying, trial, resuming, reuse).
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ class Again(Running):
         return matches(self.store, reuse, Reusable(self.store, reuse, backends.fingerprint))
 
     async def _tried(self, record: Record, *, script: Script, policy: Policy, **options: Any) -> WhatIf:
-        from runner.engine.what_if import Trial
+        from runner.engine.trial import Trial
 
         trial = Trial(self.store, record, script=replace(script, name=record.script.name), policy=policy, **options)
         rejected = trial.rejected()

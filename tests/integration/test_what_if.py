@@ -242,7 +242,7 @@ async def test_a_script_that_never_ends_meets_its_limit(tmp_path):
 async def test_wall_time_ends_a_trial_in_virtual_time(tmp_path):
     source = 'result = [spawn("look", {"q": n, "seconds": 100}).result()["n"] for n in range(4)]'
     made = await ran(tmp_path, source)
-    agents = {name: {**AGENTS[name], "timeout": "200s"} for name in ("look", "note")}
+    agents = {name: {**AGENTS[name], "timeout": "200s"} for name in AGENTS}
     found = await tried(made, policy=policy(agents=agents, limits={"wall": "250s"}))
 
     assert end(found) == (RunState.LIMIT, None, "the run took longer than 250 s of wall time")
@@ -518,6 +518,17 @@ async def test_a_trial_imports_no_agent_starts_no_command_and_reads_no_reference
 
     assert found.same
     assert sorted(path.name for path in folder.iterdir()) == ["explodes.py"]
+
+
+async def test_a_value_that_the_archive_hides_keeps_nothing_from_being_replayed_and_tried(tmp_path):
+    shell = {**AGENTS["note"], "command": ["true"], "env": {"WORD": "sk-ant-api03-" + "aB3xY9kQ7wE2rT5u" * 3}}
+    del shell["python"]
+    made = await run_held(tmp_path, TWO, inputs=ASKS, act=act, policy=policy(agents={"shell": shell}))
+    async with Runner(home=tmp_path, sandbox="process") as runner:
+        replayed = await runner.replay(made.result.run)
+
+    assert replayed.identical
+    assert (await tried(made)).same
 
 
 RESOURCES = {
