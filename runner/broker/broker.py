@@ -137,6 +137,7 @@ class Broker:
         asked = Asked(
             live.n, live.agent, live.scopes, live.accept, live.inputs, live.inputs_digest,
             tuple(permitted.entry.name for permitted in live.chain), live.line,
+            tuple(permitted.scopes for permitted in live.chain),
         )  # fmt: skip
         taken = elsewhere.take(asked)
         if taken is None:

@@ -15,6 +15,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from runner.events import Event, EventKind
 from runner.guest.wire import OK, canonical
@@ -44,6 +45,8 @@ class Recorded:
     settled_at: float
     seq: int
     """The event whose value is the outcome."""
+    scopes: frozenset[str] | None = None
+    """Those that `called` was asked with; None: its default."""
 
 
 def key_of(agent: str, scopes: Iterable[str] | None, accept: str, inputs_digest: str) -> str:
@@ -61,7 +64,7 @@ def recorded(events: Iterable[Event]) -> list[Recorded]:
         match event.kind:
             case EventKind.SPAWN_REQUESTED:
                 accept = _accept(event.value) if event.value is not None else ""
-                open_spawns[body["spawn"]] = _Open(body["agent"], body["scopes"], accept)
+                open_spawns[body["spawn"]] = _Open(body["agent"], body["scopes"], accept, body.get("fallback", ()))
             case EventKind.ATTEMPT_STARTED | EventKind.SPAWN_REUSED:
                 spawn = open_spawns[body["spawn"]]
                 spawn.inputs_digest = body["inputs_digest"]
@@ -80,10 +83,11 @@ def recorded(events: Iterable[Event]) -> list[Recorded]:
 
 
 class _Open:
-    __slots__ = ("accept", "agent", "cancelled", "inputs_digest", "scopes", "started_at")
+    __slots__ = ("accept", "agent", "cancelled", "fallback", "inputs_digest", "scopes", "started_at")
 
-    def __init__(self, agent: str, scopes: list[str] | None, accept: str) -> None:
+    def __init__(self, agent: str, scopes: list[str] | None, accept: str, fallback: Iterable[Any]) -> None:
         self.agent = agent
+        self.fallback = fallback
         self.scopes = scopes
         self.accept = accept
         self.inputs_digest = ""
@@ -97,7 +101,14 @@ class _Open:
         kind = str(OutcomeKind.CANCELLED) if self.cancelled else body["outcome"]
         return Recorded(
             body["spawn"], key, kind, body["agent"], body["attempts"], max(0.0, at - self.started_at), at, event.seq,
+            self._asked_of(body["agent"]),
         )
+
+    def _asked_of(self, called: str) -> frozenset[str] | None:
+        """Return the scopes that an agent of the chain was asked with: all of them where it is in it twice."""
+        chain = [(self.agent, self.scopes), *self.fallback]
+        found = [self.scopes if scopes is None else scopes for agent, scopes in chain if agent == called]
+        return None if None in found or not found else frozenset().union(*(scopes or () for scopes in found))
 
 
 def _accept(value: str) -> str:
