@@ -16,6 +16,7 @@ from runner.engine.imported import contained
 from runner.engine.running import Running
 from runner.engine.sandboxes import GuestOnTheWay
 from runner.engine.submission import Handed, Reuse, Reviewed, Submission, exact
+from runner.errors import RecordBroken, UsageError
 from runner.events import Event
 from runner.journal import RegisterKind
 from runner.models import Json, RunResult, Script, Verdict
@@ -129,7 +130,7 @@ class Again(Running):
                     record, submission, verdict=verdict, store=self.store, by=by, retry_unknown=retry_unknown,
                     clock=self._clock, guest=guest, backends=backends,
                     ledger_of=lambda journal: self._ledger(submission, journal),
-                    elsewhere=self._elsewhere(reuse, backends), reviewed=reviewed,
+                    elsewhere=self._elsewhere(reuse, backends, policy), reviewed=reviewed,
                 )  # fmt: skip
                 execution.begun_after = self.store.begun_after(run)
                 for entry in self.store.entries(RegisterKind.REVOCATION, after=execution.begun_after):
@@ -173,7 +174,9 @@ class Again(Running):
         record = self._record(reuse.run)
         if on_reuse is not None:
             backends = self._backends(submission.policy)
-            reusable = Reusable(self.store, reuse, backends.fingerprint)
+            reusable = Reusable(
+                self.store, reuse, backends.fingerprint, before=record.policy, now=submission.policy
+            )  # fmt: skip
             try:
                 on_reuse(
                     await self._tried(
@@ -185,13 +188,19 @@ class Again(Running):
                 await backends.close()
         return replace(submission, seed=record.seed if submission.seed is None else submission.seed)
 
-    def _elsewhere(self, reuse: Reuse | None, backends: Backends) -> Elsewhere | None:
-        """Return where outcomes may be had instead of calling an agent."""
+    def _elsewhere(self, reuse: Reuse | None, backends: Backends, policy: Policy) -> Elsewhere | None:
+        """Return where outcomes may be had instead of calling an agent; None where there are none any more."""
         if reuse is None:
             return None
         from runner.engine.reuse import Reusable, matches
+        from runner.replay import read_record
 
-        return matches(self.store, reuse, Reusable(self.store, reuse, backends.fingerprint))
+        try:
+            before = read_record(reuse.run, lambda name, after: self.store.read(name, after=after)).policy
+        except (UsageError, RecordBroken):  # Of a resumed run: it was pruned or redacted since.
+            return None
+        reusable = Reusable(self.store, reuse, backends.fingerprint, before=before, now=policy)
+        return matches(self.store, reuse, reusable)
 
     async def _tried(self, record: Record, *, script: Script, policy: Policy, **options: Any) -> WhatIf:
         from runner.engine.trial import Trial

@@ -196,7 +196,7 @@ class Running(Reading):
         execution = Execution(
             run, submission, verdict, store=self.store, clock=self._clock, guest=guest, backends=backends,
             ledger_of=lambda journal: self._ledger(submission, journal),
-            elsewhere=self._elsewhere(submission.reuse, backends), reviewed=reviewed,
+            elsewhere=self._elsewhere(submission.reuse, backends, submission.policy), reviewed=reviewed,
         )  # fmt: skip
         execution.begun_after = self.store.last_entry()
         return await self._serve(execution, submission)
@@ -346,7 +346,7 @@ class Running(Reading):
         """Return the submission as it is run; what it reuses is looked at before."""
         raise NotImplementedError
 
-    def _elsewhere(self, reuse: Reuse | None, backends: Backends) -> Elsewhere | None:
+    def _elsewhere(self, reuse: Reuse | None, backends: Backends, policy: Policy) -> Elsewhere | None:
         """Return where outcomes may be had instead of calling an agent."""
         raise NotImplementedError
 

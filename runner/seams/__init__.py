@@ -175,6 +175,8 @@ class Asked:
     agents: tuple[str, ...]
     """Its chain: the agent and its fallbacks."""
     line: int = 0
+    permitted: tuple[tuple[str, ...], ...] = ()
+    """The scopes that each of the chain may have."""
 
 
 @dataclass(frozen=True, slots=True)
