@@ -5,6 +5,7 @@
     │   ├── PolicyError               2  a policy file is missing, broken or contradictory
     │   ├── InputsError               2  the run's inputs are not exact JSON
     │   └── ScriptUnreadable          2  the script could not be read as bytes
+    ├── ReviewNeeded                  4  no decision lets it run, or one forbids it; nothing was started
     ├── SandboxError                  6  nothing of the script ran on after this
     │   ├── SandboxUnavailable        6  it could not be started; the hint says what mends it
     │   ├── LockNotVerified           6  a guest was there, but not locked: killed before it got a script
@@ -78,6 +79,19 @@ class InputsError(UsageError):
 
 class ScriptUnreadable(UsageError):
     """The script file could not be read. What it says was not looked at."""
+
+
+class ReviewNeeded(RunnerError):
+    """No decision that holds lets this script run, or one refuses it. Nothing was started; it may run once approved.
+
+    `may_ask`: whoever sits at the terminal may decide it there.
+    """
+
+    exit_code = ExitCode.REVIEW_NEEDED
+
+    def __init__(self, message: str, *, hint: str = "", may_ask: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.may_ask = may_ask
 
 
 class SandboxError(RunnerError):

@@ -82,7 +82,7 @@ class Attempts:
         self._slots = Slots(
             policy.limits.parallel_spawns, {name: entry.parallel for name, entry in policy.agents.items()}
         )
-        self._accepts = Accepts()
+        self.accepts = Accepts()
         self._starting: list[Attempt] = []
         self._lingering: set[Attempt] = set()
         self._pursuits = Pursuits(journal, clock, begin=self._take, count=self._count, give_up=self._give_up)
@@ -107,7 +107,7 @@ class Attempts:
             return None
         text = canonical(accept)
         try:
-            self._accepts.of(text)
+            self.accepts.of(text)
         except SchemaRefused as error:
             advice = f"; {error.hint}" if error.hint else ""
             return Refusal("accept-no-schema", f"accept is {error}{advice}", OutcomeKind.INVALID_INPUT)
@@ -122,13 +122,6 @@ class Attempts:
                 message = f'agent "{permitted.entry.name}" refuses its inputs: {refusal}'
                 return Refusal("inputs-break-schema", message, OutcomeKind.INVALID_INPUT)
         return None
-
-    def require_accepted(self, live: LiveSpawn, entry: AgentEntry, passed: Passed) -> None:
-        """Raise AgentFault where a spawn does not accept the output of this agent."""
-        refusal = self._accepts.of(live.accept).refusal(passed.text) if live.accept else None
-        if refusal is not None:
-            message = f'agent "{entry.name}" returned what accept refuses: {refusal}'
-            raise AgentFault(OutcomeKind.INVALID_OUTPUT, message)
 
     def begin(self, live: LiveSpawn) -> None:
         """Have its chain tried, as soon as there is a slot. It is permitted; its inputs are complete and valid."""
@@ -322,7 +315,7 @@ class Attempts:
         self.dropped_bytes += passed.dropped_bytes
         live = attempt.live
         try:
-            self.require_accepted(live, attempt.permit.entry, passed)
+            self.accepts.require(live.accept, passed.text, agent=live.called)
         except AgentFault as fault:
             self._faulted(attempt, fault)
             return

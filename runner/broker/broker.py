@@ -82,8 +82,8 @@ class Broker:
         self._lives: dict[int, LiveHandle] = {}
         self._settled = 0
         self._filled_bytes = 0
-        self.reused = 0
-        """How many spawns were settled with what another run had come to."""
+        self.reused: set[int] = set()
+        """Spawns that the journal says are settled with what another run had come to."""
         self.counts: dict[str, int] = {}
         self._outputs = Outputs(journal)
         self._most_bytes = policy.limits.frame_bytes - FRAME_MARGIN
@@ -146,8 +146,8 @@ class Broker:
                 taken = elsewhere.refused(asked, fault.message)
         if taken is None:
             return False
-        if taken.origin:
-            self.reused += 1
+        if taken.origin and live.n not in self.reused:  # Else a host that died had said so, and no more.
+            self.reused.add(live.n)
             self._journal.append(
                 EventKind.SPAWN_REUSED,
                 {
@@ -167,7 +167,7 @@ class Broker:
         """Return what today's schema of its agent, one of the chain, keeps of an output. Raises AgentFault."""
         entry = next(one.entry for one in live.chain if one.entry.name == taken.called)
         passed = self._reach(entry).passed(json.loads(output_text(taken.value)), self._most_bytes)
-        self.attempts.require_accepted(live, entry, passed)
+        self.attempts.accepts.require(live.accept, passed.text, agent=taken.called)
         return passed
 
     def _settle(self, live: LiveSpawn, taken: Taken, passed: Passed | None) -> None:

@@ -34,7 +34,10 @@ def rehearse(
         typer.Option(metavar="FILE", help="What agents answer; may be given again. Else what their schemas allow."),
     ] = None,
     mocks_from: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Answer as this run's record, with its inputs and seed.", autocompletion=run_ids)
+        str | None,
+        typer.Option(
+            metavar="RUN", help="Answer as this run's record, with its inputs and seed.", autocompletion=run_ids
+        ),
     ] = None,
     expect: Annotated[Path | None, typer.Option(metavar="FILE", help="What is expected of the script.")] = None,
     seed: Annotated[
@@ -54,7 +57,8 @@ def rehearse(
 
     asked = {
         "script": read_script(script, extract=extract), "policy": chosen_policy(policy, script),
-        "inputs": None if inputs is None else parse_inputs(inputs), "mocks": mocks or None, "expect": expect, "seed": seed, "edge": edge,
+        "inputs": None if inputs is None else parse_inputs(inputs), "mocks": mocks or None, "expect": expect,
+        "seed": seed, "edge": edge,
     }  # fmt: skip
     report = asyncio.run(_rehearsed(asked, mocks_from, str(sandbox)))
     if json:

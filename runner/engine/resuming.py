@@ -89,6 +89,7 @@ class ResumedExecution(Execution):
         self._close_tokens()
         if not self._view.checked:
             self._note_verdict(self._verdict)
+        self._note_review()
         if self._view.stop_by:
             return self._stopped(self._view.stop_by)
         return None if self._verdict.accepted else rejected(self._verdict)
@@ -177,8 +178,9 @@ def view_of_run(store: SqliteJournal, run: str) -> RunView:
 
 
 _OF_RUN = (
-    EventKind.RUN_SUBMITTED, EventKind.SCRIPT_CHECKED, EventKind.SANDBOX_STARTED, EventKind.RUN_STARTED,
-    EventKind.RUN_RESUMED, EventKind.STOP_REQUESTED, EventKind.AGENT_REACHED, EventKind.RUN_FINISHED, *TOKEN_KINDS,
+    EventKind.RUN_SUBMITTED, EventKind.SCRIPT_CHECKED, EventKind.REVIEW_DECIDED, EventKind.SANDBOX_STARTED,
+    EventKind.RUN_STARTED, EventKind.RUN_RESUMED, EventKind.STOP_REQUESTED, EventKind.AGENT_REACHED,
+    EventKind.RUN_FINISHED, *TOKEN_KINDS,
 )  # fmt: skip
 
 CANCELLED_VALUE = '{"message":"the run ended while it was open"}'

@@ -21,15 +21,16 @@ from runner.errors import SandboxError
 from runner.events import Event, EventKind
 from runner.guest.wire import canonical
 from runner.models import Json, RunError, RunState, Script, Verdict, digest_of
+from runner.policy.diff import policy_diff
 from runner.policy.model import Policy
 from runner.rehearsal.faults import FaultyMocks, Plan, Site, multiple, single, survived
 from runner.rehearsal.mocks import Mocks
 from runner.rehearsal.rehearsed import Rehearsed
 from runner.review.changed import graph_changes, reach_changes, script_change
 from runner.review.graph import graph_of
+from runner.review.policy_changes import policy_changes
 from runner.review.reach import reach_view
 from runner.review.report import (
-    Change,
     ChangesView,
     FaultCase,
     FaultsView,
@@ -198,7 +199,7 @@ class Review:
             old = graph_of(then.events, seconds=then.seconds, sequential_seconds=then.sequential_seconds)
             found += graph_changes(old, graph)
         if before.policy.digest != self._asked.policy.digest:
-            found.append(Change("policy", "the policy is another one"))
+            found += policy_changes(policy_diff(before.policy, self._asked.policy))
         return ChangesView(before.told, tuple(found))
 
 

@@ -26,7 +26,7 @@ VARIABLE = "RUNNER_POLICY"
 MAX_INCLUDES = 32
 
 # Merged key by key; all other keys must be equal where two files have them.
-_MERGED = ("agents", "limits", "resources", "issuers")
+_MERGED = ("agents", "limits", "resources", "issuers", "risk")
 
 
 def load_policy(path: Path | str) -> Policy:

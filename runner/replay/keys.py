@@ -63,6 +63,10 @@ class Matches:
 
     def take(self, asked: Asked) -> Taken | None:
         """Return what settles a spawn without its agent, or None."""
+        if asked.spawn in self.taken:  # A host that died had said so, and the spawn has not settled.
+            found = self.taken[asked.spawn]
+            value = self._value(found.seq)
+            return self._otherwise(asked) if value is None else self.given(found, value)
         key = key_of(asked.agent, asked.scopes, asked.accept, asked.inputs_digest)
         left = self._by_key.get(key)
         while left:

@@ -10,7 +10,8 @@ from runner.policy.model import AgentEntry, Effects, Policy
 from runner.review.report import AgentReach, ReachView, ScopeReach
 
 _NOT_STOPPED = {
-    "none": "it runs in the host's own process: nothing keeps it from files, network and memory of the host",
+    "none": "an async function runs in the host's own process, a plain one in a worker: network, and files that the "
+    "host's user may read, are open to it",
     "process": "a process of its own: the network, and files that its user may read, are open to it",
 }
 
@@ -44,7 +45,7 @@ def _agent(
         scopes=tuple(_scope(scope, policy) for scope in scopes),
         calls_at_most=spawns,
         timeout_seconds=entry.max_timeout_seconds,
-        cost_usd=getattr(entry, "cost_usd", None),
+        cost_usd=entry.cost_usd,
     )
 
 

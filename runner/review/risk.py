@@ -43,7 +43,7 @@ SEVERITIES: Mapping[str, Severity] = {
 
 def risks(seen: Seen) -> tuple[Risk, ...]:
     """Return the rules that strike, the grave ones first."""
-    said: Mapping[str, str] = getattr(seen.policy, "risk", {}) or {}
+    said = seen.policy.risk
     found = [
         Risk(rule, Severity(said.get(rule, SEVERITIES[rule])), message, advice, line)
         for rule, message, advice, line in _struck(seen)
@@ -83,7 +83,7 @@ def _flows(seen: Seen) -> Iterator[_Struck]:
     """Outputs of agents that are not trusted, on their way into agents whose effects cannot be undone."""
     if seen.rehearsal is None:
         return
-    untrusted = {name for name, entry in seen.policy.agents.items() if not getattr(entry, "trusted", True)}
+    untrusted = {name for name, entry in seen.policy.agents.items() if not entry.trusted}
     graph = seen.rehearsal.graph
     tainted = _tainted(graph, untrusted)
     for node in graph.nodes:

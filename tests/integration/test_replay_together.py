@@ -190,9 +190,6 @@ async def test_ctrl_c_ends_a_replay_and_its_guest(tmp_path):
         host.wait()
 
 
-@pytest.mark.xfail(
-    reason="Runner.close knows of runs, not of replays: it may meet one that starts or kills a guest", run=False
-)
 async def test_a_runner_that_closes_ends_its_replays(tmp_path):
     ran = await run_script(tmp_path, SOURCE, policy=POLICY)
     before = guests()
