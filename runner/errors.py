@@ -3,6 +3,8 @@
     RunnerError                      70  (never raised itself)
     ├── UsageError                    2  the call was wrong; nothing was started
     │   ├── PolicyError               2  a policy file is missing, broken or contradictory
+    │   │   ├── LockStale             2  the policy was changed after it was locked
+    │   │   └── NotAsLocked           2  an agent is not what the lock of its policy says
     │   ├── InputsError               2  the run's inputs are not exact JSON
     │   └── ScriptUnreadable          2  the script could not be read as bytes
     ├── ReviewNeeded                  4  no decision lets it run, or one forbids it; nothing was started
@@ -71,6 +73,14 @@ class PolicyError(UsageError):
         super().__init__(f"{place}{message}", hint=hint)
         self.file = file
         self.line = line
+
+
+class LockStale(PolicyError):
+    """The lock beside a policy was made for another one. Whoever looks at the change locks it again."""
+
+
+class NotAsLocked(PolicyError):
+    """An agent is not what the lock of its policy says. It was not called."""
 
 
 class InputsError(UsageError):

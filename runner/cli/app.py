@@ -111,7 +111,7 @@ VERBS: Mapping[str, Verb] = {
         },
     ),
     "policy": Verb(
-        "Check, explain and compare policies, and print their schema for editors.",
+        "Check, explain, compare and lock policies, and print their schema for editors.",
         verbs={
             "explain": Verb(
                 "Say whether an agent may have these scopes, what they open, or why not.", "policy:explain"
@@ -119,6 +119,10 @@ VERBS: Mapping[str, Verb] = {
             "check": Verb("Read a policy as a run would, and show what it grants.", "policy:check"),
             "diff": Verb(
                 "Say what a policy gives more or less than another; exit 9 where it gives more.", "policy_diff:diff"
+            ),
+            "lock": Verb(
+                "Import a policy's agents, and write what they are to its lock: others are refused then.",
+                "policy_lock:lock",
             ),
             "schema": Verb("Print the JSON Schema of policy files.", "policy:schema"),
         },

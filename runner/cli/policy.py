@@ -74,8 +74,12 @@ def policy_lines(policy: Policy) -> list[str]:
     lines += [f"limit {name}: {value:,}" for name, value in asdict(policy.limits).items()]
     lines.append(f"sandbox: {'docker' if policy.sandbox.demand == 'docker' else 'docker or process'}")
     imports = "all of the dialect" if policy.imports is None else ", ".join(sorted(policy.imports)) or "none"
+    lines.append(f"imports: {imports}")
     lines += [f"risk {rule}: {level}" for rule, level in policy.risk.items()]
-    return [*lines, f"imports: {imports}", *([f"review: {policy.review}"] if policy.review != "none" else [])]
+    lines.append(f"lock: {'none' if policy.lock is None else plural(len(policy.lock), 'agent')}")
+    for name, agent in (policy.lock or {}).items():
+        lines.append(f"  {clean(name)}: {clean(agent.backend)}, sha256 {clean(agent.fingerprint[:12])}")
+    return [*lines, *([f"review: {policy.review}"] if policy.review != "none" else [])]
 
 
 def _resource_lines(resource: Resource) -> list[str]:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runner.cli.runs import opened
-from runner.errors import ExitCode
+from runner.errors import ExitCode, LockStale
 
 if TYPE_CHECKING:
+    from runner.engine import Runner
     from runner.models import Json
     from runner.policy.diff import PolicyDiff
     from runner.policy.model import Policy
@@ -31,13 +32,25 @@ def diff(
 
     # Files are compared without a store.
     with nullcontext(Runner()) if names_file(old) and names_file(new) else opened() as runner:
-        one, other = runner.policy_of(old), runner.policy_of(new)
+        one, other = (_policy_of(runner, what) for what in (old, new))
     found = runner.policy_diff(one, other)
     if json:
         put_json(diff_object(one, other, found))
     else:
         put("\n".join(diff_lines(one, other, found)))
     return ExitCode.EXPECTATION if found.widens else ExitCode.DONE
+
+
+def _policy_of(runner: Runner, what: str) -> Policy:
+    """Return a policy; one that was changed after it was locked as it stands, without its lock, which is told."""
+    from runner.cli.output import say
+    from runner.printable import clean
+
+    try:
+        return runner.policy_of(what)
+    except LockStale as error:
+        say(f"warning: {clean(error.message)}; compared without its lock")
+        return runner.policy_of(what, locked=False)
 
 
 def diff_object(old: Policy, new: Policy, found: PolicyDiff) -> dict[str, Json]:

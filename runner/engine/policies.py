@@ -13,6 +13,7 @@ from runner.policy import load_policy
 from runner.policy.model import Policy
 
 if TYPE_CHECKING:
+    from runner.engine.locking import LockReport
     from runner.journal import SqliteJournal
     from runner.policy.diff import PolicyDiff
 
@@ -35,8 +36,8 @@ class PolicyVerbs(ABC):
     @abstractmethod
     def find(self, prefix: str) -> str: ...
 
-    def policy_of(self, what: str) -> Policy:
-        """Return the policy of a file, or the one that is archived with a run.
+    def policy_of(self, what: str, *, locked: bool = True) -> Policy:
+        """Return the policy of a file, or the one that is archived with a run. `locked`: of a file, with its lock.
 
         Raises:
             PolicyError: The file cannot be used.
@@ -44,10 +45,21 @@ class PolicyVerbs(ABC):
             UsageError: The run's policy was erased.
         """
         if names_file(what):
-            return load_policy(what)
+            return load_policy(what, locked=locked)
         from runner.engine.replaying import read_whole_record
 
         return read_whole_record(self.store, self.find(what)).policy
+
+    @staticmethod
+    async def lock_policy(policy_file: Path, *, into: Path | None = None) -> LockReport:
+        """Ask the agents of a policy what they are, and write it to its lock, or to another file.
+
+        Imports python agents. Raises PolicyError, UsageError: nothing was written.
+        """
+        from runner.clock import SystemClock
+        from runner.engine.locking import lock
+
+        return await lock(policy_file, into, SystemClock())
 
     @staticmethod
     def policy_diff(old: Policy, new: Policy) -> PolicyDiff:

@@ -292,5 +292,6 @@ _TOP: dict[str, _Field] = {
     "agents": ("agents", _Agents("agent", _AGENT, _AGENT_DEFAULTS)),
     "risk": ("risk", comparing.levels),
     "lock": ("lock", _lock),
+    "review": ("review", comparing.ranked("required", "when_flagged", "none")),
 }
-_TOP_DEFAULTS: dict[str, Json] = {"resources": {}, "issuers": {}, "risk": {}, "lock": None}
+_TOP_DEFAULTS: dict[str, Json] = {"resources": {}, "issuers": {}, "risk": {}, "lock": None, "review": "none"}

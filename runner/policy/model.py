@@ -183,6 +183,19 @@ class SandboxRule:
 
 
 @dataclass(frozen=True, slots=True)
+class LockedAgent:
+    """What one agent was when its policy was locked."""
+
+    backend: str
+    fingerprint: str
+    facts: dict[str, str]
+    """As the backend tells them (`Agent.facts`)."""
+    input_schema: Json = None
+    """What the backend itself takes, where it tells; None where not."""
+    output_schema: Json = None
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """What a run may do. Nothing is granted that is not in here."""
 
@@ -206,3 +219,5 @@ class Policy:
     risk: dict[str, str] = field(default_factory=dict)
     """Rule of the review → "off", "warning" or "error"; the review's own level for those that are not in here."""
     review: ReviewRule = ReviewRule.NONE
+    lock: dict[str, LockedAgent] | None = None
+    """What each agent must be, else it is refused; None where the policy has no lock."""

@@ -35,6 +35,7 @@ SEVERITIES: Mapping[str, Severity] = {
     "raw-token": Severity.WARNING,
     "unbounded-spawns": Severity.WARNING,
     "scopes-wider-than-used": Severity.WARNING,
+    "no-lock": Severity.WARNING,
     "not-exercised": Severity.WARNING,
     "single-failure-fatal": Severity.WARNING,
 }
@@ -120,6 +121,10 @@ def _text(seen: Seen) -> Iterator[_Struck]:
             "dynamic-agents", "the name of an agent, or a scope, is computed: the reach is the whole policy",
             "write the names as texts", 0,
         )  # fmt: skip
+    # Only where somebody has asked for it: most policies have none.
+    if seen.policy.lock is None and "no-lock" in seen.policy.risk:
+        message = "the policy has no lock: what its agents are today, nobody has held"
+        yield "no-lock", message, "runner policy lock FILE", 0
     if reach.spawns_at_most is None:
         yield (
             "unbounded-spawns",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
@@ -185,6 +185,8 @@ def _validated(source: Source) -> TrustFields:
             path = tuple(part for part in one["loc"] if part not in _BRANCHES)
             keys = tuple(_keys_at(path[:-1]))
             problem = translate({**one, "loc": path}, source.place(path), keys, {"version": "write `version: 1`"})
+            if problem.message.startswith("the policy "):
+                problem = replace(problem, message=f"the file {problem.message.removeprefix('the policy ')}")
             problems.append(problem)
         refuse(_plainest(problems))
 
