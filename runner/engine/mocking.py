@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Union
 
-from runner.engine.rehearsing import SEED, Rehearsal
+from runner.engine.rehearsing import SEED
 from runner.errors import UsageError
-from runner.events import Event, EventKind
+from runner.events import Event
 from runner.guest.wire import canonical
 from runner.journal import SqliteJournal
-from runner.models import digest_of
 from runner.policy.model import AgentEntry, Policy
 from runner.rehearsal.fixtures import Fixtures, fixtures_of, read_fixtures
 from runner.rehearsal.functions import FunctionMocks
@@ -54,6 +53,9 @@ class MockSet:
         self._schemas = SchemaMocks(seed, edge=edge, besides=frozenset().union(*(one.names for one in fixtures)))
         self._all = FirstOf([*read, *([recorded] if recorded is not None else []), self._schemas])
 
+    def begin(self, events: Sequence[Event]) -> None:
+        self._all.begin(events)
+
     def answer(self, entry: AgentEntry, call: Call) -> Mocked | None:
         return self._all.answer(entry, call)
 
@@ -82,24 +84,6 @@ def _read(source: Source, seed: int) -> list[Mocks]:
     return [FunctionMocks(source, seed=seed)]
 
 
-class AskedKeys:
-    """Gives the key of the spawn that a call is of, from the journal of the rehearsal that goes on."""
-
-    def __init__(self) -> None:
-        self.rehearsal: Rehearsal | None = None
-        self._read = 0
-        self._requests: dict[int, Event] = {}
-
-    def __call__(self, call: Call) -> str:
-        assert self.rehearsal is not None
-        events = self.rehearsal.events
-        for event in events[self._read :]:
-            if event.kind is EventKind.SPAWN_REQUESTED:
-                self._requests[event.body["spawn"]] = event
-        self._read = len(events)
-        return request_key(self._requests[call.spawn], digest_of(canonical(call.inputs)))
-
-
 def request_key(request: Event, inputs_digest: str) -> str:
     """Return the key of a spawn by its request and the digest of its inputs."""
     accept = ""
@@ -108,6 +92,9 @@ def request_key(request: Event, inputs_digest: str) -> str:
     return key_of(request.body["agent"], request.body["scopes"], accept, inputs_digest)
 
 
-def recorded_mocks(store: SqliteJournal, run: str, asked: AskedKeys) -> RecordedMocks:
-    """Return the answers of a run of the store, which was proven whole."""
-    return RecordedMocks(store.read(run, kinds=KINDS), request_key, asked)
+def recorded_mocks(store: SqliteJournal, run: str) -> Callable[[], RecordedMocks]:
+    """Return what makes the answers of a run of the store, anew for each rehearsal. Raises RecordBroken, RunNotFound.
+    """
+    store.verify(run)
+    events = tuple(store.read(run, kinds=KINDS))
+    return lambda: RecordedMocks(events, request_key)

@@ -57,18 +57,18 @@ class Rehearses(Again):
             SandboxError, RecordBroken, RunNotFound.
         """
         from runner.check import check
-        from runner.engine.mocking import AskedKeys, MockSet, recorded_mocks
+        from runner.engine.mocking import MockSet, recorded_mocks
         from runner.engine.rehearsing import SEED, START, Rehearsal
         from runner.rehearsal.seen import Seen
 
         script = script if isinstance(script, Script) else read_script(script)
         chosen = policy if isinstance(policy, Policy) else load_policy(policy)
-        expectations, asked = _expectations(expect, chosen), AskedKeys()
+        expectations = _expectations(expect, chosen)
         try:
             record = self._record(mocks_from) if mocks_from else None
             seed = seed if seed is not None else SEED if record is None else record.seed
             values = exact(inputs if inputs is not None else {} if record is None else record.inputs)
-            recorded = recorded_mocks(self.store, mocks_from, asked) if record is not None else None
+            recorded = recorded_mocks(self.store, mocks_from)() if record is not None else None
             sources = MockSet(chosen, sources_of(mocks), recorded=recorded, seed=seed, edge=edge)
             verdict = check(script, chosen)
             if not verdict.accepted:
@@ -76,7 +76,7 @@ class Rehearses(Again):
             sources.require(chosen, chosen.agents if verdict.reach.dynamic else verdict.reach.agents)
             seen = Seen(sources)
             now = START if record is None else record.now
-            asked.rehearsal = rehearsal = Rehearsal(script, chosen, values, seen, seed=seed, now=now)
+            rehearsal = Rehearsal(script, chosen, values, seen, seed=seed, now=now)
             rehearsed = await self._rehearsed(rehearsal, chosen)
             sources.require_sound()
             unasked = recorded.unasked if recorded is not None else 0

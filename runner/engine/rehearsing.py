@@ -8,7 +8,7 @@ Not here: the mocks (rehearsal), trials against a record (what_if).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from runner.broker import Broker
@@ -17,14 +17,14 @@ from runner.clock import HeldClock, SystemClock
 from runner.credentials.ledger import Ledger
 from runner.credentials.no_issuers import NoIssuers
 from runner.errors import PolicyError
-from runner.events import Event, EventKind
+from runner.events import EventKind
 from runner.guest import wire
 from runner.guest.dialect import VERSION as DIALECT
 from runner.guest.wire import Wait
 from runner.journal.memory import MemoryJournal
 from runner.models import Json, RunState, Script
 from runner.policy.model import AgentEntry, Policy, Reference
-from runner.rehearsal.mocks import MockAgent, Mocks
+from runner.rehearsal.mocks import MockAgent, Mocks, begin
 from runner.rehearsal.rehearsed import Rehearsed
 from runner.rehearsal.timed import Timed
 from runner.seams import Agent, Channel
@@ -82,6 +82,7 @@ class Rehearsal:
         self._reach = reach or reaches()
         self._clock = HeldClock(now)
         self._journal = MemoryJournal("rehearsal", self._clock)
+        begin(mocks, self._journal.events)
         self._session: Session | None = None
         self._stopped_at = 0
 
@@ -125,11 +126,6 @@ class Rehearsal:
             },
             wire.compact(value),
         )  # fmt: skip
-
-    @property
-    def events(self) -> Sequence[Event]:
-        """What has happened so far."""
-        return self._journal.events
 
     async def gone(self) -> None:
         """Return once its guest is dead."""

@@ -75,12 +75,13 @@ class Reviews(Rehearses):
         any_inputs: bool = False,
         before: Before | None = None,
     ) -> Report:
-        from runner.engine.mocking import AskedKeys, MockSet, recorded_mocks
+        from runner.engine.mocking import MockSet, recorded_mocks
         from runner.engine.reviewing import MULTIPLE, Asked, Review
 
+        recorded = recorded_mocks(self.store, mocks_from) if mocks_from else None
+
         def made() -> MockSet:
-            recorded = recorded_mocks(self.store, mocks_from, AskedKeys()) if mocks_from else None
-            return MockSet(policy, sources, recorded=recorded, seed=seed)
+            return MockSet(policy, sources, recorded=None if recorded is None else recorded(), seed=seed)
 
         asked = Asked(
             script, policy, inputs, made, any_inputs=any_inputs, single_faults=faults,

@@ -13,9 +13,10 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from runner.events import Event
 from runner.models import Json, OutcomeKind, RunState
 from runner.policy.model import AgentEntry
-from runner.rehearsal.mocks import Mocked, Mocks
+from runner.rehearsal.mocks import Mocked, Mocks, begin
 from runner.rehearsal.rehearsed import Rehearsed
 from runner.seams import Call
 
@@ -47,6 +48,9 @@ class FaultyMocks:
         self._inner = inner
         self._plan = plan
         self._agents = agents
+
+    def begin(self, events: Sequence[Event]) -> None:
+        begin(self._inner, events)
 
     def answer(self, entry: AgentEntry, call: Call) -> Mocked | None:
         kind = self._plan.get(call.spawn)

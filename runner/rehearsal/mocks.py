@@ -9,12 +9,13 @@ on purpose (faults).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from runner.clock import Clock
 from runner.errors import AgentFault
+from runner.events import Event
 from runner.guest.wire import loads
 from runner.models import Json, OutcomeKind
 from runner.policy.model import AgentEntry
@@ -41,11 +42,25 @@ class Mocks(Protocol):
         ...
 
 
+def begin(mocks: Mocks, events: Sequence[Event]) -> None:
+    """Let a source that has a `begin` see the events of the rehearsal that it answers in, as they come.
+
+    A source that asks others has one, and passes it on.
+    """
+    begins: Callable[[Sequence[Event]], None] | None = getattr(mocks, "begin", None)
+    if begins is not None:
+        begins(events)
+
+
 class FirstOf:
     """Several sources; the first that answers is taken."""
 
     def __init__(self, sources: Iterable[Mocks]) -> None:
         self._sources = tuple(sources)
+
+    def begin(self, events: Sequence[Event]) -> None:
+        for one in self._sources:
+            begin(one, events)
 
     def answer(self, entry: AgentEntry, call: Call) -> Mocked | None:
         return next((found for one in self._sources if (found := one.answer(entry, call)) is not None), None)

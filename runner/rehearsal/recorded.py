@@ -10,12 +10,12 @@ Not here: what a key is (the caller says), reading a store (engine).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from runner.events import Event, EventKind
-from runner.guest.wire import OK, compact
-from runner.models import Json, OutcomeKind
+from runner.guest.wire import OK, canonical, compact
+from runner.models import Json, OutcomeKind, digest_of
 from runner.policy.model import AgentEntry
 from runner.rehearsal.mocks import Mocked
 from runner.seams import Call
@@ -42,23 +42,37 @@ class _Spawn:
 class RecordedMocks:
     """The answers of one run's record. Each is given once: one object for one rehearsal."""
 
-    def __init__(self, events: Iterable[Event], key_of: KeyOf, asked: Callable[[Call], str]) -> None:
-        """`events` are those of KINDS with their values. `asked` gives the key of the spawn that a call is of."""
-        self._asked = asked
+    def __init__(self, events: Iterable[Event], key_of: KeyOf) -> None:
+        """`events` are those of KINDS with their values."""
+        self._key_of = key_of
+        self._now: Sequence[Event] = ()
+        self._read = 0
+        self._requests: dict[int, Event] = {}
         self._left: dict[str, deque[list[tuple[str, Mocked | None]]]] = {}
         self._given: dict[int, list[tuple[str, Mocked | None]]] = {}
         for spawn in _spawns(events, key_of):
             self._left.setdefault(spawn.key, deque()).append(spawn.attempts or [])
 
+    def begin(self, events: Sequence[Event]) -> None:
+        """Take the journal of the rehearsal: there stands what the spawn that a call is of asks for."""
+        self._now = events
+
     def answer(self, entry: AgentEntry, call: Call) -> Mocked | None:
         if call.spawn not in self._given:
-            left = self._left.get(self._asked(call))
+            left = self._left.get(self._key(call))
             self._given[call.spawn] = left.popleft() if left else []
         attempts = self._given[call.spawn]
         if call.attempt > len(attempts):
             return None
         agent, mocked = attempts[call.attempt - 1]
         return mocked if agent == entry.name else None
+
+    def _key(self, call: Call) -> str:
+        for event in self._now[self._read :]:
+            if event.kind is EventKind.SPAWN_REQUESTED:
+                self._requests[event.body["spawn"]] = event
+        self._read = len(self._now)
+        return self._key_of(self._requests[call.spawn], digest_of(canonical(call.inputs)))
 
     @property
     def unasked(self) -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from runner.events import Event
 from runner.guest.wire import compact
 from runner.policy.model import AgentEntry
-from runner.rehearsal.mocks import Mocked, Mocks
+from runner.rehearsal.mocks import Mocked, Mocks, begin
 from runner.seams import Call
 
 
@@ -17,6 +20,9 @@ class Seen:
         """Spawn → its inputs as JSON, handles filled."""
         self.unanswered: dict[str, int] = {}
         """Agent → attempts that no mock answered."""
+
+    def begin(self, events: Sequence[Event]) -> None:
+        begin(self._inner, events)
 
     def answer(self, entry: AgentEntry, call: Call) -> Mocked | None:
         if call.spawn not in self.inputs:

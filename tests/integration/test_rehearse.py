@@ -175,6 +175,21 @@ async def test_a_recorded_run_answers_as_it_did_then(runner: Runner, own_home: P
     assert more.notes == ("1 spawns of the record were not asked for",)
 
 
+async def test_a_review_has_the_answers_of_a_recorded_run(tmp_path: Path) -> None:
+    def act(name: str, inputs: Any, attempt: int) -> tuple[float, Any]:
+        return 5.0, {"score": 42, "hits": ["one"]}
+
+    source = 'hs = [spawn("look", {"q": q}) for q in inputs]\nresult = sum(one["score"] for one in gather(hs))\nif result != 84:\n    raise ValueError(result)'
+    ran = await run_held(tmp_path / "held", source, inputs=["a", "b"], policy=policy(), act=act)
+    async with Runner(home=tmp_path / "held", sandbox="process") as there:
+        report = await there.review(
+            Script("test", source.encode()), policy=policy(), inputs=["a", "b"], mocks_from=ran.result.run, faults=4
+        )
+
+    assert report.rehearsal is not None
+    assert (report.rehearsal.state, report.rehearsal.graph.seconds) == ("done", 5.0)
+
+
 async def test_scripts_that_never_end_or_flood_end_at_their_limits(runner: Runner) -> None:
     small = policy(limits={"wall": "1h", "cpu": "0.5s", "spawns": 50})
     sources = {
