@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
+from runner.amounts import plural
 from runner.review.report import Change, Graph, ReachView
 
 MOST_DIFF_LINES = 200
@@ -41,7 +42,7 @@ def reach_changes(old: ReachView, new: ReachView) -> Iterator[Change]:
         for scope in sorted(had - has):
             yield Change("reach", f'agent "{name}" is not asked with scope "{scope}" any more')
     if new.attempts_at_most != old.attempts_at_most:
-        told = f"at most {new.attempts_at_most:,} calls, {old.attempts_at_most:,} before"
+        told = f"at most {plural(new.attempts_at_most, 'call')}, {old.attempts_at_most:,} before"
         yield Change("reach", told, widens=new.attempts_at_most > old.attempts_at_most)
 
 
@@ -50,10 +51,10 @@ def graph_changes(old: Graph, new: Graph) -> Iterator[Change]:
     before, now = _counts(old), _counts(new)
     for agent in sorted(before.keys() | now.keys()):
         if before.get(agent, 0) != now.get(agent, 0):
-            told = f"{now.get(agent, 0)} spawns of agent \"{agent}\" in rehearsal, {before.get(agent, 0)} before"
-            yield Change("graph", told)
+            spawns = plural(now.get(agent, 0), "spawn")
+            yield Change("graph", f'{spawns} of agent "{agent}" in rehearsal, {before.get(agent, 0)} before')
     if old.waves != new.waves:
-        yield Change("graph", f"{new.waves} waves in rehearsal, {old.waves} before")
+        yield Change("graph", f"{plural(new.waves, 'wave')} in rehearsal, {old.waves} before")
 
 
 def _counts(graph: Graph) -> dict[str, int]:

@@ -117,7 +117,7 @@ def test_what_a_changed_version_can_do_now_is_said_first(trapped):
     done = called("runner review script.py --against old.py", trapped)
 
     assert done.returncode == 0, done.stderr
-    assert 'new since old.py: text: 3 lines added, 1 removed, agent "send" can be asked now (irreversible)' in done.stdout
+    assert 'new since old.py: text: 4 lines added, 1 removed, agent "send" can be asked now (irreversible)' in done.stdout
 
 
 def test_a_script_that_never_ends_and_one_that_floods_are_reviewed_within_bounds(trapped):
