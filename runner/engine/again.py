@@ -78,7 +78,7 @@ class Again(Running):
             return await self._tried(
                 record, script=script or record.script, policy=chosen,
                 inputs=record.inputs if inputs is None else exact(inputs),
-                mocks=None if mocks is None else read_fixtures(mocks),
+                mocks=None if mocks is None else read_fixtures(mocks), sandbox=_sandbox_of(record, chosen),
             )  # fmt: skip
         finally:
             if not self._entered:
@@ -177,7 +177,9 @@ class Again(Running):
 
         return matches(self.store, reuse, Reusable(self.store, reuse, backends.fingerprint))
 
-    async def _tried(self, record: Record, *, script: Script, policy: Policy, **options: Any) -> WhatIf:
+    async def _tried(
+        self, record: Record, *, script: Script, policy: Policy, sandbox: dict[str, Any] | None = None, **options: Any
+    ) -> WhatIf:
         from runner.engine.trial import Trial
 
         trial = Trial(self.store, record, script=replace(script, name=record.script.name), policy=policy, **options)
@@ -185,7 +187,7 @@ class Again(Running):
         if rejected is not None:
             return rejected
         try:
-            async with self._guest(policy) as guest:
+            async with self._guest(policy, sandbox) as guest:
                 return await trial.run(await guest.take())
         finally:
             await trial.gone()
@@ -208,3 +210,9 @@ class Again(Running):
             yield guest
         finally:
             await asyncio.shield(guest.discard())
+
+
+def _sandbox_of(record: Record, policy: Policy) -> dict[str, Any] | None:
+    """Return the sandbox that a run had, where it was no container and the policy lets that be; else the best is."""
+    had = (record.sandbox or {}).get("kind")
+    return {"kind": had} if had == "process" and policy.sandbox.demand != "docker" else None
