@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --quiet --no-input --disable-pip-version-check
 WORKERS ?= 2
 SANDBOX := $(if $(filter none,$(DOCKER)),--sandbox process)
 
-.PHONY: help setup demo test check bench test-fresh test-crash test-pythons fuzz image engine constraints clean
+.PHONY: help setup demo test check bench test-fresh test-crash test-pythons test-mutants fuzz image engine constraints clean
 
 help: ## Say what there is
 	@echo "First time here: make demo"
@@ -78,6 +78,10 @@ test-crash: $(VENV)/.dev engine ## Kill the host at 200 moments, around each kin
 
 test-pythons: engine ## Run the suite under each tested Python that is here; PYTHONS="..." names more
 	@.ci/pythons $(WORKERS)
+
+test-mutants: $(VENV)/.dev ## Replay every small change of the corpus against its records, and forged journals
+	@RUNNER_MUTANTS=all RUNNER_FORGERIES=all $(BIN)/python -m pytest -n $(WORKERS) -rP \
+	  tests/scripts/test_mutations.py tests/unit/test_replay_hostile.py
 
 fuzz: $(VENV)/.dev ## Feed random bytes to whatever reads bytes
 	@RUNNER_FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest tests/fuzz

@@ -89,6 +89,8 @@ class Session:
         self._told = 0
         self._spawned = 0
         self._waited = 0
+        self.lines: tuple[int, ...] = ()
+        """The lines of the script that it told it had reached; none where it was not asked, or was ended."""
         self.bytes_out = 0
         self.log_bytes = 0
 
@@ -224,13 +226,15 @@ class Session:
                     case wire.Wait():
                         self._check_last(messages, place, "wait")
                         await self._answer(message)
+                    case wire.Lines() if start.trace:
+                        self.lines = message.lines
                     case wire.Finished():
                         self._check_last(messages, place, "finished")
                         return self._finished(message)
                     case wire.Rejected():
                         return Ending(RunState.CRASHED, error=_disagreement(message.reason))
                     case _:
-                        raise GuestMisbehaved('guest said "ready" again')
+                        raise GuestMisbehaved('guest said "ready" again, or told lines that nobody asked for')
             # A guest that floods must not keep timers and other runs from their turn.
             await asyncio.sleep(0)
 

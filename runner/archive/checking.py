@@ -15,6 +15,7 @@ from hashlib import sha256
 from typing import Any
 
 from runner.archive.container import broken
+from runner.archive.forms import require_form
 from runner.archive.gathering import Gathering, content
 from runner.archive.manifest import (
     BLOBS,
@@ -151,7 +152,7 @@ class _Chain:
         if row.seq > 1 and row.kind == EventKind.RUN_SUBMITTED:
             raise RecordBroken("begins the run a second time")
         body = _body(row.body)
-        content(row.value)
+        require_form(EventKind(row.kind), body, content(row.value))
         event = Event(
             self._export.run, row.seq, EventKind(row.kind), row.at_us, body, row.value, row.value_digest, row.digest
         )  # fmt: skip

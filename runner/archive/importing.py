@@ -8,6 +8,7 @@ Not here: the checks (opening, checking), the transaction (journal.arriving).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,10 +18,12 @@ from runner.archive.checking import Proven, prove
 from runner.archive.container import broken
 from runner.archive.manifest import IMAGE
 from runner.archive.opening import ExportFile
-from runner.archive.signing import archive_key, demanded
+from runner.archive.signing import archive_key
 from runner.errors import UsageError
 from runner.journal.archive import Archive
 from runner.journal.arriving import Arrived
+from runner.journal.register import RegisterKind
+from runner.signing import demanded
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ def import_file(
             _check_image(export, known)
         with archive.arriving(export.run) as arriving:
             proven = prove(export, arriving.put)
-            origin = {"file": proven.digest, "signer": proven.signer, "by": by}
+            origin = {"file": proven.digest, "signer": proven.signer, "known": _vouched(proven, known), "by": by}
             new = arriving.store(_arrived(proven), origin, at_us=archive.now_us())
     return _told(proven, known, new=new)
 
@@ -110,6 +113,14 @@ def _known(archive: Archive, export: ExportFile, key: str | None) -> str:
             hint="ask whoever exported it for the fingerprint: `runner archive key` tells it",
         )
     return "demanded"
+
+
+def _vouched(proven: Proven, known: str) -> str:
+    """Return why the run is believed: as its key is, unless its signer had it from somebody for whom nobody vouched."""
+    for entry in proven.manifest.entries:
+        if entry.kind == RegisterKind.RUN_IMPORTED and not json.loads(entry.body).get("known"):
+            return ""
+    return known
 
 
 def _check_image(export: ExportFile, known: str) -> None:

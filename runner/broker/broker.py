@@ -137,6 +137,7 @@ class Broker:
         asked = Asked(
             live.n, live.agent, live.scopes, live.accept, live.inputs, live.inputs_digest,
             tuple(permitted.entry.name for permitted in live.chain), live.line,
+            tuple(permitted.scopes for permitted in live.chain),
         )  # fmt: skip
         taken, passed = elsewhere.take(asked), None
         if taken is not None and taken.kind == OK:

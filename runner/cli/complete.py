@@ -5,7 +5,14 @@ Cheap and silent: what an existing store has, or nothing at all.
 
 from __future__ import annotations
 
+import os
+
 COMPLETED_RUNS = 30
+
+
+def is_file(word: str) -> bool:
+    """Say whether an argument that may be a run or an exported file is a file."""
+    return os.path.isfile(word) or os.sep in word
 
 
 def run_ids(incomplete: str) -> list[tuple[str, str]]:

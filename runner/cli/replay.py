@@ -9,13 +9,15 @@ Not here: what diverges (replay), trials (engine.trial).
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runner.cli.complete import run_ids
+from runner.cli.complete import is_file, run_ids
 from runner.errors import ExitCode, RunnerError, UsageError
 from runner.models import Json, RunState
 
@@ -90,12 +92,25 @@ def _strict(run: str, script: Path | None, *, anyway: bool, json: bool) -> int:
 
 
 async def _replayed(run: str, script: Path | None, *, anyway: bool) -> Replayed:
-    from runner.cli.output import say
-    from runner.engine import Runner, read_script
+    from runner.engine import read_script
 
     instead = None if script is None else read_script(script)
-    async with Runner(progress=say) as runner:
-        return await runner.replay(runner.find(run), script=instead, anyway=anyway)
+    async with opened_with(run) as (runner, found):
+        return await runner.replay(found, script=instead, anyway=anyway)
+
+
+@asynccontextmanager
+async def opened_with(run: str) -> AsyncIterator[tuple[Runner, str]]:
+    """Within, the run of this id can be read, or the one of a file of this name. Raises RunNotFound, UsageError."""
+    from runner.cli.output import say
+    from runner.engine import Runner
+
+    if is_file(run):
+        async with Runner.of_file(Path(run), progress=say) as opened:
+            yield opened
+    else:
+        async with Runner(progress=say) as runner:
+            yield runner, runner.find(run)
 
 
 def replayed_lines(found: Replayed) -> list[str]:
@@ -147,11 +162,8 @@ def _what_if(
 
 
 async def _tried(run: str, asked: dict[str, Any]) -> WhatIf:
-    from runner.cli.output import say
-    from runner.engine import Runner
-
-    async with Runner(progress=say) as runner:
-        return await runner.what_if(runner.find(run), **asked)
+    async with opened_with(run) as (runner, found):
+        return await runner.what_if(found, **asked)
 
 
 def what_if_lines(found: WhatIf) -> list[str]:

@@ -5,13 +5,12 @@ Not here: the proofs (journal.verify, archive).
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runner.cli.complete import run_ids
+from runner.cli.complete import is_file, run_ids
 from runner.cli.runs import opened
 from runner.errors import RunNotFound, UsageError
 from runner.models import Json
@@ -50,7 +49,7 @@ def verify(
     with opened() as runner:
         if what is None:
             said, line = _all(runner, head, head_file, key)
-        elif os.path.isfile(what) or os.sep in what:
+        elif is_file(what):
             said, line = _file(runner, Path(what), key)
         else:
             if key is not None:

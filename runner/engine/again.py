@@ -12,12 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.engine.imported import contained
 from runner.engine.running import Running
 from runner.engine.sandboxes import GuestOnTheWay
-from runner.engine.submission import Reuse, Submission, exact
+from runner.engine.submission import Handed, Reuse, Reviewed, Submission, exact
+from runner.errors import RecordBroken, UsageError
 from runner.events import Event
 from runner.journal import RegisterKind
-from runner.models import Json, RunResult, Script
+from runner.models import Json, RunResult, Script, Verdict
 from runner.policy import load_policy
 from runner.policy.model import Policy
 from runner.seams import Elsewhere
@@ -46,8 +48,10 @@ class Again(Running):
         notes = require_same_versions(record, anyway=anyway)
         record.start()
         replay = Replay(self.store, record, clock=self._clock, script=script)
+        strange = contained(self.store, run, record.policy)
+        recorded = record.sandbox if strange is None else None
         try:
-            async with self._guest(record.policy, record.sandbox) as guest:
+            async with self._guest(strange or record.policy, recorded) as guest:
                 return await replay.run(await guest.take(), notes)
         finally:
             await replay.gone()
@@ -78,7 +82,7 @@ class Again(Running):
             return await self._tried(
                 record, script=script or record.script, policy=chosen,
                 inputs=record.inputs if inputs is None else exact(inputs),
-                mocks=None if mocks is None else read_fixtures(mocks), sandbox=_sandbox_of(record, chosen),
+                mocks=None if mocks is None else read_fixtures(mocks), sandbox=self._sandbox_of(record, chosen),
             )  # fmt: skip
         finally:
             if not self._entered:
@@ -101,6 +105,7 @@ class Again(Running):
 
         Raises:
             UsageError: It may not go on: it has ended, is alive, the host is frozen, its policy has changed.
+            ReviewNeeded: The decision that it was begun with does not hold any more, and no other one does.
             Diverged: The guest left its record. The run is as it was.
             SandboxError: No guest could be had. The run is as it was.
             RecordBroken, RunNotFound, StoreError.
@@ -111,9 +116,13 @@ class Again(Running):
         record, policy, verdict = require_resumable(self.store, run, old_policy=old_policy)
         origin = str(record.submitted.get("origin", ""))
         reuse = Reuse(origin, float(record.submitted.get("not_before", 0.0))) if origin else None
-        submission = Submission(record.script, policy, record.inputs, record.seed, on_event, on_start, reuse)
+        handed = Handed(
+            door=str(record.submitted.get("door", "cli")), submitter=str(record.submitted.get("submitter", ""))
+        )
+        submission = Submission(record.script, policy, record.inputs, record.seed, on_event, on_start, reuse, handed)
         try:
-            async with self._guest(policy, record.sandbox) as guest:
+            reviewed = await self._review_again(record, submission, verdict)
+            async with self._guest(policy, record.sandbox, looks=False) as guest:
                 backends = self._backends(policy)
                 backends.prepare(verdict.reach.agents)
                 await self._prepare_credentials(policy, verdict)
@@ -121,7 +130,7 @@ class Again(Running):
                     record, submission, verdict=verdict, store=self.store, by=by, retry_unknown=retry_unknown,
                     clock=self._clock, guest=guest, backends=backends,
                     ledger_of=lambda journal: self._ledger(submission, journal),
-                    elsewhere=self._elsewhere(reuse, backends),
+                    elsewhere=self._elsewhere(reuse, backends, policy), reviewed=reviewed,
                 )  # fmt: skip
                 execution.begun_after = self.store.begun_after(run)
                 for entry in self.store.entries(RegisterKind.REVOCATION, after=execution.begun_after):
@@ -146,6 +155,14 @@ class Again(Running):
 
     # --- how ---
 
+    async def _review_again(self, record: Record, submission: Submission, verdict: Verdict) -> Reviewed | None:
+        """Return what its journal lacks of a decision. Raises ReviewNeeded."""
+        from runner.engine.deciding import names_decision, review_again
+
+        if not self._is_gated(submission.policy) and not names_decision(self.store, record.run):
+            return None
+        return await review_again(self.store, record, submission, verdict, await self._flags(submission, verdict))
+
     async def _prepared(self, submission: Submission, on_reuse: Callable[[WhatIf], object] | None) -> Submission:
         """Look how far the outcomes of a run reach, and take its seed. Raises UsageError, RecordBroken."""
         from runner.engine.reuse import Reusable, require_reusable
@@ -157,7 +174,9 @@ class Again(Running):
         record = self._record(reuse.run)
         if on_reuse is not None:
             backends = self._backends(submission.policy)
-            reusable = Reusable(self.store, reuse, backends.fingerprint)
+            reusable = Reusable(
+                self.store, reuse, backends.fingerprint, before=record.policy, now=submission.policy
+            )  # fmt: skip
             try:
                 on_reuse(
                     await self._tried(
@@ -169,13 +188,19 @@ class Again(Running):
                 await backends.close()
         return replace(submission, seed=record.seed if submission.seed is None else submission.seed)
 
-    def _elsewhere(self, reuse: Reuse | None, backends: Backends) -> Elsewhere | None:
-        """Return where outcomes may be had instead of calling an agent."""
+    def _elsewhere(self, reuse: Reuse | None, backends: Backends, policy: Policy) -> Elsewhere | None:
+        """Return where outcomes may be had instead of calling an agent; None where there are none any more."""
         if reuse is None:
             return None
         from runner.engine.reuse import Reusable, matches
+        from runner.replay import read_record
 
-        return matches(self.store, reuse, Reusable(self.store, reuse, backends.fingerprint))
+        try:
+            before = read_record(reuse.run, lambda name, after: self.store.read(name, after=after)).policy
+        except (UsageError, RecordBroken):  # Of a resumed run: it was pruned or redacted since.
+            return None
+        reusable = Reusable(self.store, reuse, backends.fingerprint, before=before, now=policy)
+        return matches(self.store, reuse, reusable)
 
     async def _tried(
         self, record: Record, *, script: Script, policy: Policy, sandbox: dict[str, Any] | None = None, **options: Any
@@ -187,7 +212,8 @@ class Again(Running):
         if rejected is not None:
             return rejected
         try:
-            async with self._guest(policy, sandbox) as guest:
+            strange = contained(self.store, record.run, policy) if policy is record.policy else None
+            async with self._guest(strange or policy, sandbox) as guest:
                 return await trial.run(await guest.take())
         finally:
             await trial.gone()
@@ -201,18 +227,32 @@ class Again(Running):
         return record
 
     @asynccontextmanager
-    async def _guest(self, policy: Policy, recorded: dict[str, Any] | None = None) -> AsyncIterator[GuestOnTheWay]:
-        """Within, a guest can be taken: one like the recorded, or what fits the policy. Raises SandboxUnavailable."""
+    async def _guest(
+        self, policy: Policy, recorded: dict[str, Any] | None = None, *, looks: bool = True
+    ) -> AsyncIterator[GuestOnTheWay]:
+        """Within, a guest can be taken: one like the recorded, or what fits the policy. Raises SandboxUnavailable.
+
+        `looks`: it is for a look at a script and not for a live run, and the task that has it is cancelled by `close`.
+        """
         like = recorded or {}
         kind, image = str(like.get("kind", "")), str(like.get("image", ""))
         guest = GuestOnTheWay(await self._opened().choose(policy, kind=kind, image=image), policy.limits)
+        task = asyncio.current_task() if looks else None
+        if task is not None:
+            self._looking.add(task)
         try:
             yield guest
         finally:
             await asyncio.shield(guest.discard())
+            if task is not None:
+                self._looking.discard(task)
 
+    def _sandbox_of(self, record: Record, policy: Policy) -> dict[str, Any] | None:
+        """Return the sandbox that a run had, where it was no container and the policy lets that be; else the best is.
 
-def _sandbox_of(record: Record, policy: Policy) -> dict[str, Any] | None:
-    """Return the sandbox that a run had, where it was no container and the policy lets that be; else the best is."""
-    had = (record.sandbox or {}).get("kind")
-    return {"kind": had} if had == "process" and policy.sandbox.demand != "docker" else None
+        A record for which nobody vouches chooses none.
+        """
+        had = (record.sandbox or {}).get("kind")
+        if had != "process" or policy.sandbox.demand == "docker" or contained(self.store, record.run, policy):
+            return None
+        return {"kind": had}

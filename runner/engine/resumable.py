@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from runner.check import check
+from runner.engine.imported import require_vouched
 from runner.engine.replaying import read_whole_record, require_same_versions
 from runner.engine.resuming import cancelled_body
 from runner.errors import PolicyError, UsageError
@@ -28,20 +29,22 @@ def require_resumable(store: SqliteJournal, run: str, *, old_policy: bool) -> tu
     `old_policy`: go on under the archived policy although its file says something else by now.
 
     Raises:
-        UsageError: It has ended, is alive, or may not go on: a freeze, another version, a policy that was changed.
+        UsageError: It has ended, is alive, or may not go on: a freeze, another version, a policy that was changed, a
+            file that it came in and for which nobody vouches.
         RecordBroken, RunNotFound, StoreError: It cannot be read.
     """
     if store.run_ended(run):
         raise UsageError(f'run "{run}" has ended', hint=f"runner show {run}")
     if store.run_alive(run):
         raise UsageError(f'run "{run}" is served by a living process', hint=f"runner watch {run}")
+    elsewhere = require_vouched(store, run, refused="it does not go on")
     if store.frozen:
         why = why_frozen(store.home).get("reason", "")
         told = f" ({why})" if why else ""
         raise UsageError(f"this host is frozen: nothing may go on{told}", hint="runner unfreeze")
     record = read_whole_record(store, run)
     require_same_versions(record, anyway=False, hint="resume it with the version of runner and Python that began it")
-    policy = standing_policy(record, old_policy=old_policy)
+    policy = standing_policy(record, old_policy=old_policy, imported=elsewhere)
     verdict = check(record.script, policy)
     if not verdict.accepted and record.started_seq:
         error = next(finding for finding in verdict.findings if finding.severity == "error")
@@ -52,10 +55,10 @@ def require_resumable(store: SqliteJournal, run: str, *, old_policy: bool) -> tu
     return record, policy, verdict
 
 
-def standing_policy(record: Record, *, old_policy: bool) -> Policy:
+def standing_policy(record: Record, *, old_policy: bool, imported: bool = False) -> Policy:
     """Return the policy of a run if it still stands: its file, where it came from one, resolves to the same digest.
 
-    Raises UsageError.
+    Of an `imported` run only a policy that is here stands by itself. Raises UsageError.
     """
     archived = record.policy
     changed = f'policy "{archived.file}" of run "{record.run}" has changed since'
@@ -72,6 +75,11 @@ def standing_policy(record: Record, *, old_policy: bool) -> Policy:
             return current
         if not old_policy:
             raise UsageError(changed, hint=hint)
+    elif imported and not old_policy:
+        raise UsageError(
+            f'run "{record.run}" was imported, and names no policy file that could be here',
+            hint="runner show tells what its policy was; --old-policy goes on under it, with its commands and modules",
+        )
     if hidden := hidden_values(archived):
         raise UsageError(
             f"the archive holds of {hidden[0]} only its digest: it looked like a key",

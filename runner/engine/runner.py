@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.engine.again import Again
 from runner.engine.archive import ArchiveVerbs
+from runner.engine.decisions import DecisionVerbs
+from runner.engine.policies import PolicyVerbs
+from runner.engine.reviews import Reviews
 from runner.engine.submission import read_script
 from runner.events import Event, RunView, TokensView, fold
 from runner.journal import RegisterKind, freeze
@@ -22,7 +26,7 @@ if TYPE_CHECKING:
     from runner.engine.explain import Explained
 
 
-class Runner(Again, ArchiveVerbs):
+class Runner(Reviews, ArchiveVerbs, DecisionVerbs, PolicyVerbs):
     """Runs scripts, and tells of runs. One per process; an async context manager.
 
         async with Runner() as runner:
@@ -30,6 +34,20 @@ class Runner(Again, ArchiveVerbs):
 
     `run` works outside of `async with` too; then everything is opened and closed for that one run.
     """
+
+    @staticmethod
+    @asynccontextmanager
+    async def of_file(
+        path: Path, *, progress: Callable[[str], object] | None = None
+    ) -> AsyncIterator[tuple[Runner, str]]:
+        """Within, the run of a file of `export` is the one run of a store that is gone afterwards: no other has it.
+
+        Give its id with the Runner of that store. Raises UsageError, RecordBroken: it is no whole file.
+        """
+        with tempfile.TemporaryDirectory(prefix="runner-file-") as folder:
+            async with Runner(home=Path(folder), progress=progress) as runner:
+                found = await runner.import_run(path, by="a look at the file")
+                yield runner, found.run
 
     # --- telling ---------------------------------------------------------------------------
 

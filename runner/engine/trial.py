@@ -34,6 +34,7 @@ from runner.journal.memory import MemoryJournal
 from runner.models import Json, OutcomeKind, RunError, RunState, Script
 from runner.policy.model import AgentEntry, Policy, Reference
 from runner.rehearsal.fixtures import Fixtures
+from runner.rehearsal.mocks import MockAgent
 from runner.rehearsal.timed import Timed
 from runner.replay import Record
 from runner.replay.keys import Matches
@@ -136,7 +137,7 @@ class Trial:
 
     def _agent(self, entry: AgentEntry) -> Agent:
         # Asked of what a mock answers alone: `_otherwise` lets nothing else come to an attempt.
-        return self._mocks.agent(self._clock) if self._mocks is not None else NoAgent()
+        return MockAgent(entry, self._mocks, self._clock) if self._mocks is not None else NoAgent()
 
     def _otherwise(self, asked: Asked) -> Taken | None:
         """Nothing is recorded for it: a mock answers, or it stays open."""

@@ -22,6 +22,13 @@ from runner.journal.schema import begin, connect, connect_to_write, patiently, t
 
 _EXTERNAL = "kind = 'token_issued' AND json_extract(body, '$.jti') IS NOT NULL"
 
+# What a file said that came in proves nothing of a token of this home: of an imported run only what was written since.
+_OURS = (
+    "(EXISTS (SELECT 1 FROM register b WHERE b.run = event.run AND b.kind = 'run_begun') OR event.seq > coalesce("
+    "(SELECT max(json_extract(i.body, '$.seq')) FROM register i WHERE i.run = event.run AND i.kind = 'run_imported'),"
+    " 0))"
+)
+
 # A long value stands beside the events; one that was erased leaves neither.
 _VALUE = (
     "SELECT coalesce(e.value, b.text) FROM event e"
@@ -41,6 +48,10 @@ class Questions:
         self._asking = threading.Lock()
         self._unusable = ""
         """Why it cannot be used, in words; "" while it can."""
+
+    def now(self) -> float:
+        """Return the time by the clock of this store, epoch seconds."""
+        return self._clock.now()
 
     # --- the register ------------------------------------------------------------------------
 
@@ -77,16 +88,19 @@ class Questions:
         return reader.read_events(self.path, run, 0, of="(kind GLOB 'token_*' OR kind GLOB 'gateway_*')")
 
     def runs_with_tokens(self) -> list[str]:
-        """Return the runs for which a token was meant to be had, oldest first. Raises StoreError."""
+        """Return the runs for which a token was meant to be had here, oldest first. Raises StoreError."""
         self._check_usable()
         rows = self._ask(
             "SELECT DISTINCT run FROM event INDEXED BY event_token WHERE kind GLOB 'token_*'"
-            " AND json_extract(body, '$.token') >= ''", busy_seconds=self._busy_seconds,
+            f" AND json_extract(body, '$.token') >= '' AND {_OURS}", busy_seconds=self._busy_seconds,
         )  # fmt: skip
         return sorted(row[0] for row in rows)
 
     def find_token(self, *, token: str = "", jti: str = "", fingerprint: str = "") -> tuple[str, str] | None:
-        """Return the run and id of the token with this id; of an external one also by jti or fingerprint; or None."""
+        """Return the run and id of the token with this id; of an external one also by jti or fingerprint; or None.
+
+        One of a run that was imported is none of this store's.
+        """
         self._check_usable()
         name, wanted, kinds = next(
             (name, value, kinds)
@@ -98,17 +112,35 @@ class Questions:
         )  # fmt: skip
         rows = self._ask(
             f"SELECT run, json_extract(body, '$.token') FROM event WHERE {kinds}"
-            f" AND json_extract(body, '$.{name}') = ? LIMIT 1",
+            f" AND json_extract(body, '$.{name}') = ? AND {_OURS} LIMIT 1",
             wanted, busy_seconds=self._busy_seconds,
         )  # fmt: skip
         return (rows[0][0], rows[0][1]) if rows else None
 
     def token_events(self, token: str) -> list[Event]:
-        """Return what the journal says of one token, in order, by its id. Raises StoreError, RecordBroken."""
+        """Return what the journal of its run says of one token of this store, in order, by its id.
+
+        Raises StoreError, RecordBroken.
+        """
         self._check_usable()
-        return reader.read_token(self.path, token)
+        found = self.find_token(token=token)
+        return [] if found is None else reader.read_token(self.path, found[0], token)
 
     # --- runs ----------------------------------------------------------------------------------
+
+    def last_approved(self, script: str) -> str:
+        """Return the newest run of a script of this name that a decision had let through; "" for none.
+
+        Raises StoreError.
+        """
+        self._check_usable()
+        # A decision stands before the sandbox: among a run's first events.
+        found = self._ask(
+            "SELECT r.run FROM run r JOIN event e ON e.run = r.run AND e.seq <= 5 WHERE r.script = ?"
+            " AND e.kind = 'review_decided' AND json_extract(e.body, '$.decision') <> ''"
+            " ORDER BY r.submitted_us DESC, r.run DESC LIMIT 1", script, busy_seconds=self._busy_seconds,
+        )  # fmt: skip
+        return str(found[0][0]) if found else ""
 
     def begun_after(self, run: str) -> int:
         """Return the register's entry that says that a run was begun; 0 for none. Raises StoreError."""
@@ -117,6 +149,19 @@ class Questions:
             "SELECT seq FROM register WHERE run = ? AND kind = 'run_begun'", run, busy_seconds=self._busy_seconds
         )
         return int(found[0][0]) if found else 0
+
+    def imported(self, run: str) -> dict[str, Any] | None:
+        """Return what the register says of where a run came from; None for one that was begun here. Raises StoreError.
+
+        One that was begun here, pruned and imported again is ours: it came back with the very same events.
+        """
+        self._check_usable()
+        found = self._ask(
+            "SELECT body FROM register WHERE run = ?1 AND kind = 'run_imported' AND NOT EXISTS"
+            " (SELECT 1 FROM register WHERE run = ?1 AND kind = 'run_begun') ORDER BY seq DESC LIMIT 1",
+            run, busy_seconds=self._busy_seconds,
+        )  # fmt: skip
+        return dict(json.loads(found[0][0])) if found else None
 
     def last_event(self, run: str) -> tuple[int, float]:
         """Return the seq of a run's last event and when it was, epoch seconds; (0, 0.0) for none. Raises StoreError."""

@@ -39,13 +39,13 @@ def read_events(path: Path, run: str, after: int, *, of: str = "true") -> Iterat
                 yield _event(connection, run, row)
 
 
-def read_token(path: Path, token: str) -> list[Event]:
-    """Return the events about one token, in order. Raises RecordBroken."""
+def read_token(path: Path, run: str, token: str) -> list[Event]:
+    """Return the events of a run about one token, in order. Raises RecordBroken."""
     with translated(path), closing(connect(path)) as connection:
         rows = connection.execute(
             "SELECT run, seq, kind, at_us, body, value, value_digest, digest, erased FROM event"
-            " WHERE kind GLOB 'token_*' AND json_extract(body, '$.token') = ? ORDER BY run, seq",
-            (token,),
+            " WHERE kind GLOB 'token_*' AND json_extract(body, '$.token') = ? AND run = ? ORDER BY seq",
+            (token, run),
         ).fetchall()
         return [_event(connection, row[0], row[1:]) for row in rows]
 

@@ -254,10 +254,14 @@ class SqliteJournal(Questions):
         return bool(found) and self.alive(found[0][0])
 
     def interrupted(self) -> list[str]:
-        """Return the runs that have not ended and whose host is gone, oldest first. Raises StoreError."""
+        """Return the runs that were begun here, have not ended, and whose host is gone, oldest first.
+
+        One that was imported may live elsewhere, or never have been: whoever means it names it. Raises StoreError.
+        """
         self._check_usable()
         found = self._ask(
             "SELECT r.run, coalesce(l.host, '') FROM run r LEFT JOIN lease l ON l.run = r.run WHERE r.finished_us = 0"
+            " AND EXISTS (SELECT 1 FROM register b WHERE b.run = r.run AND b.kind = 'run_begun')"
             " ORDER BY r.submitted_us, r.run", busy_seconds=self._busy_seconds,
         )  # fmt: skip
         return [run for run, host in found if not host or not self.alive(host)]

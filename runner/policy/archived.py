@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
 from runner.errors import RecordBroken
+from runner.guest.wire import MAX_FRAME_BYTES
 from runner.models import Json, Limits, digest_of
+from runner.policy.lock import locked_agents
 from runner.policy.model import (
     AgentEntry,
     Attached,
@@ -23,12 +26,15 @@ from runner.policy.model import (
     Policy,
     Reference,
     Resource,
+    ReviewRule,
     SandboxRule,
 )
 from runner.policy.paths import parse_rule
 
 HIDDEN = "archived"
 """Kind of the reference that stands for a value of which only the digest was archived."""
+
+_MOST = 2**53
 
 
 def archived_policy(resolved: str, *, name: str, folder: str, file: str = "") -> Policy:
@@ -39,17 +45,20 @@ def archived_policy(resolved: str, *, name: str, folder: str, file: str = "") ->
         return Policy(
             name=name,
             agents={agent: _agent(agent, form) for agent, form in found["agents"].items()},
-            limits=Limits(**found["limits"]),
-            sandbox=SandboxRule(**found["sandbox"]),
-            imports=None if imports is None else frozenset(imports),
+            limits=_limits(found["limits"]),
+            sandbox=_sandbox(found["sandbox"]),
+            imports=None if imports is None else frozenset(_texts(imports)),
             folder=Path(folder or "/"),
             resolved=resolved,
             digest=digest_of(resolved),
             file=file,
             resources={key: _resource(key, form) for key, form in found.get("resources", {}).items()},
             issuers={key: _issuer(key, form) for key, form in found.get("issuers", {}).items()},
+            risk=found.get("risk", {}),
+            review=ReviewRule(found.get("review", "none")),
+            lock=locked_agents(found["lock"]) if "lock" in found else None,
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         message = f'the archived policy "{name}" cannot be read: {type(error).__name__}: {error}'
         raise RecordBroken(message, hint="it may be of a newer version of runner") from error
 
@@ -69,12 +78,46 @@ def _variables(entry: AgentEntry) -> Iterable[tuple[str, Any]]:
     return env.items() if isinstance(env, dict) else ()
 
 
+def _limits(form: dict[str, Any]) -> Limits:
+    limits = Limits(**_plain(Limits, form))
+    if not all(0 <= value < _MOST for value in astuple(limits)) or limits.frame_bytes > MAX_FRAME_BYTES:
+        raise ValueError("limits that no policy can have")
+    return limits
+
+
+def _sandbox(form: dict[str, Any]) -> SandboxRule:
+    rule = SandboxRule(**_plain(SandboxRule, form))
+    if rule.demand not in ("docker", "process"):
+        raise ValueError("a sandbox that no policy can demand")
+    return rule
+
+
+_PLAIN = {"str": (str,), "bool": (bool,), "int": (int,), "float": (int, float)}
+
+
+def _plain(kind: type, form: dict[str, Any]) -> dict[str, Any]:
+    """Return a form whose texts and numbers are what this dataclass has. Raises TypeError.
+
+    Who wrote the record need not be runner.
+    """
+    for one in fields(kind):
+        if one.name in form and type(form[one.name]) not in _PLAIN.get(str(one.type), (type(form[one.name]),)):
+            raise TypeError(f"{one.name} is no {one.type}")
+    return form
+
+
+def _texts(found: Any) -> list[str]:
+    if type(found) is not list or not all(type(text) is str for text in found):
+        raise TypeError("texts are not texts")
+    return found
+
+
 def _agent(name: str, form: dict[str, Any]) -> AgentEntry:
     options = {key: _option(key, value) for key, value in form["options"].items()}
     return AgentEntry(
         **{
-            **form, "name": name, "options": options, "scopes": frozenset(form["scopes"]),
-            "default_scopes": tuple(form["default_scopes"]), "effects": Effects(form["effects"]),
+            **_plain(AgentEntry, form), "name": name, "options": options, "scopes": frozenset(_texts(form["scopes"])),
+            "default_scopes": tuple(_texts(form["default_scopes"])), "effects": Effects(form["effects"]),
         }
     )  # fmt: skip
 
@@ -106,9 +149,9 @@ def _resource(name: str, form: dict[str, Any]) -> Resource:
         issuer=form["issuer"],
         attached=None if own is None else Attached(own["header"], _reference(own["value"]), own["prefix"]),
         details=form["details"],
-        private=tuple(form["private"]),
+        private=tuple(_texts(form["private"])),
         ca=form["ca"],
-        record=frozenset(form["record"]),
+        record=frozenset(_texts(form["record"])),
     )
 
 
@@ -116,7 +159,7 @@ def _issuer(name: str, form: dict[str, Any]) -> IssuerEntry:
     subject = form["subject"]
     return IssuerEntry(
         **{
-            **form, "name": name, "credential": _reference(form["credential"]),
-            "subject": None if subject is None else _reference(subject), "private": tuple(form["private"]),
+            **_plain(IssuerEntry, form), "name": name, "credential": _reference(form["credential"]),
+            "subject": None if subject is None else _reference(subject), "private": tuple(_texts(form["private"])),
         }
     )  # fmt: skip

@@ -5,7 +5,8 @@ to its next timer; where there is none the guest waits for ever, and the run is 
 the run's wall time, the run ends there as it would live.
 
 Everything that the broker of such a run does is done in the event loop itself: mock agents wait on the clock alone, and
-the journal is in memory. So it has come to rest once some turns of the loop have changed nothing.
+the journal is in memory. So it has come to rest once nothing is ready in the loop; where other rehearsals share it, or
+it does not tell, once some of its turns have changed nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from runner.journal.memory import MemoryJournal
 from runner.models import Spawn
 from runner.seams import Reply, Responder
 
+_UNKNOWN = (None,)
 QUIET_TURNS = 20
 """Turns of the loop without an event, after which nothing more comes by itself: from one event to the next lead at
 most ten."""
@@ -94,8 +96,11 @@ class Timed:
     async def _rest(self, task: asyncio.Future[object] | asyncio.Future[Reply] | asyncio.Future[None]) -> bool:
         """Return once nothing happens any more; whether the task is done."""
         quiet, events = 0, len(self._journal.events)
+        ready = getattr(asyncio.get_running_loop(), "_ready", _UNKNOWN)
         while quiet < QUIET_TURNS and not task.done():
             await asyncio.sleep(0)
+            if not ready and not self._inner.busy:
+                break
             quiet = quiet + 1 if len(self._journal.events) == events and not self._inner.busy else 0
             events = len(self._journal.events)
         return task.done()

@@ -49,6 +49,8 @@ class Recorded:
     settled_at: float
     seq: int
     """The event whose value is the outcome."""
+    scopes: frozenset[str] | None = None
+    """Those that `called` was asked with; None: its default."""
 
 
 def recorded(events: Iterable[Event]) -> list[Recorded]:
@@ -87,12 +89,15 @@ class _Reading:
 
 
 class _Open:
-    __slots__ = ("accept", "agents", "began", "cancelled", "inputs_digest", "needs", "request", "scopes", "since")
+    __slots__ = (
+        "accept", "agents", "asked", "began", "cancelled", "inputs_digest", "needs", "request", "scopes", "since",
+    )  # fmt: skip
 
     def __init__(self, event: Event, since: float) -> None:
         body = event.body
         self.agents = (body["agent"], *(agent for agent, _ in body["fallback"]))
         self.scopes: list[str] | None = body["scopes"]
+        self.asked: list[tuple[str, list[str] | None]] = [(body["agent"], body["scopes"]), *body["fallback"]]
         self.request = event.value or ""
         self.accept, self.needs = _accept_and_needs(self.request)
         self.since = since
@@ -118,8 +123,13 @@ class _Open:
         kind = str(OutcomeKind.CANCELLED) if self.cancelled else body["outcome"]
         return Recorded(
             body["spawn"], key, kind, self.agents, body["agent"], body["attempts"], max(0.0, at - self.since),
-            event.at_us / 1e6, event.seq,
+            event.at_us / 1e6, event.seq, self._asked_of(body["agent"]),
         )  # fmt: skip
+
+    def _asked_of(self, called: str) -> frozenset[str] | None:
+        """Return the scopes that an agent of the chain was asked with: all of them where it is in it twice."""
+        found = [self.scopes if scopes is None else scopes for agent, scopes in self.asked if agent == called]
+        return None if None in found or not found else frozenset().union(*(scopes or () for scopes in found))
 
 
 def _accept_and_needs(value: str) -> tuple[str, list[int]]:

@@ -140,7 +140,7 @@ class Past:
             raise Erased(f"the outcome of handle {n}", settled.seq)
         try:
             return n, settled.kind, _told(settled, value)
-        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, TypeError, LookupError, RecursionError) as error:
             raise broken(answered.run, settled.seq, f"has a value that is no outcome of handle {n}") from error
 
     def _forward(self) -> None:
@@ -190,13 +190,13 @@ def _is_said(event: Event) -> bool:
 
 
 def _told(settled: _Settled, value: str) -> str:
-    """Return what an answer says of an outcome, as JSON text. Raises ValueError, TypeError, AttributeError."""
+    """Return what an answer says of an outcome, as JSON text. Raises ValueError, TypeError, LookupError."""
     if settled.kind == OK:
         output = output_text(value)
         loads(output)  # A guest takes an answer as it comes.
         return output
     told = loads(value)
-    failure = {"attempts": settled.attempts, "message": told.get("message", "")}
+    failure = {"attempts": settled.attempts, "message": str(told["message"])}
     if "cause" in told:
         handle, kind, message, attempts = told["cause"]
         failure["cause"] = [int(handle), str(kind), str(message), int(attempts)]

@@ -31,6 +31,7 @@ import psutil
 
 from runner import Runner, Script
 from runner.broker import attempts
+from runner.engine.submission import Reuse
 from runner.journal import writer
 from tests.crash.workloads import WORKLOADS
 
@@ -39,7 +40,8 @@ _PR_SET_CHILD_SUBREAPER = 36
 _WARM = (
     "runner.agents.python", "runner.agents.workers", "runner.broker", "runner.check", "runner.credentials.external",
     "runner.credentials.gateway.upstream", "runner.credentials.issuer", "runner.credentials.keys",
-    "runner.engine.execution", "runner.engine.resumable", "runner.engine.resuming", "runner.sandbox.process", "tenacity",
+    "runner.engine.execution", "runner.engine.resumable", "runner.engine.resuming", "runner.engine.reuse",
+    "runner.sandbox.process", "tenacity",
 )  # fmt: skip
 # What a dead host leaves may end its work: a revoker asks again after 0.2, 0.4 ... s.
 ORPHAN_SECONDS = 25.0
@@ -99,9 +101,11 @@ async def host(order: dict[str, Any], say: Callable[..., None]) -> None:
         if order["do"] == "run":
             policy = order.get("policy") or workload.policy(order["crm"], order["server"])
             script = Script("own", order["script"].encode()) if "script" in order else workload.script
+            reuse = Reuse(order["reuse"], 0.0) if "reuse" in order else None
             result = await runner.run(
-                script, policy=policy, inputs=workload.inputs, seed=7, on_start=lambda run: say(run=run)
-            )
+                script, policy=policy, inputs=workload.inputs(order.get("names", "")), seed=7,
+                on_start=lambda run: say(run=run), reuse=reuse,
+            )  # fmt: skip
         else:
             result = await runner.resume(
                 order["run"], by="forge", on_start=lambda run: say(run=run), **order.get("options", {})

@@ -100,10 +100,23 @@ odd = spawn("fetch", {"customer": 3, "who": "odd"}, scopes=["crm:odd"], fallback
 result = {"read": gather(read), "odd": odd.result()}
 """
 
+REUSE = b"""
+found = [spawn("find", {"who": w}) for w in inputs["names"]]
+written = [spawn("write", {"n": w, "after": f["who"]}) for w, f in zip(inputs["names"], found)]
+known = gather(written, on_error="none")
+looked = [spawn("look", {"n": w}) if one is None else None for w, one in zip(inputs["names"], known)]
+result = [gather(found), [one if one is not None else look.result() for one, look in zip(known, looked)]]
+"""
+
 STOPPED = b"""
 first = spawn("find", {"who": "a"}).result()
 written = gather([spawn("write", {"n": 1})], on_error="none")
 result = spawn("hang").result()
+"""
+
+
+REVIEWED = b"""
+result = [one["who"] for one in gather([spawn("find", {"who": w}) for w in "ab"])]
 """
 
 
@@ -116,12 +129,15 @@ class Workload:
     external: bool = False
     stop: bool = False
     """It is stopped once its last agent was called."""
+    review: str = "none"
+    """Its policy's review rule; nothing of the script is flagged."""
     names: str = "abcd"
     """How wide it fans out."""
+    origin_names: str = ""
+    """How wide the run before it fanned out, whose outcomes it reuses; "" for none."""
 
-    @property
-    def inputs(self) -> Any:
-        return {"beyond": ["root"], "names": self.names}
+    def inputs(self, names: str = "") -> Any:
+        return {"beyond": ["root"], "names": names or self.names}
 
     @property
     def script(self) -> Script:
@@ -146,6 +162,7 @@ class Workload:
                 }
             more["resources"] = {"crm": crm}
         written = {"version": 1, "sandbox": "process", "limits": {"wall": "60s"}, "agents": agents, **more}
+        written["review"] = self.review
         return load_policy_text(yaml.safe_dump(written), folder=FOLDER, name="crash")
 
 
@@ -155,7 +172,7 @@ WORKLOADS = {
         Workload(
             "fan", FAN,
             (
-                "run_submitted", "script_checked", "sandbox_started", "run_started", "run_resumed", "spawn_requested",
+                "run_submitted", "script_checked", "sandbox_started", "agent_reached", "run_started", "run_resumed", "spawn_requested",
                 "spawn_denied", "attempt_started", "attempt_failed", "token_issued", "token_closed", "gateway_used",
                 "gateway_answered", "gateway_refused", "spawn_cancelled", "spawn_settled", "then_requested",
                 "then_returned", "then_settled", "wait_opened", "answered", "output_written", "run_finished",
@@ -166,6 +183,8 @@ WORKLOADS = {
             "external", EXTERNAL, ("token_intent", "token_refused", "token_revoked", "token_unrevoked"), external=True
         ),
         Workload("stopped", STOPPED, ("stop_requested",), stop=True),
+        Workload("reuses", REUSE, ("spawn_reused",), origin_names="ab"),
+        Workload("reviewed", REVIEWED, ("review_decided",), review="when_flagged"),
         Workload("wide", FAN, (), names="abcdefghijklmnopqrstuvwxyz"),
     )
 }  # fmt: skip

@@ -247,7 +247,7 @@ def test_a_run_that_cannot_be_tried_is_a_row_and_not_the_end(shell):
     said = shell("replay", "--all", "--policy", shell.policy())
 
     assert said.code == 7
-    assert f'the script of run "{run}" was erased' in said.out
+    assert f'the script, policy and inputs of run "{run[:9]}' in said.out
     assert said.lines == [f"2 runs tried under {shell.folder}/policy.yaml: 1 the same, 1 not"]
 
 
@@ -298,7 +298,7 @@ def test_a_broken_file_of_mocks_is_exit_2_with_a_hint(shell):
 
     assert (said.code, said.out) == (2, "")
     assert said.lines[0].endswith("mocks.yaml\": it begins with `version: 1` and has `agents:`")
-    assert said.lines[1] == "hint: docs/replay.md shows what a file of mocks looks like"
+    assert said.lines[1] == "hint: docs/rehearse.md shows what a file of mocks looks like"
 
 
 HOSTILE = r"""

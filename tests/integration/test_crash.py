@@ -20,7 +20,7 @@ import pytest
 from runner import Runner, Script
 from runner.models import RunState
 from runner.sandbox.container import STORE_LABEL
-from tests.crash.proof import POINTS, Case, reference
+from tests.crash.proof import LONG, POINTS, Case, reference
 from tests.runs import TESTS, policy_of
 
 IN_DOCKER = max(2, POINTS // 10)
@@ -86,7 +86,8 @@ def kill_and_resume(case: Case, chance: random.Random) -> None:
         assert len(case.reports) < 4, case.reports
     if case.reports[-1]["ended"]:
         case.assert_sound(told)
-        case.assert_replays()
+        if LONG:
+            case.assert_replays()
     else:  # It was killed between the last event and the word to who asked for it.
         case.assert_called_once()
         case.assert_nothing_left(ended=True)

@@ -241,7 +241,7 @@ async def test_outputs_that_memory_does_not_keep_are_read_back(dead, monkeypatch
     result = await run.resume()
 
     assert result.result == [40_000] * 8
-    assert run.called() == {"find": 8}
+    assert len(run.case.calls()) == 8
 
 
 async def test_what_a_resumed_run_has_used_is_what_all_of_its_hosts_have_used(dead):
@@ -257,7 +257,7 @@ async def test_what_a_resumed_run_has_used_is_what_all_of_its_hosts_have_used(de
     run = dead(script, ("attempt_started", 7, "durable"), agents=drops)
     async with Runner(home=run.home, sandbox="process") as runner:
         resumed = await runner.resume(run.run, by="test")
-        undisturbed = await runner.run(Script("own", script.encode()), policy=run.policy, inputs=run.case.workload.inputs)
+        undisturbed = await runner.run(Script("own", script.encode()), policy=run.policy, inputs=run.case.workload.inputs())
 
     assert usage(resumed) == usage(undisturbed)
     assert resumed.usage.dropped_bytes > 0
@@ -306,13 +306,38 @@ async def test_the_wall_time_that_a_dead_host_has_used_counts(dead):
     assert 0.95 < result.usage.wall_seconds < 1.5
 
 
+async def test_a_host_that_died_while_it_ended_a_run_for_its_wall_time_leaves_it_to_be_ended_so(dead):
+    run = dead(
+        'h = spawn("hang")\ngather([h], on_error="none")\nresult = str(h.error)', limits={"wall": "0.5s"},
+        at=("spawn_cancelled", 1, "durable"),
+    )  # fmt: skip
+    result = await run.resume()
+
+    assert (result.state, result.error and result.error.kind) == (RunState.LIMIT, "wall")
+    assert result.spawns == {"cancelled": 1}
+    run.case.assert_said_once()
+
+
+async def test_a_stopped_run_tells_what_it_has_reused_too(world, tmp_path):
+    case = Case(world, "reuses", tmp_path / "home")
+    assert case.start(at=("attempt_started", 1, "durable"))["killed"]
+    async with Runner(home=case.home, sandbox="process") as runner:
+        resuming = asyncio.ensure_future(runner.resume(case.run, by="test", on_event=lambda event: runner.stop_all("tester")))
+        result = await resuming
+        reused = sum(spawn.reused is not None for spawn in runner.view(case.run).spawns.values())
+
+    assert (result.state, result.usage.reused) == (RunState.STOPPED, reused)
+    assert reused > 0
+    case.assert_nothing_left(ended=True)
+
+
 async def test_the_time_in_which_nobody_served_a_run_does_not_count(dead):
-    run = dead('sleep(0.3)\nresult = spawn("find", {"who": "a"}).result()', limits={"wall": "2s"}, at=("attempt_started", 1, "durable"))
-    await asyncio.sleep(2.0)
+    run = dead('sleep(0.3)\nresult = spawn("find", {"who": "a"}).result()', limits={"wall": "1.2s"}, at=("attempt_started", 1, "durable"))
+    await asyncio.sleep(1.0)
     result = await run.resume()
 
     assert result.state is RunState.DONE
-    assert result.usage.wall_seconds < 1.5
+    assert result.usage.wall_seconds < 1.2
 
 
 async def test_a_run_is_resumed_again_after_the_host_that_resumed_it_has_died(dead):

@@ -53,7 +53,7 @@ async def test_an_interrupted_run_can_go_on_where_it_was_imported(tmp_path: Path
     exported(store, "r1", tmp_path / "r1.zip")
     import_file(other.archive, tmp_path / "r1.zip", by="me")
     resumed, epoch = other.resume_run("r1", on_failure=Failures())
-    resumed.append(EventKind.RUN_RESUMED, {"epoch": epoch, "by": "me", "runner": "", "python": "", "retry_unknown": []})
+    resumed.append(EventKind.RUN_RESUMED, {"epoch": epoch, "by": "me", "runner": "", "python": "", "retry_unknown": False})
     await resumed.durable()
     live = other.verify_all()
     resumed.append(EventKind.RUN_FINISHED, FINISHED, '{"result":1}')
