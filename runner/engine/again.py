@@ -82,7 +82,7 @@ class Again(Running):
             return await self._tried(
                 record, script=script or record.script, policy=chosen,
                 inputs=record.inputs if inputs is None else exact(inputs),
-                mocks=None if mocks is None else read_fixtures(mocks),
+                mocks=None if mocks is None else read_fixtures(mocks), sandbox=self._sandbox_of(record, chosen),
             )  # fmt: skip
         finally:
             if not self._entered:
@@ -202,7 +202,9 @@ class Again(Running):
         reusable = Reusable(self.store, reuse, backends.fingerprint, before=before, now=policy)
         return matches(self.store, reuse, reusable)
 
-    async def _tried(self, record: Record, *, script: Script, policy: Policy, **options: Any) -> WhatIf:
+    async def _tried(
+        self, record: Record, *, script: Script, policy: Policy, sandbox: dict[str, Any] | None = None, **options: Any
+    ) -> WhatIf:
         from runner.engine.trial import Trial
 
         trial = Trial(self.store, record, script=replace(script, name=record.script.name), policy=policy, **options)
@@ -211,7 +213,7 @@ class Again(Running):
             return rejected
         try:
             strange = contained(self.store, record.run, policy) if policy is record.policy else None
-            async with self._guest(strange or policy) as guest:
+            async with self._guest(strange or policy, sandbox) as guest:
                 return await trial.run(await guest.take())
         finally:
             await trial.gone()
@@ -244,3 +246,13 @@ class Again(Running):
             await asyncio.shield(guest.discard())
             if task is not None:
                 self._looking.discard(task)
+
+    def _sandbox_of(self, record: Record, policy: Policy) -> dict[str, Any] | None:
+        """Return the sandbox that a run had, where it was no container and the policy lets that be; else the best is.
+
+        A record for which nobody vouches chooses none.
+        """
+        had = (record.sandbox or {}).get("kind")
+        if had != "process" or policy.sandbox.demand == "docker" or contained(self.store, record.run, policy):
+            return None
+        return {"kind": had}

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
+import psutil
 import pytest
 import yaml
 
@@ -89,7 +94,9 @@ class Shell:
 
 
 @pytest.fixture
-def shell(tmp_path, capfd):
+def shell(tmp_path, capfd, monkeypatch):
+    # A what-if takes the best sandbox of the machine; a container for each would take seconds.
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nothing.sock")
     return Shell(tmp_path, capfd)
 
 
@@ -240,7 +247,7 @@ def test_a_run_that_cannot_be_tried_is_a_row_and_not_the_end(shell):
     said = shell("replay", "--all", "--policy", shell.policy())
 
     assert said.code == 7
-    assert f'the script of run "{run}" was erased' in said.out
+    assert f'the script, policy and inputs of run "{run[:9]}' in said.out
     assert said.lines == [f"2 runs tried under {shell.folder}/policy.yaml: 1 the same, 1 not"]
 
 
@@ -291,7 +298,7 @@ def test_a_broken_file_of_mocks_is_exit_2_with_a_hint(shell):
 
     assert (said.code, said.out) == (2, "")
     assert said.lines[0].endswith("mocks.yaml\": it begins with `version: 1` and has `agents:`")
-    assert said.lines[1] == "hint: docs/replay.md shows what a file of mocks looks like"
+    assert said.lines[1] == "hint: docs/rehearse.md shows what a file of mocks looks like"
 
 
 HOSTILE = r"""
@@ -522,3 +529,28 @@ def test_help_names_every_option(shell, verb, options):
 
     assert (said.code, said.err) == (0, "")
     assert [option for option in options if option not in said.out] == []
+
+
+def test_ctrl_c_ends_a_what_if_with_its_guest(shell):
+    run = shell.run("result = 1\n")
+    endless = shell.write("n = 0\nwhile n >= 0:\n    n += 1\nresult = n\n", "o.py")
+    words = [sys.executable, "-m", "runner", "replay", run, "--script", endless]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    guests = children_at_work(process)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+
+    assert (process.returncode, out) == (130, ""), err
+    assert "Traceback" not in err
+    assert [one for one in guests if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def children_at_work(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Return the processes below one, once one of them computes."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        found = psutil.Process(process.pid).children(recursive=True)
+        if any(sum(one.cpu_times()[:2]) > 0.5 for one in found):
+            return found
+        time.sleep(0.05)
+    raise AssertionError("no guest began to compute")

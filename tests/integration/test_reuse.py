@@ -279,18 +279,24 @@ async def test_a_run_that_was_rejected_has_nothing_to_reuse(world):
     assert refused.value.message.startswith(f'run "{run}" has nothing to replay')
 
 
-async def test_a_run_that_was_imported_is_reused_like_one_of_this_home(world, tmp_path):
+async def test_a_run_that_was_imported_is_reused_where_somebody_vouches_for_its_file(world, tmp_path):
     first = await world.run()
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir(mode=0o700)
     async with Runner(home=world.home, sandbox="process") as runner:
-        await runner.export(first.result.run, tmp_path / "one.run")
+        signer = (await runner.export(first.result.run, tmp_path / "one.run")).signer
     world.called()
-    async with Runner(home=elsewhere, sandbox="process") as runner:
-        await runner.import_run(tmp_path / "one.run", by="test")
-        result = await runner.run(Script("test", SOME.encode()), policy=world.policy(), inputs=ALL_GOOD, reuse=of(first))
+    for name, key in {"vouched": signer, "not": None}.items():
+        (tmp_path / name).mkdir(mode=0o700)
+        async with Runner(home=tmp_path / name, sandbox="process") as runner:
+            await runner.import_run(tmp_path / "one.run", by="test", key=key)
+            going = runner.run(Script("test", SOME.encode()), policy=world.policy(), inputs=ALL_GOOD, reuse=of(first))
+            if key is not None:
+                assert (await going).usage.reused == 4
+            else:
+                with pytest.raises(UsageError) as refused:
+                    await going
 
-    assert (result.usage.reused, world.called()) == (4, Counter())
+    assert refused.value.message.endswith("was imported from a file for which nobody vouches: its outcomes are not taken")
+    assert world.called() == Counter()
 
 
 # --- what is told before -----------------------------------------------------------------------------

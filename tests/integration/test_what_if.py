@@ -17,7 +17,7 @@ import yaml
 
 from runner import Runner, Script
 from runner.engine.what_if import Changed, Unmatched, WhatIf
-from runner.errors import RunnerError, UsageError
+from runner.errors import RunnerError, SandboxUnavailable, UsageError
 from runner.events import EventKind
 from runner.models import RunState
 from runner.policy import load_policy_text
@@ -593,3 +593,20 @@ async def test_a_trial_that_is_cancelled_leaves_no_guest(tmp_path, monkeypatch):
         await trying
 
     assert [one for one in psutil.Process().children(recursive=True) if "guest" in " ".join(one.cmdline())] == []
+
+
+async def test_a_run_is_tried_in_the_process_sandbox_that_it_had_unless_nobody_vouches_for_its_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nothing.sock")
+    made = await ran(tmp_path / "home", TWO)
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    async with Runner(home=made.home) as runner:
+        await runner.export(made.result.run, tmp_path / "one.run")
+        own = await runner.what_if(made.result.run)
+    async with Runner(home=tmp_path / "elsewhere") as runner:
+        await runner.import_run(tmp_path / "one.run", by="test")
+        with pytest.raises(SandboxUnavailable):
+            await runner.what_if(made.result.run)
+        with pytest.raises(SandboxUnavailable):
+            await runner.what_if(made.result.run, policy=policy())
+
+    assert own.same
