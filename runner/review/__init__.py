@@ -1,12 +1,12 @@
 """What a reviewer sees of a script before it runs, and what he decides.
 
-    report       the whole report as values
-    remarks      findings, risks and weaknesses in one form; which of them fail a review
-    sections     what is told, in which order, as blocks (told); each format draws them and escapes (escaped)
-    text, markdown, page, as_json, sarif   the formats
-    drawn        a graph as boxes and arrows, bounded; scale: its time; graph_text: DOT, Mermaid, JSON
-    risk         named rules, and why they strike
-    changed      what is other than in the version that was approved
+    report       the whole report as values             source, reach, graph, shape    its parts
+    screen       its first six lines                    risk        named rules, and why they strike
+    changed      what is other than before              policy_changes    what a changed policy adds to that
+    sections     what is told, in which order           text, markdown, page, as_json, sarif, graph_text    its forms
+    flags        a report in short                      gate        whether a decision lets a script run
+    decisions    signed decisions                       keys        reviewers' keys
+    trust        whose decisions count on this host     policies    which policies a door may use
 
-Not here: rehearsing (engine), printing (cli).
+Not here: rehearsing (engine), writing a report to a terminal or a file (cli).
 """
