@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import check, cold, credentials, dialect, journal, replay, spawns, waiting
+from benchmarks import check, cold, credentials, dialect, journal, replay, review, spawns, waiting
 from benchmarks.measure import Figure
 
 GROUPS = {
@@ -24,6 +24,7 @@ GROUPS = {
     "dialect": dialect.figures,
     "journal": journal.figures,
     "replay": replay.figures,
+    "review": review.figures,
     "waiting": waiting.figures,
     "cold": cold.figures,
 }

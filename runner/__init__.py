@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "Handed": "runner.engine.submission",
     "Reuse": "runner.engine.submission",
     "Runner": "runner.engine",
     "Script": "runner.models",
@@ -22,6 +23,7 @@ _PUBLIC = {
 
 if TYPE_CHECKING:
     from runner.engine import Runner as Runner
+    from runner.engine.submission import Handed as Handed
     from runner.engine.submission import Reuse as Reuse
     from runner.errors import RunnerError as RunnerError
     from runner.models import Limits as Limits

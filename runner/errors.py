@@ -3,8 +3,11 @@
     RunnerError                      70  (never raised itself)
     ├── UsageError                    2  the call was wrong; nothing was started
     │   ├── PolicyError               2  a policy file is missing, broken or contradictory
+    │   │   ├── LockStale             2  the policy was changed after it was locked
+    │   │   └── NotAsLocked           2  an agent is not what the lock of its policy says
     │   ├── InputsError               2  the run's inputs are not exact JSON
     │   └── ScriptUnreadable          2  the script could not be read as bytes
+    ├── ReviewNeeded                  4  no decision lets it run, or one forbids it; nothing was started
     ├── SandboxError                  6  nothing of the script ran on after this
     │   ├── SandboxUnavailable        6  it could not be started; the hint says what mends it
     │   ├── LockNotVerified           6  a guest was there, but not locked: killed before it got a script
@@ -72,12 +75,33 @@ class PolicyError(UsageError):
         self.line = line
 
 
+class LockStale(PolicyError):
+    """The lock beside a policy was made for another one. Whoever looks at the change locks it again."""
+
+
+class NotAsLocked(PolicyError):
+    """An agent is not what the lock of its policy says. It was not called."""
+
+
 class InputsError(UsageError):
     """The run's inputs are not exact JSON, or could not be read."""
 
 
 class ScriptUnreadable(UsageError):
     """The script file could not be read. What it says was not looked at."""
+
+
+class ReviewNeeded(RunnerError):
+    """No decision that holds lets this script run, or one refuses it. Nothing was started; it may run once approved.
+
+    `may_ask`: whoever sits at the terminal may decide it there.
+    """
+
+    exit_code = ExitCode.REVIEW_NEEDED
+
+    def __init__(self, message: str, *, hint: str = "", may_ask: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.may_ask = may_ask
 
 
 class SandboxError(RunnerError):

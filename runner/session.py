@@ -89,6 +89,8 @@ class Session:
         self._told = 0
         self._spawned = 0
         self._waited = 0
+        self.lines: tuple[int, ...] = ()
+        """The lines of the script that it told it had reached; none where it was not asked, or was ended."""
         self.bytes_out = 0
         self.log_bytes = 0
 
@@ -129,7 +131,7 @@ class Session:
 
         Raises RunnerError only for an `interrupt` with one (a store that failed).
         """
-        wall = self._clock.call_at(self._clock.monotonic() + self._wall_left, self._wall_reached)
+        wall = self._clock.call_at(self._clock.monotonic() + self._wall_left, self.wall_reached)
         try:
             return await self._guarded(start)
         finally:
@@ -162,7 +164,8 @@ class Session:
         assert cause is not None
         raise cause
 
-    def _wall_reached(self) -> None:
+    def wall_reached(self) -> None:
+        """End the conversation: its wall time is over."""
         seconds = f"{self._limits.wall_seconds:g}"
         self.interrupt(limit_ending("wall", f"the run took longer than {seconds} s of wall time"))
 
@@ -223,13 +226,15 @@ class Session:
                     case wire.Wait():
                         self._check_last(messages, place, "wait")
                         await self._answer(message)
+                    case wire.Lines() if start.trace:
+                        self.lines = message.lines
                     case wire.Finished():
                         self._check_last(messages, place, "finished")
                         return self._finished(message)
                     case wire.Rejected():
                         return Ending(RunState.CRASHED, error=_disagreement(message.reason))
                     case _:
-                        raise GuestMisbehaved('guest said "ready" again')
+                        raise GuestMisbehaved('guest said "ready" again, or told lines that nobody asked for')
             # A guest that floods must not keep timers and other runs from their turn.
             await asyncio.sleep(0)
 

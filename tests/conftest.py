@@ -98,3 +98,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"{len(skipped)} tests had no Docker engine and did not run")
     else:
         terminalreporter.write_line("0 tests had no Docker engine")
+    without = [report for report in terminalreporter.stats.get("skipped", []) if "no browser:" in str(report.longrepr)]
+    if without:
+        terminalreporter.write_line(f"{len(without)} tests had no browser and did not run")

@@ -36,12 +36,13 @@ from runner.archive.manifest import (
     refuse_large,
     unpacks_too_far,
 )  # fmt: skip
-from runner.archive.signing import ArchiveKey, archive_key
+from runner.archive.signing import archive_key
 from runner.errors import RecordBroken, StoreError, UsageError
 from runner.guest.wire import canonical
 from runner.journal.archive import Archive
 from runner.journal.leaving import Leaving, Row
 from runner.private import UNFINISHED
+from runner.signing import HomeKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def export(archive: Archive, run: str, path: Path, frame: Frame, *, force: bool 
 
 
 def _write(
-    file: BinaryIO, leaving: Leaving, key: ArchiveKey, frame: Frame, now_us: int, *, deflate: bool
+    file: BinaryIO, leaving: Leaving, key: HomeKey, frame: Frame, now_us: int, *, deflate: bool
 ) -> int | None:  # fmt: skip
     """Write all of the file; return how many events. None where it shrinks more than an import believes."""
     parts = _Parts(file, deflate=deflate)

@@ -1,30 +1,25 @@
 """Signed heads of the register: kept elsewhere, they prove later that nothing was cut off the store's end.
 
-A head file is one JSON object:
-
-    statement     canonical JSON, as text: kind ("runner head"), version, seq and digest of the register's last entry,
-                  runs (how many the store had), at_us
-    signature     base64 of the Ed25519 signature of the statement's UTF-8
-    key           the public key that made it, PEM
+A head file is one signed statement (runner.signing): kind ("runner head"), version, seq and digest of the register's
+last entry, runs (how many the store had), at_us.
 
 Not here: the proof that the register has that entry (journal.verify).
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner.archive.signing import archive_key, demanded, signed_by
+from runner.archive.signing import archive_key
 from runner.errors import RecordBroken, UsageError
 from runner.guest.wire import canonical
 from runner.journal.archive import Archive
 from runner.journal.verify import Head
 from runner.private import write_private
+from runner.signing import Sealed, demanded, unsealed
 
 VERSION = 1
 MAX_HEAD_BYTES = 16 * 1024
@@ -51,8 +46,7 @@ def signed_head(archive: Archive, head: Head) -> str:
             "at_us": archive.now_us(),
         }
     )  # fmt: skip
-    signature = base64.b64encode(key.sign(statement.encode())).decode()
-    return json.dumps({"statement": statement, "signature": signature, "key": key.public.decode()}, indent=1) + "\n"
+    return key.seal(statement)
 
 
 def write_head(archive: Archive, head: Head, path: Path) -> None:
@@ -67,29 +61,27 @@ def read_head(archive: Archive, path: Path, *, key: str | None = None) -> Signed
         UsageError: It is none, or was signed by another key than this home's, or the one demanded.
         RecordBroken: Its signature is not good.
     """
-    statement, signature, public = _parsed(path)
-    signer = signed_by(public, signature, statement)
+    sealed = _parsed(path)
+    signer = sealed.signer()
     wanted = archive_key(archive.home).fingerprint if key is None else demanded(key)
     if signer != wanted:
         raise UsageError(
             f'the head "{path}" was signed by the key "{signer}"; "{wanted}" is expected',
             hint="--key FINGERPRINT says that another key is to be believed",
         )
-    said = _said(statement, path)
+    said = _said(sealed.statement, path)
     return SignedHead(said["seq"], said["digest"], said["runs"], said["at_us"] / 1e6, signer)
 
 
-def _parsed(path: Path) -> tuple[bytes, bytes, bytes]:
+def _parsed(path: Path) -> Sealed:
     try:
         with path.open("rb") as file:
             data = file.read(MAX_HEAD_BYTES + 1)
     except OSError as error:
         raise UsageError(f'the head "{path}" cannot be read: {error.strerror or error}') from error
     try:
-        found = json.loads(data[:MAX_HEAD_BYTES])
-        texts = [found[name].encode() for name in ("statement", "signature", "key")]
-        return texts[0], base64.b64decode(texts[1], validate=True), texts[2]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
+        return unsealed(data[:MAX_HEAD_BYTES])
+    except ValueError as error:
         raise UsageError(f'"{path}" is no head file', hint="`runner archive head -o FILE` writes one") from error
 
 

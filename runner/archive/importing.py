@@ -18,11 +18,12 @@ from runner.archive.checking import Proven, prove
 from runner.archive.container import broken
 from runner.archive.manifest import IMAGE
 from runner.archive.opening import ExportFile
-from runner.archive.signing import archive_key, demanded
+from runner.archive.signing import archive_key
 from runner.errors import UsageError
 from runner.journal.archive import Archive
 from runner.journal.arriving import Arrived
 from runner.journal.register import RegisterKind
+from runner.signing import demanded
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import BinaryIO
 
-from runner.archive import signing
+from runner import signing
 from runner.archive.container import PIECE_BYTES, STORED, Container, Digests, Part, broken
 from runner.archive.manifest import (
     FORMAT,

@@ -13,13 +13,12 @@ from runner.journal import RegisterKind, SqliteJournal
 from runner.journal.listing import Version, versions
 from runner.models import RunState
 
-_DECIDED = next((kind for kind in RegisterKind if kind.value == "review_decided"), None)
-"""Where the register has decisions; None in a version that makes none."""
+REVOKED = "revoked"
 
 
 @dataclass(frozen=True, slots=True)
 class VersionLine:
-    """One version, and the last decision about it; "" for none."""
+    """One version, and the last decision about it: "approve", "reject", "revoked"; "" for none."""
 
     version: Version
     decision: str = ""
@@ -65,9 +64,12 @@ def scripts(store: SqliteJournal, name: str = "") -> list[ScriptLine]:
 
 def _decisions(store: SqliteJournal) -> dict[str, tuple[str, float]]:
     """Return script digest → (last decision, when)."""
-    if _DECIDED is None:
-        return {}
+    entries = store.entries(RegisterKind.REVIEW_DECIDED, RegisterKind.DECISION_REVOKED)
+    revoked = {entry.body["decision"] for entry in entries if entry.kind is RegisterKind.DECISION_REVOKED}
     return {
-        str(entry.body.get("script_digest", "")): (str(entry.body.get("decision", "")), entry.at)
-        for entry in store.entries(_DECIDED)
-    }
+        entry.body["script_digest"]: (
+            REVOKED if entry.body["id"] in revoked else entry.body["decision"], entry.at
+        )
+        for entry in entries
+        if entry.kind is RegisterKind.REVIEW_DECIDED
+    }  # fmt: skip

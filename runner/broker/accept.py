@@ -16,8 +16,9 @@ from collections import OrderedDict
 
 from runner.broker.accept_place import place_of
 from runner.broker.expectation import pointer
+from runner.errors import AgentFault
 from runner.guest.wire import canonical
-from runner.models import Json
+from runner.models import Json, OutcomeKind
 from runner.policy.accept import NUMBERS, loaded, read_accept
 
 # A step is some 10 ns: a check takes a third of a second at most, in which the host answers nobody.
@@ -42,6 +43,13 @@ class Accepts:
         else:
             self._made.move_to_end(text)
         return found
+
+    def require(self, text: str, output: str, *, agent: str) -> None:
+        """Raise AgentFault where the schema, if there is one, refuses an output of this agent (as JSON text)."""
+        refusal = self.of(text).refusal(output) if text else None
+        if refusal is not None:
+            message = f'agent "{agent}" returned what accept refuses: {refusal}'
+            raise AgentFault(OutcomeKind.INVALID_OUTPUT, message)
 
 
 class Accept:

@@ -82,7 +82,7 @@ class Attempts:
         self._slots = Slots(
             policy.limits.parallel_spawns, {name: entry.parallel for name, entry in policy.agents.items()}
         )
-        self._accepts = Accepts()
+        self.accepts = Accepts()
         self._starting: list[Attempt] = []
         self._lingering: set[Attempt] = set()
         self._pursuits = Pursuits(journal, clock, begin=self._take, count=self._count, give_up=self._give_up)
@@ -107,7 +107,7 @@ class Attempts:
             return None
         text = canonical(accept)
         try:
-            self._accepts.of(text)
+            self.accepts.of(text)
         except SchemaRefused as error:
             advice = f"; {error.hint}" if error.hint else ""
             return Refusal("accept-no-schema", f"accept is {error}{advice}", OutcomeKind.INVALID_INPUT)
@@ -314,10 +314,10 @@ class Attempts:
         self.output_bytes += passed.size
         self.dropped_bytes += passed.dropped_bytes
         live = attempt.live
-        refusal = self._accepts.of(live.accept).refusal(passed.text) if live.accept else None
-        if refusal is not None:
-            message = f'agent "{attempt.permit.entry.name}" returned what accept refuses: {refusal}'
-            self._failed(attempt, Failed(OutcomeKind.INVALID_OUTPUT, message))
+        try:
+            self.accepts.require(live.accept, passed.text, agent=live.called)
+        except AgentFault as fault:
+            self._faulted(attempt, fault)
             return
         self._settles.succeeded(live, passed)
         if live.outcome is not None:

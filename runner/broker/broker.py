@@ -82,8 +82,8 @@ class Broker:
         self._lives: dict[int, LiveHandle] = {}
         self._settled = 0
         self._filled_bytes = 0
-        self.reused = 0
-        """How many spawns were settled with what another run had come to."""
+        self.reused: set[int] = set()
+        """Spawns that the journal says are settled with what another run had come to."""
         self.counts: dict[str, int] = {}
         self._outputs = Outputs(journal)
         self._most_bytes = policy.limits.frame_bytes - FRAME_MARGIN
@@ -133,20 +133,22 @@ class Broker:
             self.attempts.begin(live)
 
     def _take(self, live: LiveSpawn, elsewhere: Elsewhere) -> bool:
-        """Settle a spawn with what is had elsewhere. False: nothing is, or nothing that may pass today."""
+        """Settle a spawn with what is had elsewhere. False: nothing is."""
         asked = Asked(
             live.n, live.agent, live.scopes, live.accept, live.inputs, live.inputs_digest,
             tuple(permitted.entry.name for permitted in live.chain), live.line,
             tuple(permitted.scopes for permitted in live.chain),
         )  # fmt: skip
-        taken = elsewhere.take(asked)
+        taken, passed = elsewhere.take(asked), None
+        if taken is not None and taken.kind == OK:
+            try:
+                passed = self._passed(live, taken)
+            except AgentFault as fault:
+                taken = elsewhere.refused(asked, fault.message)
         if taken is None:
             return False
-        passed = self._passed(live, taken) if taken.kind == OK else None
-        if taken.kind == OK and passed is None:
-            return False
-        if taken.origin:
-            self.reused += 1
+        if taken.origin and live.n not in self.reused:  # Else a host that died had said so, and no more.
+            self.reused.add(live.n)
             self._journal.append(
                 EventKind.SPAWN_REUSED,
                 {
@@ -162,15 +164,12 @@ class Broker:
             self._clock.call_at(due, partial(self._settle, live, taken, passed))
         return True
 
-    def _passed(self, live: LiveSpawn, taken: Taken) -> Passed | None:
-        """Return what today's schemas keep of an output; None where they refuse it, or its agent is none of these."""
-        entry = next((one.entry for one in live.chain if one.entry.name == taken.called), None)
-        if entry is None:
-            return None
-        try:
-            return self._reach(entry).passed(json.loads(output_text(taken.value)), self._most_bytes)
-        except AgentFault:
-            return None
+    def _passed(self, live: LiveSpawn, taken: Taken) -> Passed:
+        """Return what today's schema of its agent, one of the chain, keeps of an output. Raises AgentFault."""
+        entry = next(one.entry for one in live.chain if one.entry.name == taken.called)
+        passed = self._reach(entry).passed(json.loads(output_text(taken.value)), self._most_bytes)
+        self.attempts.accepts.require(live.accept, passed.text, agent=taken.called)
+        return passed
 
     def _settle(self, live: LiveSpawn, taken: Taken, passed: Passed | None) -> None:
         if live.settled:  # Cancelled meanwhile.

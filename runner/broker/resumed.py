@@ -104,9 +104,9 @@ class ResumedBroker(Broker):
                 assert isinstance(live, LiveThen)
                 self._thens.was_settled(live, event.seq, body, None if body["outcome"] == OK else event.content())
             case EventKind.SPAWN_REUSED:
-                self.reused += 1
+                self.reused.add(body["spawn"])
                 if self._elsewhere is not None:
-                    self._elsewhere.used(body["spawn"], body["origin_spawn"])
+                    self._elsewhere.used(body["spawn"], body["origin_spawn"], body["key"])
             case EventKind.SPAWN_CANCELLED:
                 kind = OutcomeKind(body.get("outcome", OutcomeKind.CANCELLED))
                 self._timed_out = self._timed_out or kind is OutcomeKind.TIMED_OUT
@@ -161,8 +161,9 @@ class ResumedBroker(Broker):
             live.output_at = output_at(event.value)
             self._outputs.keep(live, event.value[live.output_at : -1])
         self.attempts.sequential_seconds += body["seconds"]
-        self.attempts.output_bytes += live.size
-        self.attempts.dropped_bytes += body.get("dropped_bytes", 0)
+        if live.n not in self.reused:  # Else no agent of this run had said it.
+            self.attempts.output_bytes += live.size
+            self.attempts.dropped_bytes += body.get("dropped_bytes", 0)
         self.counts[live.kind] = self.counts.get(live.kind, 0) + 1
         live.spawn = live.inputs = live.needs = None
         self._follow(live)

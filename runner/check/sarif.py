@@ -52,19 +52,28 @@ def _rule(rule: str, verdict: Verdict) -> dict[str, Json]:
 
 
 def _result(finding: Finding, rule_index: int, place: dict[str, Json]) -> dict[str, Json]:
-    region: dict[str, Json] = {"startLine": finding.line, "startColumn": finding.column}
-    if finding.text and "\n" not in finding.text:
-        region["endColumn"] = finding.column + len(finding.text)
-    if finding.text:
-        region["snippet"] = {"text": finding.text}
+    where: dict[str, Json] = {"artifactLocation": place}
+    if finding.line:
+        where["region"] = _region(finding)
     return {
         "ruleId": finding.rule,
         "ruleIndex": rule_index,
         "level": str(finding.severity),
-        "message": {"text": _message(f"{finding.message}. Fix: {finding.fix}")},
-        "locations": [{"physicalLocation": {"artifactLocation": place, "region": region}}],
+        "message": {"text": _message(f"{finding.message}. Fix: {finding.fix}" if finding.fix else finding.message)},
+        "locations": [{"physicalLocation": where}],
         "properties": {"fix": finding.fix},
     }
+
+
+def _region(finding: Finding) -> dict[str, Json]:
+    region: dict[str, Json] = {"startLine": finding.line}
+    if finding.column:
+        region["startColumn"] = finding.column
+    if finding.text and "\n" not in finding.text:
+        region["endColumn"] = finding.column + len(finding.text)
+    if finding.text:
+        region["snippet"] = {"text": finding.text}
+    return region
 
 
 def _message(text: str) -> str:

@@ -31,6 +31,9 @@ class Verb:
 VERBS: Mapping[str, Verb] = {
     "run": Verb("Check a script, run it in a sandbox under a policy, and print its result.", "run:run"),
     "check": Verb("Check a script against the dialect and a policy, without running it.", "check:check"),
+    "rehearse": Verb(
+        "Run a script against mock agents in virtual time, and hold it to expectations.", "rehearse:rehearse"
+    ),
     "prompt": Verb("Print what a model needs to write scripts under a policy.", "author:prompt"),
     "stubs": Verb("Print Python stubs of a policy's agents, for type checkers and editors.", "author:stubs"),
     "init": Verb("Write a policy, one python agent and a script that run at once.", "policy:init"),
@@ -38,8 +41,30 @@ VERBS: Mapping[str, Verb] = {
     "scripts": Verb("List the scripts that were run, with their versions and how these ended.", "scripts:scripts"),
     "show": Verb("Tell the story of a run: what was asked, what happened, how it ended.", "show:show"),
     "diff": Verb("Say what differs between two runs: the ground they stood on, each spawn, their ends.", "diff:diff"),
+    "approve": Verb("Sign that a script may run under a policy.", "decisions:approve"),
+    "reject": Verb("Sign that a script may not run under a policy.", "decisions:reject"),
+    "pending": Verb(
+        "List the scripts that were stopped because a person must decide first.", "decisions:pending"
+    ),
+    "decisions": Verb(
+        "List what was decided of scripts, newest first; or take a decision back.", "decisions:decisions"
+    ),
+    "key": Verb(
+        "Make and show the reviewer's key of this home, and sign policies with it.",
+        verbs={
+            "new": Verb("Make the reviewer's key of this home, which signs decisions.", "keys:new"),
+            "show": Verb("Show the reviewer's public key, as trust.yaml takes it.", "keys:show"),
+            "sign": Verb(
+                "Sign a policy as it is now, for hosts whose trust.yaml names this key as a signer.", "keys:sign"
+            ),
+        },
+    ),
     "watch": Verb("Follow a live run from another terminal, and end with its exit code.", "watch:watch"),
     "stop": Verb("Stop a live run from another terminal, and wait until it has ended.", "watch:stop"),
+    "review": Verb(
+        "Say what a script could do at most, what it does in rehearsal, and which failures bring it down.",
+        "review:review",
+    ),
     "replay": Verb(
         "Run an archived script against its record, without calling an agent, and say where it goes another way.",
         "replay:replay",
@@ -86,12 +111,19 @@ VERBS: Mapping[str, Verb] = {
         },
     ),
     "policy": Verb(
-        "Check and explain policies, and print their schema for editors.",
+        "Check, explain, compare and lock policies, and print their schema for editors.",
         verbs={
             "explain": Verb(
                 "Say whether an agent may have these scopes, what they open, or why not.", "policy:explain"
             ),
             "check": Verb("Read a policy as a run would, and show what it grants.", "policy:check"),
+            "diff": Verb(
+                "Say what a policy gives more or less than another; exit 9 where it gives more.", "policy_diff:diff"
+            ),
+            "lock": Verb(
+                "Import a policy's agents, and write what they are to its lock: others are refused then.",
+                "policy_lock:lock",
+            ),
             "schema": Verb("Print the JSON Schema of policy files.", "policy:schema"),
         },
     ),
@@ -199,7 +231,9 @@ def command() -> Any:
         subcommand_metavar="VERB [ARGS]...",
         context_settings={"help_option_names": ["-h", "--help"]},
         epilog="Exit codes: 0 done, 1 the script raised, 2 bad usage, policy or inputs, 3 rejected by the check, "
-        "5 a limit reached, 6 sandbox, 7 a replay diverged, 8 store, 70 a defect of runner, 130 stopped.",
+        "4 a review is needed, 5 a limit reached, 6 sandbox, 7 a replay diverged, 8 store, 9 an expectation failed, "
+        "70 a defect of runner, "
+        "130 stopped.",
     )
     app.callback()(_root)
     return typer.main.get_command(app)

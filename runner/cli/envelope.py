@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from runner.errors import ExitCode, RunnerError, RunNotFound
+from runner.errors import ExitCode, ReviewNeeded, RunnerError, RunNotFound
 from runner.events import RunView
 from runner.guest.wire import OK
 from runner.models import STATE_EXIT, Finding, Json, RunError, RunResult, RunState, Usage
@@ -97,6 +97,8 @@ def next_after_error(error: BaseException, code: ExitCode) -> str | None:
         return "runner runs"
     if isinstance(error, RunnerError) and "runner init" in error.hint:
         return "runner init"
+    if isinstance(error, ReviewNeeded) and error.hint.startswith("runner approve "):
+        return error.hint
     return {
         ExitCode.USAGE: "runner --help",
         ExitCode.SANDBOX: "runner doctor",

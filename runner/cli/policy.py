@@ -74,7 +74,12 @@ def policy_lines(policy: Policy) -> list[str]:
     lines += [f"limit {name}: {value:,}" for name, value in asdict(policy.limits).items()]
     lines.append(f"sandbox: {'docker' if policy.sandbox.demand == 'docker' else 'docker or process'}")
     imports = "all of the dialect" if policy.imports is None else ", ".join(sorted(policy.imports)) or "none"
-    return [*lines, f"imports: {imports}"]
+    lines.append(f"imports: {imports}")
+    lines += [f"risk {rule}: {level}" for rule, level in policy.risk.items()]
+    lines.append(f"lock: {'none' if policy.lock is None else plural(len(policy.lock), 'agent')}")
+    for name, agent in (policy.lock or {}).items():
+        lines.append(f"  {clean(name)}: {clean(agent.backend)}, sha256 {clean(agent.fingerprint[:12])}")
+    return [*lines, *([f"review: {policy.review}"] if policy.review != "none" else [])]
 
 
 def _resource_lines(resource: Resource) -> list[str]:
@@ -101,6 +106,8 @@ def _granted(entry: AgentEntry) -> str:
         f"at most {plural(entry.max_retries, 'further attempt')}{unknown}, "
         + ("in a process of its own" if entry.isolation == "process" else "in the host's process if it is an async def")
         + (", raw tokens" if entry.unsafe_raw_token else "")
+        + ("" if entry.cost_usd is None else f", ${entry.cost_usd:,.12g} a call")
+        + ("" if entry.trusted else ", outputs not trusted")
     )
 
 

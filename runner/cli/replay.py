@@ -3,7 +3,7 @@
 Identical: exit 0 and the recorded result on stdout. Otherwise exit 7, and where it left the record. A what-if tells
 what is matched, what is not and what changes, and ends with 0 where nothing differs, else with 7.
 
-Not here: what diverges (replay), trials (engine.what_if).
+Not here: what diverges (replay), trials (engine.trial).
 """
 
 from __future__ import annotations
@@ -50,19 +50,20 @@ def replay(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> int:
     """Run an archived script against its record, without calling an agent, and say where it goes another way."""
+    given = {"script": script, "policy": policy, "inputs": inputs, "mocks": mocks}
+    changed = {name for name, value in given.items() if value is not None}
     if all_:
-        _require(run is None and policy is not None and script is None and inputs is None,
-                 "--all takes --policy, and no run, script or inputs")  # fmt: skip
+        _require(policy is not None and changed == {"policy"} and run is None and not strict and not anyway,
+                 "--all takes --policy alone, and no run")  # fmt: skip
         assert policy is not None
         return _all(policy, json=json)
     _require(run is not None, "name a run, or a file of `runner export`")
     assert run is not None
-    _require(not strict or (script is not None and policy is None and inputs is None and mocks is None),
-             "--strict takes --script alone")  # fmt: skip
-    changed = any(one is not None for one in (script, policy, inputs, mocks))
-    if changed and not strict:
-        return _what_if(run, script, policy, inputs, mocks, json=json)
-    return _strict(run, script, anyway=anyway, json=json)
+    _require(not strict or changed == {"script"}, "--strict takes --script alone")
+    if not changed or strict:
+        return _strict(run, script, anyway=anyway, json=json)
+    _require(not anyway, "--anyway is for a replay that is held to its record")
+    return _what_if(run, script, policy, inputs, mocks, json=json)
 
 
 def _require(holds: bool, message: str) -> None:
@@ -167,13 +168,35 @@ async def _tried(run: str, asked: dict[str, Any]) -> WhatIf:
 
 def what_if_lines(found: WhatIf) -> list[str]:
     """Return what a person reads of a trial, the most important last."""
-    from runner.cli.text import json_text, plural, seconds
+    from runner.cli.text import plural, seconds
     from runner.printable import clean
 
     if found.state is RunState.REJECTED:
         errors = [one for one in found.findings if one.severity == "error"]
         told = [f"line {one.line}: {one.message} [{one.rule}]" for one in errors]
         return [clean(line) for line in (*told, f"rejected: the check refuses it; run {found.run} was accepted")]
+    told = _difference_lines(found)
+    if found.stopped_at:
+        why = "what it waits for is not in the record; --mocks answers it" if found.unmatched else _NOT_KNOWN
+        told.append(f"stopped at line {found.stopped_at}: {why}")
+    elif found.error is not None:
+        told.append(f"{found.state}: {found.error.kind}: {found.error.message}")
+    told.append(
+        f"{plural(found.matched, 'spawn')} matched, {len(found.unmatched):,} not in the record, "
+        f"{len(found.changed):,} changed; {seconds(found.seconds)} of the script's time"
+    )
+    if found.same:
+        told.append(f"comes to the same: run {found.run}")
+    elif not found.stopped_at:
+        told.append(f"goes another way; {'the end is the same' if found.same_result else 'the end differs'}")
+    return [clean(line) for line in told]
+
+
+def _difference_lines(found: WhatIf) -> list[str]:
+    """Return which spawns differ. Not yet clean."""
+    from runner.cli.text import json_text
+    from runner.printable import clean
+
     told = []
     for one in found.changed[:SHOWN]:
         before = f"{one.before} before" if one.before else "not asked before"
@@ -188,19 +211,10 @@ def what_if_lines(found: WhatIf) -> list[str]:
     if found.unasked:
         told.append(f"not asked any more: spawns {', '.join(map(str, found.unasked[:SHOWN]))} of the record")
         told += _more(len(found.unasked))
-    if found.stopped_at:
-        told.append(f"stopped at line {found.stopped_at}: what it waits for is not in the record; --mocks answers it")
-    elif found.error is not None:
-        told.append(f"{found.state}: {found.error.kind}: {found.error.message}")
-    told.append(
-        f"{plural(found.matched, 'spawn')} matched, {len(found.unmatched):,} not in the record, "
-        f"{len(found.changed):,} changed; {seconds(found.seconds)} of the script's time"
-    )
-    if found.same:
-        told.append(f"comes to the same: run {found.run}")
-    elif not found.stopped_at:
-        told.append(f"goes another way; {'the end is the same' if found.same_result else 'the end differs'}")
-    return [clean(line) for line in told]
+    return told
+
+
+_NOT_KNOWN = "what it waits for was cancelled in the record, and nobody knows what would have come of it"
 
 
 def _more(count: int) -> list[str]:

@@ -14,7 +14,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol
@@ -23,7 +23,7 @@ import typer
 
 from runner.cli.board import Board
 from runner.cli.complete import run_ids
-from runner.errors import ExitCode, UsageError
+from runner.errors import ExitCode, ReviewNeeded, UsageError
 from runner.events import Event
 from runner.guest.wire import OK
 from runner.models import Json, RunResult, RunState, Script
@@ -31,8 +31,9 @@ from runner.printable import clean
 
 if TYPE_CHECKING:
     from runner.engine import Runner
-    from runner.engine.submission import Reuse
+    from runner.engine.submission import Handed, Reuse
     from runner.engine.what_if import WhatIf
+    from runner.policy.model import Policy
 
 # Four pictures a second read as motion, and cost nothing beside a run.
 TICK_SECONDS = 0.25
@@ -66,25 +67,60 @@ def run(
     max_age: Annotated[
         str | None, typer.Option(metavar="AGE", help="With --reuse: none that is older, such as 1h or 3d.")
     ] = None,
+    approval: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A decision, where it is not SCRIPT.approval.")
+    ] = None,
 ) -> int:
     """Check a script, run it in a sandbox under a policy, and print its result."""
     from runner.cli.output import stdout_for_the_result
     from runner.cli.policy import chosen_policy
     from runner.engine import parse_inputs, read_script
+    from runner.engine.submission import STDIN, Handed
+    from runner.policy import load_policy
 
+    # Each is read once: what is asked about at the terminal is what runs.
     submission = Submission(
         script=read_script(script, name=name, extract=extract),
-        policy=chosen_policy(policy, script),
+        policy=load_policy(chosen_policy(policy, script)),
         inputs=parse_inputs(inputs),
         sandbox=str(sandbox),
         reuse=reuse_of(reuse, max_age),
         quiet=quiet,
+        handed=Handed(door="cli", path="" if script == STDIN else script, approval=approval),
     )
-    view = QuietView() if quiet else chosen_view()
     with stdout_for_the_result():
-        result = asyncio.run(drive(submission, view))
+        result, view = driven(submission)
     tell(result, view.board, submission.script, json=json, quiet=quiet, path=script, policy=str(policy or ""))
     return int(result.exit_code)
+
+
+def driven(submission: Submission) -> tuple[RunResult, View]:
+    """Run it. Where a decision is missing and somebody at the terminal may make it, ask first."""
+    view = _view_of(submission)
+    try:
+        return asyncio.run(drive(submission, view)), view
+    except ReviewNeeded as needed:
+        if not needed.may_ask or not _lets_run(submission):
+            raise
+    view = _view_of(submission)
+    return asyncio.run(drive(replace(submission, handed=replace(submission.handed, prompted=True)), view)), view
+
+
+def _view_of(submission: Submission) -> View:
+    return QuietView() if submission.quiet else chosen_view()
+
+
+def _lets_run(submission: Submission) -> bool:
+    from runner.cli.output import say
+    from runner.cli.prompt_review import answers, can_ask, lets_run
+    from runner.engine import Runner
+
+    if not can_ask():
+        return False
+    script, policy, runner = submission.script, submission.policy, Runner()
+    flags = asyncio.run(runner.flags(script, policy, submission.inputs))
+    verdict = runner.check(script, policy=policy)
+    return lets_run(script, policy, verdict, flags, say=say, answered=answers())
 
 
 def tell(
@@ -132,9 +168,10 @@ class Submission:
     """What is asked for, read and ready."""
 
     script: Script
-    policy: Path
+    policy: Policy
     inputs: Json
     sandbox: str
+    handed: Handed
     reuse: Reuse | None = None
     quiet: bool = False
 
@@ -197,6 +234,7 @@ async def drive(submission: Submission, view: View) -> RunResult:
                     on_event=view.see,
                     on_start=begun.append,
                     reuse=submission.reuse,
+                    handed=submission.handed,
                     on_reuse=None if submission.quiet else told_of_reuse,
                 )
     finally:

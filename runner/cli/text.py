@@ -14,6 +14,9 @@ import re
 import time
 from collections.abc import Iterable, Sequence
 
+from runner.amounts import plural as plural
+from runner.amounts import seconds as seconds
+from runner.amounts import size as size
 from runner.models import Json
 from runner.printable import HIDDEN
 
@@ -38,33 +41,9 @@ def _escaped(found: re.Match[str]) -> str:
     return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
 
 
-def size(count: int) -> str:
-    """Return bytes for a person, such as "512 B", "4.1 KB", "1.2 MB" (of 1000)."""
-    if count < 1000:
-        return f"{count} B"
-    value = float(count)
-    for unit in ("KB", "MB", "GB"):
-        value /= 1000
-        if value < 999.5 or unit == "GB":
-            break
-    return f"{value:.1f} {unit}" if value < 100 else f"{value:.0f} {unit}"
-
-
 def tokens(count: int) -> str:
     """Return the estimate of a text's tokens: its bytes divided by four, a common rule of thumb."""
     return f"about {round(count / 4):,} tokens"
-
-
-def seconds(value: float) -> str:
-    """Return a duration for a person, such as "12 ms", "3.2 s", "2 min 05 s", "3 h 10 min"."""
-    if value < 0.9995:
-        return f"{round(value * 1000)} ms"
-    if value < 99.95:
-        return f"{value:.1f} s"
-    minutes, rest = divmod(round(value), 60)
-    if minutes < 100:
-        return f"{minutes} min {rest:02} s"
-    return f"{minutes // 60:,} h {minutes % 60:02} min"
 
 
 def moment(at: float, *, now: float | None = None) -> str:
@@ -73,10 +52,6 @@ def moment(at: float, *, now: float | None = None) -> str:
     if when[:3] == today[:3]:
         return time.strftime("%H:%M:%S", when)
     return time.strftime("%Y-%m-%d %H:%M:%S", when)
-
-
-def plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def columns(rows: Iterable[Sequence[str]], *, head: Sequence[str] = (), right: Iterable[int] = ()) -> list[str]:

@@ -1,6 +1,6 @@
 """Runs that were: replayed, tried with something else, resumed, their outcomes reused.
 
-Not here: what each of these is (replaying, what_if, resuming, reuse).
+Not here: what each of these is (replaying, trial, resuming, reuse).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from runner.engine.imported import contained
 from runner.engine.running import Running
 from runner.engine.sandboxes import GuestOnTheWay
-from runner.engine.submission import Reuse, Submission, exact
+from runner.engine.submission import Handed, Reuse, Reviewed, Submission, exact
 from runner.errors import RecordBroken, UsageError
 from runner.events import Event
 from runner.journal import RegisterKind
-from runner.models import Json, RunResult, Script
+from runner.models import Json, RunResult, Script, Verdict
 from runner.policy import load_policy
 from runner.policy.model import Policy
 from runner.seams import Elsewhere
@@ -105,6 +105,7 @@ class Again(Running):
 
         Raises:
             UsageError: It may not go on: it has ended, is alive, the host is frozen, its policy has changed.
+            ReviewNeeded: The decision that it was begun with does not hold any more, and no other one does.
             Diverged: The guest left its record. The run is as it was.
             SandboxError: No guest could be had. The run is as it was.
             RecordBroken, RunNotFound, StoreError.
@@ -115,9 +116,13 @@ class Again(Running):
         record, policy, verdict = require_resumable(self.store, run, old_policy=old_policy)
         origin = str(record.submitted.get("origin", ""))
         reuse = Reuse(origin, float(record.submitted.get("not_before", 0.0))) if origin else None
-        submission = Submission(record.script, policy, record.inputs, record.seed, on_event, on_start, reuse)
+        handed = Handed(
+            door=str(record.submitted.get("door", "cli")), submitter=str(record.submitted.get("submitter", ""))
+        )
+        submission = Submission(record.script, policy, record.inputs, record.seed, on_event, on_start, reuse, handed)
         try:
-            async with self._guest(policy, record.sandbox) as guest:
+            reviewed = await self._review_again(record, submission, verdict)
+            async with self._guest(policy, record.sandbox, looks=False) as guest:
                 backends = self._backends(policy)
                 backends.prepare(verdict.reach.agents)
                 await self._prepare_credentials(policy, verdict)
@@ -125,7 +130,7 @@ class Again(Running):
                     record, submission, verdict=verdict, store=self.store, by=by, retry_unknown=retry_unknown,
                     clock=self._clock, guest=guest, backends=backends,
                     ledger_of=lambda journal: self._ledger(submission, journal),
-                    elsewhere=self._elsewhere(reuse, backends, policy),
+                    elsewhere=self._elsewhere(reuse, backends, policy), reviewed=reviewed,
                 )  # fmt: skip
                 execution.begun_after = self.store.begun_after(run)
                 for entry in self.store.entries(RegisterKind.REVOCATION, after=execution.begun_after):
@@ -150,6 +155,14 @@ class Again(Running):
 
     # --- how ---
 
+    async def _review_again(self, record: Record, submission: Submission, verdict: Verdict) -> Reviewed | None:
+        """Return what its journal lacks of a decision. Raises ReviewNeeded."""
+        from runner.engine.deciding import names_decision, review_again
+
+        if not self._is_gated(submission.policy) and not names_decision(self.store, record.run):
+            return None
+        return await review_again(self.store, record, submission, verdict, await self._flags(submission, verdict))
+
     async def _prepared(self, submission: Submission, on_reuse: Callable[[WhatIf], object] | None) -> Submission:
         """Look how far the outcomes of a run reach, and take its seed. Raises UsageError, RecordBroken."""
         from runner.engine.reuse import Reusable, require_reusable
@@ -168,7 +181,7 @@ class Again(Running):
                 on_reuse(
                     await self._tried(
                         record, script=submission.script, policy=submission.policy, inputs=submission.inputs,
-                        only=reusable.is_good, fit=reusable.fits,
+                        reusable=reusable,
                     )
                 )  # fmt: skip
             finally:
@@ -190,7 +203,7 @@ class Again(Running):
         return matches(self.store, reuse, reusable)
 
     async def _tried(self, record: Record, *, script: Script, policy: Policy, **options: Any) -> WhatIf:
-        from runner.engine.what_if import Trial
+        from runner.engine.trial import Trial
 
         trial = Trial(self.store, record, script=replace(script, name=record.script.name), policy=policy, **options)
         rejected = trial.rejected()
@@ -212,12 +225,22 @@ class Again(Running):
         return record
 
     @asynccontextmanager
-    async def _guest(self, policy: Policy, recorded: dict[str, Any] | None = None) -> AsyncIterator[GuestOnTheWay]:
-        """Within, a guest can be taken: one like the recorded, or what fits the policy. Raises SandboxUnavailable."""
+    async def _guest(
+        self, policy: Policy, recorded: dict[str, Any] | None = None, *, looks: bool = True
+    ) -> AsyncIterator[GuestOnTheWay]:
+        """Within, a guest can be taken: one like the recorded, or what fits the policy. Raises SandboxUnavailable.
+
+        `looks`: it is for a look at a script and not for a live run, and the task that has it is cancelled by `close`.
+        """
         like = recorded or {}
         kind, image = str(like.get("kind", "")), str(like.get("image", ""))
         guest = GuestOnTheWay(await self._opened().choose(policy, kind=kind, image=image), policy.limits)
+        task = asyncio.current_task() if looks else None
+        if task is not None:
+            self._looking.add(task)
         try:
             yield guest
         finally:
             await asyncio.shield(guest.discard())
+            if task is not None:
+                self._looking.discard(task)

@@ -9,8 +9,8 @@ from typing import Any
 from runner.agents import build_agent
 from runner.broker.reached import Reached
 from runner.clock import Clock
-from runner.guest.wire import canonical
-from runner.models import digest_of
+from runner.errors import NotAsLocked
+from runner.policy.lock import fingerprint_of, require_locked
 from runner.policy.model import AgentEntry, Policy
 from runner.policy.references import read_reference
 from runner.seams import Agent
@@ -48,24 +48,34 @@ class Backends:
         return reached
 
     def get(self, entry: AgentEntry) -> Agent:
-        """Return the agent of an entry. Raises PolicyError."""
+        """Return the agent of an entry. Raises PolicyError: it cannot be made, or is not what the lock says."""
         made = self._made.get(entry.name)
         if made is None:
             folder = self._policy.folder
-            made = self._made[entry.name] = build_agent(
+            made = build_agent(
                 entry,
                 folder=folder,
                 read_reference=lambda reference: read_reference(reference, folder),
                 clock=self._clock,
             )
+            if self._policy.lock is not None:
+                # Nothing of it was called, and nothing started: one that is refused leaves nothing to close.
+                require_locked(self._policy, entry.name, entry.backend, _facts(made))
+            self._made[entry.name] = made
             if self._on_reached is not None:
                 self._on_reached(reached_body(entry, made))
         return made
 
     def fingerprint(self, name: str) -> str:
-        """Return what an agent of the policy is today; "" for one that it does not have. Raises PolicyError."""
+        """Return what an agent of the policy is today; "" for one that it does not have, or refuses.
+
+        Raises PolicyError.
+        """
         entry = self._policy.agents.get(name)
-        return "" if entry is None else str(reached_body(entry, self.get(entry))["fingerprint"])
+        try:
+            return "" if entry is None else str(reached_body(entry, self.get(entry))["fingerprint"])
+        except NotAsLocked:
+            return ""
 
     async def look(self) -> list[dict[str, Any]]:
         """Return the bodies of `agent_reached` of those that are made. Files are read beside the event loop."""
@@ -84,9 +94,13 @@ class Backends:
 
 def reached_body(entry: AgentEntry, agent: Agent) -> dict[str, Any]:
     """Return what `agent_reached` says of an agent. What keeps it from being looked at never fails a run."""
-    try:
-        facts = agent.facts()
-    except Exception as error:
-        facts = {"unknown": type(error).__name__}
-    fingerprint = digest_of(canonical({"backend": entry.backend, "facts": facts}))
+    facts = _facts(agent)
+    fingerprint = fingerprint_of(entry.backend, facts)
     return {"agent": entry.name, "backend": entry.backend, "fingerprint": fingerprint, "facts": facts}
+
+
+def _facts(agent: Agent) -> dict[str, str]:
+    try:
+        return agent.facts()
+    except Exception as error:
+        return {"unknown": type(error).__name__}

@@ -20,7 +20,7 @@ from runner.credentials.ledger import Ledger
 from runner.credentials.selection import Selection
 from runner.engine.backends import Backends
 from runner.engine.sandboxes import GuestOnTheWay
-from runner.engine.submission import Submission
+from runner.engine.submission import Reviewed, Submission, os_user
 from runner.errors import SandboxError, StoreError
 from runner.events import EventKind
 from runner.guest import wire
@@ -48,9 +48,12 @@ class Execution:
         backends: Backends,
         ledger_of: Callable[[RunJournal], Ledger],
         elsewhere: Elsewhere | None = None,
+        reviewed: Reviewed | None = None,
     ) -> None:
-        """`elsewhere` has the outcomes of the run that is reused."""
+        """`elsewhere` has the outcomes of the run that is reused; `reviewed` is the decision that lets it run."""
         self.run_id = run
+        self._reviewed = reviewed
+        self._handed = submission.handed
         self._elsewhere = elsewhere
         self._reuse = submission.reuse
         self._script = submission.script
@@ -134,6 +137,7 @@ class Execution:
         """Journal what the run is of. Return its end where it is over already."""
         self._submit()
         self._note_verdict(self._verdict)
+        self._note_review()
         return None if self._verdict.accepted else rejected(self._verdict)
 
     async def _execute(self) -> Ending:
@@ -230,7 +234,8 @@ class Execution:
             "script": script.name, "script_digest": script.digest, "policy": policy.name,
             "policy_digest": policy.digest, "inputs_digest": digest_of(inputs), "runner": runner.__version__,
             "python": platform.python_version(), "trace": self._trace, "span": secrets.token_hex(8),
-            "sandbox": policy.sandbox.demand,
+            "sandbox": policy.sandbox.demand, "submitter": self._handed.submitter or os_user(),
+            "door": self._handed.door,
         }  # fmt: skip
         if self._reuse is not None:
             body |= {"origin": self._reuse.run, "not_before": self._reuse.not_before}
@@ -247,6 +252,10 @@ class Execution:
             },
             wire.canonical(value),
         )  # fmt: skip
+
+    def _note_review(self) -> None:
+        if self._reviewed is not None:
+            self._journal.append(EventKind.REVIEW_DECIDED, self._reviewed.body, self._reviewed.value)
 
     def _note_sandbox(self, facts: SandboxFacts, ready: wire.Ready) -> None:
         if ready.protocol != wire.PROTOCOL or ready.dialect != DIALECT:
@@ -285,7 +294,7 @@ class Execution:
                 sequential_seconds=round(broker.attempts.sequential_seconds, 6),
                 attempts=broker.attempts.count,
                 parallel_peak=broker.attempts.parallel_peak,
-                reused=broker.reused,
+                reused=len(broker.reused),
                 bytes_in=session.bytes_in,
                 bytes_out=session.bytes_out,
                 output_bytes=broker.attempts.output_bytes,

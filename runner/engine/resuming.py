@@ -89,6 +89,7 @@ class ResumedExecution(Execution):
         self._close_tokens()
         if not self._view.checked:
             self._note_verdict(self._verdict)
+        self._note_review()
         if self._view.stop_by:
             return self._stopped(self._view.stop_by)
         return None if self._verdict.accepted else rejected(self._verdict)
@@ -139,17 +140,23 @@ class ResumedExecution(Execution):
     def _settle_rest(self) -> None:
         """Settle what the dead host left open, where the run ends before the guest has said it all again."""
         whole = self._whole = fold(event for event in self._all.read(self.run_id) if event.seq <= self._view.seq)
+        cancelled = {event.body["spawn"] for event in self._all.read(self.run_id, kinds=(EventKind.SPAWN_CANCELLED,))}
         for spawn in whole.spawns.values():
             if not spawn.outcome:
                 spawn.outcome = str(OutcomeKind.CANCELLED)
-                self._journal.append(EventKind.SPAWN_CANCELLED, {"spawn": spawn.n, "by": "end"})
+                self._cancel(spawn.n, cancelled)
                 self._journal.append(EventKind.SPAWN_SETTLED, cancelled_body(spawn.n, spawn.called or spawn.agent,
                     spawn.attempts), CANCELLED_VALUE)  # fmt: skip
         for then in whole.thens.values():
             if not then.outcome:
                 body = {"handle": then.n, "outcome": str(OutcomeKind.CANCELLED), "bytes": 0}
-                self._journal.append(EventKind.SPAWN_CANCELLED, {"spawn": then.n, "by": "end"})
+                self._cancel(then.n, cancelled)
                 self._journal.append(EventKind.THEN_SETTLED, body, CANCELLED_VALUE)
+
+    def _cancel(self, handle: int, cancelled: set[int]) -> None:
+        """Journal that a handle is cancelled, unless the dead host got as far as that."""
+        if handle not in cancelled:
+            self._journal.append(EventKind.SPAWN_CANCELLED, {"spawn": handle, "by": "end"})
 
     def _result(self, ending: Ending) -> RunResult:
         result = super()._result(ending)
@@ -171,8 +178,9 @@ def view_of_run(store: SqliteJournal, run: str) -> RunView:
 
 
 _OF_RUN = (
-    EventKind.RUN_SUBMITTED, EventKind.SCRIPT_CHECKED, EventKind.SANDBOX_STARTED, EventKind.RUN_STARTED,
-    EventKind.RUN_RESUMED, EventKind.STOP_REQUESTED, EventKind.AGENT_REACHED, EventKind.RUN_FINISHED, *TOKEN_KINDS,
+    EventKind.RUN_SUBMITTED, EventKind.SCRIPT_CHECKED, EventKind.REVIEW_DECIDED, EventKind.SANDBOX_STARTED,
+    EventKind.RUN_STARTED, EventKind.RUN_RESUMED, EventKind.STOP_REQUESTED, EventKind.AGENT_REACHED,
+    EventKind.RUN_FINISHED, *TOKEN_KINDS,
 )  # fmt: skip
 
 CANCELLED_VALUE = '{"message":"the run ended while it was open"}'

@@ -21,7 +21,8 @@ from runner.guest.wire import OK
 from runner.journal import SqliteJournal
 from runner.models import Json
 from runner.policy.model import Policy
-from runner.replay.keys import KINDS, Matches, Recorded, recorded
+from runner.replay.keys import Matches
+from runner.replay.outcomes import KINDS, Recorded, recorded
 from runner.seams import Asked
 
 FingerprintOf = Callable[[str], str]

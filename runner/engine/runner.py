@@ -9,8 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.engine.again import Again
 from runner.engine.archive import ArchiveVerbs
+from runner.engine.decisions import DecisionVerbs
+from runner.engine.policies import PolicyVerbs
+from runner.engine.reviews import Reviews
 from runner.engine.submission import read_script
 from runner.events import Event, RunView, TokensView, fold
 from runner.journal import RegisterKind, freeze
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from runner.engine.explain import Explained
 
 
-class Runner(Again, ArchiveVerbs):
+class Runner(Reviews, ArchiveVerbs, DecisionVerbs, PolicyVerbs):
     """Runs scripts, and tells of runs. One per process; an async context manager.
 
         async with Runner() as runner:

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 import secrets
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from runner.clock import Clock, SystemClock
 from runner.engine.reading import Reading
 from runner.engine.sandboxes import GuestOnTheWay, Sandboxes
-from runner.engine.submission import Reuse, Submission, exact, read_script
+from runner.engine.submission import STDIN, Handed, Reuse, Reviewed, Submission, exact, read_script
 from runner.errors import StoreError
 from runner.events import Event
 from runner.journal import Entry, RegisterKind, SqliteJournal, open_store
 from runner.models import Json, RunResult, Script, Verdict
 from runner.policy import load_policy
-from runner.policy.model import Policy
+from runner.policy.model import Policy, ReviewRule
 from runner.seams import Elsewhere, RunJournal
 
 if TYPE_CHECKING:
@@ -30,8 +32,10 @@ if TYPE_CHECKING:
     from runner.credentials.ledger import Ledger
     from runner.credentials.selection import Selection
     from runner.engine.backends import Backends
+    from runner.engine.deciding import ReportOf
     from runner.engine.execution import Execution
     from runner.engine.what_if import WhatIf
+    from runner.review.flags import Flags
 
 # `runner stop` from another terminal is a row in the store; four looks a second cost nothing.
 STOP_POLL_SECONDS = 0.25
@@ -68,6 +72,8 @@ class Running(Reading):
         """The register's entry up to which revocations were looked at; -1 before the first run."""
         self._running: dict[str, Execution] = {}
         self._leaving: set[asyncio.Task[None]] = set()
+        self._looking: set[asyncio.Task[Any]] = set()
+        """What replays and rehearses just now: it is cancelled where the Runner is closed."""
         self._polling: asyncio.Task[None] | None = None
         self._entered = False
 
@@ -98,7 +104,10 @@ class Running(Reading):
     async def close(self) -> None:
         """Stop what runs, kill every guest, close the store."""
         self.stop_all("close")
-        await asyncio.gather(*self._leaving, return_exceptions=True)
+        looking = self._looking - {asyncio.current_task()}
+        for task in looking:
+            task.cancel()
+        await asyncio.gather(*looking, *self._leaving, return_exceptions=True)
         if self._polling is not None:
             self._polling.cancel()
             with suppress(asyncio.CancelledError):
@@ -128,24 +137,30 @@ class Running(Reading):
         seed: int | None = None,
         reuse: Reuse | None = None,
         on_reuse: Callable[[WhatIf], object] | None = None,
+        handed: Handed | None = None,
     ) -> RunResult:
         """Check, run and journal one script; return how it ended.
 
         A text or Path names a file; source text is `Script("name", b"...")`. `on_event` sees each event
         once it is durable, `on_start` the run's id before anything else. With `reuse` spawns that ask for what was
-        asked in that run get its good outcomes; `on_reuse` hears before the run starts how far these reach.
+        asked in that run get its good outcomes; `on_reuse` hears before the run starts how far these reach. `handed`
+        says who asks, through which door, and with which decision.
 
         Raises:
             UsageError: The script, the policy or the inputs cannot be used. Nothing was journalled.
+            ReviewNeeded: No decision that holds lets it run. The register says that one was asked for.
             SandboxUnavailable: No sandbox that the policy allows. Nothing was journalled.
             StoreError: The journal cannot be written. Guest and agents are dead; what was durable stays.
         """
+        handed = handed or Handed()
         if not isinstance(script, Script):
+            path = "" if str(script) == STDIN else str(script)
+            handed = replace(handed, path=handed.path or path)
             script = read_script(script, name=name)
         if not isinstance(policy, Policy):
             policy = load_policy(policy)
         values = exact({} if inputs is None else inputs)
-        submission = Submission(script, policy, values, seed, on_event, on_start, reuse)
+        submission = Submission(script, policy, values, seed, on_event, on_start, reuse, handed)
         try:
             return await self._execute(await self._prepared(submission, on_reuse))
         finally:
@@ -159,7 +174,8 @@ class Running(Reading):
             if "runner.engine.execution" not in sys.modules:
                 # The first run of a process imports most of runner, which takes as long as a container takes to
                 # start: both at once. Later runs start a guest only for a script that was accepted.
-                guest.start()
+                if not self._is_gated(submission.policy):
+                    guest.start()
                 await asyncio.to_thread(importlib.import_module, "runner.engine.execution")
             return await self._execute_with(guest, submission)
         finally:
@@ -170,6 +186,7 @@ class Running(Reading):
         from runner.engine.execution import Execution
 
         verdict = check(submission.script, submission.policy)
+        reviewed = await self._review(submission, verdict)
         backends = self._backends(submission.policy)
         if verdict.accepted:
             backends.prepare(verdict.reach.agents)
@@ -179,7 +196,7 @@ class Running(Reading):
         execution = Execution(
             run, submission, verdict, store=self.store, clock=self._clock, guest=guest, backends=backends,
             ledger_of=lambda journal: self._ledger(submission, journal),
-            elsewhere=self._elsewhere(submission.reuse, backends, submission.policy),
+            elsewhere=self._elsewhere(submission.reuse, backends, submission.policy), reviewed=reviewed,
         )  # fmt: skip
         execution.begun_after = self.store.last_entry()
         return await self._serve(execution, submission)
@@ -197,6 +214,36 @@ class Running(Reading):
             leaving = asyncio.ensure_future(execution.let_go())
             self._leaving.add(leaving)
             leaving.add_done_callback(self._left)
+
+    # --- decisions -------------------------------------------------------------------------
+
+    report_of: ReportOf | None = None
+    """Makes the report by which a review flags a script; None: verdict and policy alone tell."""
+
+    def _is_gated(self, policy: Policy) -> bool:
+        """Say whether a decision or trust.yaml may matter. For most runs this is all that a review costs."""
+        if policy.review is not ReviewRule.NONE:
+            return True
+        try:
+            os.lstat(f"{self.store.home}/trust.yaml")
+        except FileNotFoundError:
+            return False
+        return True
+
+    async def _review(self, submission: Submission, verdict: Verdict) -> Reviewed | None:
+        """Return the decision that lets it run. Raises ReviewNeeded."""
+        if not verdict.accepted or not self._is_gated(submission.policy):
+            return None
+        from runner.engine.deciding import review
+
+        return await review(self.store, submission, verdict, await self._flags(submission, verdict))
+
+    async def _flags(self, submission: Submission, verdict: Verdict) -> Flags:
+        from runner.review.flags import flags_of_verdict
+
+        if self.report_of is not None:
+            return await self.report_of(submission, verdict)
+        return flags_of_verdict(verdict, submission.policy)
 
     def _backends(self, policy: Policy) -> Backends:
         from runner.engine.backends import Backends

@@ -6,10 +6,14 @@ read here: nothing is read a second time.
 
 from __future__ import annotations
 
+import functools
+import os
+import pwd
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from runner.errors import InputsError, ScriptUnreadable
 from runner.events import Event
@@ -31,6 +35,22 @@ class Reuse:
 
 
 @dataclass(frozen=True, slots=True)
+class Handed:
+    """How a script was handed in: through which door, by whom, and with which decision."""
+
+    door: str = "library"
+    """"cli", "library" or "mcp": trust.yaml says which policies each may use."""
+    submitter: str = ""
+    """Who asks for the run; "" for the operating system's user that this process runs as."""
+    path: str = ""
+    """The script's file, beside which its decision may lie; "" where it came otherwise."""
+    approval: Path | None = None
+    """A decision file, where it does not lie beside the script."""
+    prompted: bool = False
+    """Somebody at a terminal has seen what it is, and has said that it may run."""
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
     """What one run is asked for: everything read, nothing looked up later."""
 
@@ -43,6 +63,24 @@ class Submission:
     on_start: Callable[[str], object] | None = None
     reuse: Reuse | None = None
     """The run whose outcomes it takes where it asks for the same."""
+    handed: Handed = Handed()
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """What the journal of a run says of its decision."""
+
+    body: dict[str, Any]
+    value: str | None
+
+
+@functools.cache
+def os_user() -> str:
+    """Return the operating system's name of the user that this process runs as, whatever its environment says."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
 
 
 def read_script(path: str | Path, *, name: str | None = None, extract: bool = False) -> Script:

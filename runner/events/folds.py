@@ -37,6 +37,8 @@ class RunView:
     """Wall time that hosts which died had spent on it; without the time in between."""
     agents: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What each agent last turned out to be: backend, fingerprint, facts."""
+    review: dict[str, Any] = field(default_factory=dict)
+    """What was decided of its script: the body of review_decided; empty where no review was asked for."""
     sandbox: dict[str, Any] = field(default_factory=dict)
     checked: bool = False
     findings: list[dict[str, Json]] = field(default_factory=list)
@@ -90,6 +92,10 @@ def _submitted(view: RunView, event: Event) -> None:
 
 def _checked(view: RunView, event: Event) -> None:
     view.checked, view.findings = True, event.content().get("findings", [])
+
+
+def _reviewed(view: RunView, event: Event) -> None:
+    view.review = event.body
 
 
 def _sandbox(view: RunView, event: Event) -> None:
@@ -221,6 +227,7 @@ def _nothing(view: RunView, event: Event) -> None:
 _APPLY = {
     EventKind.RUN_SUBMITTED: _submitted,
     EventKind.SCRIPT_CHECKED: _checked,
+    EventKind.REVIEW_DECIDED: _reviewed,
     EventKind.SANDBOX_STARTED: _sandbox,
     EventKind.RUN_STARTED: _started,
     EventKind.SPAWN_REQUESTED: _requested,

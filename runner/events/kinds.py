@@ -20,11 +20,17 @@ spawn_reused says that no attempt is made: another run's outcome of the same key
 that goes on where a dead one stopped; `epoch` counts them, from 2. An attempt_started with `again` is the same attempt
 as before, made once more after that. spawn_settled with `by` was settled by a person, not by its agent.
 
+review_decided stands where the policy or the host asks for a review. source is "register", "file" or "prompt", or
+"not required" where the review flagged nothing. What was approved at a terminal without a key has an id and no key.
+
     kind                body                                                       value
     run_submitted       script, script_digest, policy, policy_digest,              script, policy, inputs,
-                        inputs_digest, runner, python, trace, span, sandbox        folder, policy_file
+                        inputs_digest, runner, python, trace, span, sandbox,       folder, policy_file
+                        submitter, door
                         [, origin (the run that it reuses), not_before]
     script_checked      accepted, errors, warnings, dialect, python                findings, reach
+    review_decided      decision (id, or ""), rule, source, submitter,             decision (its signed file)
+                        reviewer, key, flagged, risk, report (digest, or "")
     sandbox_started     the fields of models.SandboxFacts, lock ("verified")       -
     run_started         seed, now, dialect                                         -
     run_resumed         epoch, by, runner, python, retry_unknown,                  -
@@ -83,6 +89,7 @@ from runner.models import Json
 class EventKind(StrEnum):
     RUN_SUBMITTED = "run_submitted"
     SCRIPT_CHECKED = "script_checked"
+    REVIEW_DECIDED = "review_decided"
     SANDBOX_STARTED = "sandbox_started"
     RUN_STARTED = "run_started"
     RUN_RESUMED = "run_resumed"

@@ -19,7 +19,7 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
-from runner.guest import api, dialect, endings, lock, nursery, warm
+from runner.guest import api, dialect, endings, lock, nursery, tracing, warm
 from runner.guest.conversation import Conversation, begin
 from runner.guest.exits import EXIT_BROKEN, EXIT_MEMORY, EXIT_UNLOCKED
 from runner.guest.pipe import Pipe, leave
@@ -111,6 +111,8 @@ def conduct(pipe: Pipe, start: Start) -> None:
     endings.keep_reserve()
     try:
         warm.limit_recursion()
+        if start.trace:
+            tracing.begin()
         exec(code, names)
         ending = endings.done(conversation, names.get("result"))
     except BaseException as raised:
@@ -119,6 +121,8 @@ def conduct(pipe: Pipe, start: Start) -> None:
             endings.more_frames()
             endings.fatal(conversation, error)
         ending = _told(conversation, error)
+    if start.trace:
+        tracing.tell(conversation)
     endings.finish(conversation, ending)
 
 

@@ -30,7 +30,8 @@ class MemoryJournal:
 
     def append(self, kind: EventKind, body: Mapping[str, Any], value: str | None = None) -> int:
         seq = len(self.events) + 1
-        self.events.append(Event(self._run, seq, kind, int(self._clock.now() * 1e6), dict(body), value, "", ""))
+        plain = {key: _plain(part) if isinstance(part, (list, tuple, dict)) else part for key, part in body.items()}
+        self.events.append(Event(self._run, seq, kind, int(self._clock.now() * 1e6), plain, value, "", ""))
         return seq
 
     def when_durable(self, callback: Callable[[], object]) -> None:
@@ -44,3 +45,10 @@ class MemoryJournal:
 
     async def close(self) -> None:
         pass
+
+
+def _plain(part: Any) -> Any:
+    """Return a part of a body as the store gives it back."""
+    if isinstance(part, dict):
+        return {str(key): _plain(one) for key, one in part.items()}
+    return [_plain(one) for one in part] if isinstance(part, (list, tuple)) else part

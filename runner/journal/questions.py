@@ -49,6 +49,10 @@ class Questions:
         self._unusable = ""
         """Why it cannot be used, in words; "" while it can."""
 
+    def now(self) -> float:
+        """Return the time by the clock of this store, epoch seconds."""
+        return self._clock.now()
+
     # --- the register ------------------------------------------------------------------------
 
     def note(self, kind: RegisterKind, body: Mapping[str, Any]) -> int:
@@ -123,6 +127,20 @@ class Questions:
         return [] if found is None else reader.read_token(self.path, found[0], token)
 
     # --- runs ----------------------------------------------------------------------------------
+
+    def last_approved(self, script: str) -> str:
+        """Return the newest run of a script of this name that a decision had let through; "" for none.
+
+        Raises StoreError.
+        """
+        self._check_usable()
+        # A decision stands before the sandbox: among a run's first events.
+        found = self._ask(
+            "SELECT r.run FROM run r JOIN event e ON e.run = r.run AND e.seq <= 5 WHERE r.script = ?"
+            " AND e.kind = 'review_decided' AND json_extract(e.body, '$.decision') <> ''"
+            " ORDER BY r.submitted_us DESC, r.run DESC LIMIT 1", script, busy_seconds=self._busy_seconds,
+        )  # fmt: skip
+        return str(found[0][0]) if found else ""
 
     def begun_after(self, run: str) -> int:
         """Return the register's entry that says that a run was begun; 0 for none. Raises StoreError."""

@@ -14,6 +14,14 @@
     unfrozen       by, reason                           by who unfreezes it
     revocation     by, reason, run, spawn, agent,       by who asks for it; hosts of live runs carry it out
                    scope, token
+    review_asked   script, script_digest, policy,       by who submits a script that a person must decide of first
+                   policy_digest, inputs_digest, path,
+                   policy_path, submitter, risk
+    review_decided decision, id, script, script_digest, by who decides; what he signed is the statement, and the rest
+                   policy, policy_digest, inputs,       says what it says (signature and key are empty where somebody
+                   reviewer, how, by,                   answered at a terminal without a key)
+                   statement, signature, key
+    decision_revoked   decision (id), by, reason        by who takes a decision back
     token_revoked      run, token, how                  by whoever revoked a token after its run had ended
     token_unrevoked    run, token, why                  likewise, of a try that failed
 
@@ -53,6 +61,9 @@ class RegisterKind(StrEnum):
     FROZEN = "frozen"
     UNFROZEN = "unfrozen"
     REVOCATION = "revocation"
+    REVIEW_ASKED = "review_asked"
+    REVIEW_DECIDED = "review_decided"
+    DECISION_REVOKED = "decision_revoked"
     TOKEN_REVOKED = "token_revoked"
     TOKEN_UNREVOKED = "token_unrevoked"
 

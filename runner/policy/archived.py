@@ -17,6 +17,7 @@ from typing import Any
 from runner.errors import RecordBroken
 from runner.guest.wire import MAX_FRAME_BYTES
 from runner.models import Json, Limits, digest_of
+from runner.policy.lock import locked_agents
 from runner.policy.model import (
     AgentEntry,
     Attached,
@@ -25,6 +26,7 @@ from runner.policy.model import (
     Policy,
     Reference,
     Resource,
+    ReviewRule,
     SandboxRule,
 )
 from runner.policy.paths import parse_rule
@@ -52,6 +54,9 @@ def archived_policy(resolved: str, *, name: str, folder: str, file: str = "") ->
             file=file,
             resources={key: _resource(key, form) for key, form in found.get("resources", {}).items()},
             issuers={key: _issuer(key, form) for key, form in found.get("issuers", {}).items()},
+            risk=found.get("risk", {}),
+            review=ReviewRule(found.get("review", "none")),
+            lock=locked_agents(found["lock"]) if "lock" in found else None,
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         message = f'the archived policy "{name}" cannot be read: {type(error).__name__}: {error}'

@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from runner.guest.wire import MAX_FALLBACKS, MAX_FRAME_BYTES, MAX_RETRIES, MAX_SCOPES
 from runner.models import MIB, Json
-from runner.policy.model import DEFAULT_RETRIES
+from runner.policy.model import DEFAULT_RETRIES, RISK_RULES
 from runner.policy.references import VARIABLE
 from runner.policy.resource_fields import AttachedFields, IssuerFields, ResourceFields, ResourceName
 from runner.policy.units import SIZE_HELP, bytes_of, seconds_of
@@ -33,6 +33,7 @@ MAX_SPAWNS = 1_000_000
 MAX_PARALLEL = 100_000
 # No resource server needs to believe a token for longer, and a rotated key is published for as long.
 MAX_TOKEN_SECONDS = 3600.0
+MAX_COST_USD = 1_000_000.0
 
 
 def _import_path(value: Json) -> str:
@@ -95,6 +96,27 @@ def _frame(value: Json) -> int:
     return size
 
 
+def _cost(value: Json) -> float:
+    """A number of dollars may stand alone."""
+    dollars = value["usd"] if isinstance(value, dict) and set(value) == {"usd"} else value
+    if type(dollars) not in (int, float) or not 0 <= dollars <= MAX_COST_USD:
+        raise ValueError(f"dollars for one call, from 0 to {MAX_COST_USD:,.0f}")
+    return float(dollars)
+
+
+def _risk_rule(value: Json) -> str:
+    if value not in RISK_RULES:
+        raise ValueError(", ".join(sorted(RISK_RULES)))
+    return str(value)
+
+
+_DOLLARS = {"type": "number", "minimum": 0, "maximum": MAX_COST_USD}
+_COST_SCHEMA = {
+    "anyOf": [
+        _DOLLARS,
+        {"type": "object", "properties": {"usd": _DOLLARS}, "required": ["usd"], "additionalProperties": False},
+    ]
+}
 _SIZE_SCHEMA = {
     "description": SIZE_HELP,
     "anyOf": [
@@ -110,6 +132,8 @@ Argv = Annotated[list[str], BeforeValidator(argv), WithJsonSchema({"type": "arra
 ImportPath = Annotated[
     str, BeforeValidator(_import_path), WithJsonSchema({"type": "string", "pattern": "^[^:]+:[^:]+$"})
 ]
+Cost = Annotated[float, BeforeValidator(_cost), WithJsonSchema(_COST_SCHEMA)]
+RiskRule = Annotated[str, BeforeValidator(_risk_rule), WithJsonSchema({"type": "string", "enum": sorted(RISK_RULES)})]
 KeptValue = Annotated[Any, BeforeValidator(kept_elsewhere), WithJsonSchema(VALUE_SCHEMA)]
 SchemaField = Annotated[Any, BeforeValidator(_schema), WithJsonSchema({"type": ["object", "string", "boolean"]})]
 
@@ -159,6 +183,10 @@ class AgentFields(_Fields):
     """Run its processes as the user that runs runner, also where root could give them users of their own."""
     unsafe_raw_token: bool = False
     """Hand it the tokens themselves: scopes and paths are then held by the resource alone, and uses are not seen."""
+    cost: Cost | None = None
+    """Dollars of one call, such as 0.02 or {usd: 0.02}; a review adds them up."""
+    trusted: bool = True
+    """false: its outputs hold what strangers wrote, such as web pages; a review follows where they go."""
 
 
 class LimitsFields(_Fields):
@@ -217,12 +245,16 @@ class PolicyFields(_Fields):
     """docker or process, or a mapping with more; docker unless written."""
     imports: list[str] | None = None
     """Modules that a script may import; all of the dialect unless written."""
+    review: Literal["required", "when_flagged", "none"] = "none"
+    """Whether a person decides before a script runs: always, where the review flags it, or never."""
     resources: dict[ResourceName, ResourceFields] = {}
     """The protected APIs that agents reach through the gateway, by name, and what each scope opens in them."""
     issuers: dict[ResourceName, IssuerFields] = {}
     """The external authorization servers that mint tokens for resources, by name."""
     agents: dict[Annotated[str, BeforeValidator(_agent_name)], AgentFields] = {}
     """The agents that a script may spawn, by name."""
+    risk: dict[RiskRule, Literal["off", "warning", "error"]] = {}
+    """How much the rules of a review weigh here; as the review has them unless written."""
 
 
 _NAMED: dict[str, type[BaseModel]] = {"agents": AgentFields, "resources": ResourceFields, "issuers": IssuerFields}

@@ -14,13 +14,13 @@ from runner.policy.source import MAX_CHARS, Source, read_json, read_yaml
 
 
 def read_source(path: Path, *, shown: str, asked_by: tuple[str, int] = ("", 0)) -> Source:
-    """Return the value of a YAML file, or of a JSON file by its ending.
+    """Return the value of a YAML file, or of a JSON file by its ending (a lock is one).
 
     `shown` names it in errors; `asked_by` is the file and line that asked for it.
     Raises PolicyError: it cannot be read, or is no text, or is broken.
     """
     text = _read_text(path, shown, asked_by)
-    return read_json(text, file=shown) if path.suffix == ".json" else read_yaml(text, file=shown)
+    return read_json(text, file=shown) if path.suffix in (".json", ".lock") else read_yaml(text, file=shown)
 
 
 def _read_text(path: Path, shown: str, asked_by: tuple[str, int]) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from runner.errors import PolicyError
 from runner.models import Json
 from runner.policy.files import read_source
+from runner.policy.lock import with_lock
 from runner.policy.model import Policy
 from runner.policy.problems import shown
 from runner.policy.resolve import resolve
@@ -26,19 +27,22 @@ VARIABLE = "RUNNER_POLICY"
 MAX_INCLUDES = 32
 
 # Merged key by key; all other keys must be equal where two files have them.
-_MERGED = ("agents", "limits", "resources", "issuers")
+_MERGED = ("agents", "limits", "resources", "issuers", "risk")
 
 
-def load_policy(path: Path | str) -> Policy:
+def load_policy(path: Path | str, *, locked: bool = True) -> Policy:
     """Return the policy of a file, complete. Nothing that it names is imported, started or opened.
 
-    Raises PolicyError with file, line and the fix; it lists every problem found.
+    `locked`: with the lock that stands beside the file, if one does.
+
+    Raises PolicyError with file, line and the fix; it lists every problem found. LockStale: the lock is of another.
     """
     file = Path(path)
     shown_name = _printable(str(path))
     source = read_source(file, shown=shown_name)
     folder = file.parent.absolute()
-    return _loaded(source, folder=folder, name=_printable(file.stem), shown_name=shown_name, file=file)
+    policy = _loaded(source, folder=folder, name=_printable(file.stem), shown_name=shown_name, file=file)
+    return with_lock(policy, file, shown=shown_name) if locked else policy
 
 
 def load_policy_text(text: str, *, folder: Path, name: str) -> Policy:

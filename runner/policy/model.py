@@ -21,6 +21,21 @@ DEFAULT_TIMEOUT_SECONDS = 60.0
 DEFAULT_RETRIES = 5
 
 
+RISK_RULES = {
+    "irreversible-reachable": "the script can reach an agent whose calls cannot be undone",
+    "scopes-wider-than-used": "an agent is granted scopes that the script never asks for",
+    "dynamic-agents": "which agents the script asks is known only when it runs",
+    "unbounded-spawns": "nothing but the policy's limit bounds how many spawns the script asks for",
+    "untrusted-into-irreversible": "an output that is not trusted reaches an agent whose calls cannot be undone",
+    "no-lock": "the policy has no lock: what its agents are today, nobody has held",
+    "raw-token": "an agent gets tokens themselves: what it does with them nobody sees",
+    "not-exercised": "a line of the script was reached by no rehearsal",
+    "single-failure-fatal": "one agent that fails once brings the script down",
+}
+"""The rules of a review, and what it means that one strikes."""
+RISK_LEVELS = ("off", "warning", "error")
+
+
 class Effects(StrEnum):
     """What a call of an agent changes outside. `irreversible` is what is assumed where nothing is written."""
 
@@ -28,6 +43,18 @@ class Effects(StrEnum):
     READ = "read"
     WRITE = "write"
     IRREVERSIBLE = "irreversible"
+
+
+class ReviewRule(StrEnum):
+    """Whether a person must have decided before a script runs. Ordered: the later is the stricter."""
+
+    NONE = "none"
+    WHEN_FLAGGED = "when_flagged"
+    REQUIRED = "required"
+
+    def stricter(self, other: ReviewRule) -> ReviewRule:
+        order = list(ReviewRule)
+        return max(self, other, key=order.index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +104,10 @@ class AgentEntry:
     """Its processes run as the host's user, also where the host is root and could give them one of their own."""
     unsafe_raw_token: bool = False
     """It gets the token itself; what it does with it nobody sees."""
+    cost_usd: float | None = None
+    """Of one call, as the policy says; nothing here measures it."""
+    trusted: bool = True
+    """False: its outputs hold what strangers wrote, such as web pages and mails."""
     line: int = 0
     """Where in the policy file it begins."""
 
@@ -152,6 +183,19 @@ class SandboxRule:
 
 
 @dataclass(frozen=True, slots=True)
+class LockedAgent:
+    """What one agent was when its policy was locked."""
+
+    backend: str
+    fingerprint: str
+    facts: dict[str, str]
+    """As the backend tells them (`Agent.facts`)."""
+    input_schema: Json = None
+    """What the backend itself takes, where it tells; None where not."""
+    output_schema: Json = None
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """What a run may do. Nothing is granted that is not in here."""
 
@@ -172,3 +216,8 @@ class Policy:
     """The file that it was read from, absolute; "" where it was none. Not part of the digest, nor is `folder`."""
     resources: dict[str, Resource] = field(default_factory=dict)
     issuers: dict[str, IssuerEntry] = field(default_factory=dict)
+    risk: dict[str, str] = field(default_factory=dict)
+    """Rule of the review → "off", "warning" or "error"; the review's own level for those that are not in here."""
+    review: ReviewRule = ReviewRule.NONE
+    lock: dict[str, LockedAgent] | None = None
+    """What each agent must be, else it is refused; None where the policy has no lock."""

@@ -97,6 +97,7 @@ _EXAMPLES = {
     "runtime": "runtime: runsc",
     "unsafe_unverified_lock": "unsafe_unverified_lock: false",
     "imports": "imports: [json, re]",
+    "review": "review: required",
     "agents": "agents: {research: {...}}, with a plain word as the name",
     "description": "description: Finds what a vendor sells.",
     "python": 'python: "agents:research"',
@@ -124,6 +125,9 @@ _EXAMPLES = {
     "details": "details: [{type: customer, identifier: '{inputs.customer_id}'}]",
     "private": "private: [10.20.0.0/16]",
     "max_lifetime": "max_lifetime: 1h",
+    "cost": "cost: 0.02",
+    "trusted": "trusted: false",
+    "risk": "risk: {not-exercised: error}",
 }
 
 # pydantic's error type → what is allowed there.

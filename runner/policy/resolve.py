@@ -21,7 +21,15 @@ from runner.models import Json, Limits, digest_of
 from runner.policy import resource_entries
 from runner.policy.fields import AgentFields, LimitsFields, PolicyFields, keys_at
 from runner.policy.leaks import has_key_prefix, looks_like_key
-from runner.policy.model import DEFAULT_TIMEOUT_SECONDS, AgentEntry, Effects, Policy, Reference, SandboxRule
+from runner.policy.model import (
+    DEFAULT_TIMEOUT_SECONDS,
+    AgentEntry,
+    Effects,
+    Policy,
+    Reference,
+    ReviewRule,
+    SandboxRule,
+)
 from runner.policy.problems import Problem, listed, meant, refuse, shown, translate, where
 from runner.policy.resource_entries import issuer_form, reference_form, resource_form
 from runner.policy.schemas import ReadFile, SchemaRefused, resolve_schema
@@ -59,6 +67,8 @@ def resolve(source: Source, *, folder: FolderPath, name: str, read_file: ReadFil
     policy = Policy(
         name=name, agents=agents, limits=limits, sandbox=sandbox, imports=imports, folder=folder, resolved="",
         digest="", resources=resource_entries.resources_of(fields), issuers=resource_entries.issuers_of(fields),
+        risk=dict(fields.risk),
+        review=ReviewRule(fields.review),
     )  # fmt: skip
     resolved = canonical(_resolved_form(fields, policy))
     told = tuple(_warnings(fields, policy, source))
@@ -165,6 +175,8 @@ class _Entry:
             isolation=fields.isolation or ("process" if backend == "command" else "none"),
             unsafe_same_uid=fields.unsafe_same_uid,
             unsafe_raw_token=fields.unsafe_raw_token,
+            cost_usd=fields.cost,
+            trusted=fields.trusted,
             line=self._source.place(("agents", self._name)).line,
         )
 
@@ -243,15 +255,20 @@ class _Entry:
 
 
 def _resolved_form(fields: PolicyFields, policy: Policy) -> Json:
+    # The default is left out: policies that say nothing of review keep the digests they had before there was one.
+    review = {} if policy.review is ReviewRule.NONE else {"review": str(policy.review)}
     return {
         "version": fields.version,
         "description": fields.description,
+        **review,
         "limits": asdict(policy.limits),
         "sandbox": asdict(policy.sandbox),
         "imports": None if policy.imports is None else sorted(policy.imports),
         "resources": {name: resource_form(resource) for name, resource in policy.resources.items()},
         "issuers": {name: issuer_form(entry) for name, entry in policy.issuers.items()},
         "agents": {name: _entry_form(entry) for name, entry in policy.agents.items()},
+        # What came later stands here only where it is written: a policy that says nothing of it keeps its digest.
+        **({"risk": policy.risk} if policy.risk else {}),
     }
 
 
@@ -274,6 +291,8 @@ def _entry_form(entry: AgentEntry) -> Json:
         "isolation": entry.isolation,
         "unsafe_same_uid": entry.unsafe_same_uid,
         "unsafe_raw_token": entry.unsafe_raw_token,
+        **({} if entry.cost_usd is None else {"cost_usd": entry.cost_usd}),
+        **({} if entry.trusted else {"trusted": False}),
     }
 
 

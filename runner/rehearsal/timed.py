@@ -1,10 +1,12 @@
 """Move a held clock on: to the next thing that happens, and only when nothing is left to happen before it.
 
 A responder is wrapped. While the guest waits, and all that follows from what happened was worked out, the clock jumps
-to its next timer; where there is none the guest waits for ever, and the run is stuck.
+to its next timer; where there is none the guest waits for ever, and the run is stuck. Where the next timer is beyond
+the run's wall time, the run ends there as it would live.
 
 Everything that the broker of such a run does is done in the event loop itself: mock agents wait on the clock alone, and
-the journal is in memory. So it has come to rest once some turns of the loop have changed nothing.
+the journal is in memory. So it has come to rest once nothing is ready in the loop; where other rehearsals share it, or
+it does not tell, once some of its turns have changed nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from runner.journal.memory import MemoryJournal
 from runner.models import Spawn
 from runner.seams import Reply, Responder
 
+_UNKNOWN = (None,)
 QUIET_TURNS = 20
 """Turns of the loop without an event, after which nothing more comes by itself: from one event to the next lead at
 most ten."""
@@ -27,12 +30,21 @@ class Timed:
     """`seams.Responder` on a held clock."""
 
     def __init__(
-        self, inner: Responder, journal: MemoryJournal, clock: HeldClock, *, stuck: Callable[[Wait], object]
+        self,
+        inner: Responder,
+        journal: MemoryJournal,
+        clock: HeldClock,
+        *,
+        wall_seconds: float,
+        late: Callable[[], object],
+        stuck: Callable[[Wait], object],
     ) -> None:
-        """`stuck` is called with the wait that nothing can end."""
+        """`late` is called once the wall time is over, `stuck` with the wait that nothing can end."""
         self._inner = inner
         self._journal = journal
         self._clock = clock
+        self._ends = clock.monotonic() + wall_seconds
+        self._late = late
         self._stuck = stuck
 
     def spawned(self, spawn: Spawn) -> object:
@@ -61,9 +73,15 @@ class Timed:
         answering = asyncio.ensure_future(self._inner.wait(wait))
         try:
             while not await self._rest(answering):
-                if not self._clock.advance_to_next():
+                due = self._clock.next_timer()
+                if due is None:
                     self._stuck(wait)
                     break
+                if due >= self._ends:
+                    self._clock.advance(self._ends - self._clock.monotonic())
+                    self._late()
+                    break
+                self._clock.advance_to_next()
             return await answering
         finally:
             answering.cancel()
@@ -78,8 +96,11 @@ class Timed:
     async def _rest(self, task: asyncio.Future[object] | asyncio.Future[Reply] | asyncio.Future[None]) -> bool:
         """Return once nothing happens any more; whether the task is done."""
         quiet, events = 0, len(self._journal.events)
+        ready = getattr(asyncio.get_running_loop(), "_ready", _UNKNOWN)
         while quiet < QUIET_TURNS and not task.done():
             await asyncio.sleep(0)
+            if not ready and not self._inner.busy:
+                break
             quiet = quiet + 1 if len(self._journal.events) == events and not self._inner.busy else 0
             events = len(self._journal.events)
         return task.done()

@@ -120,7 +120,8 @@ def read_record(run: str, read: Read) -> Record:
 def _content(first: Event) -> dict[str, Any]:
     if first.value is None:
         raise UsageError(
-            f'the script of run "{first.run}" was erased from its record', hint="what is left: runner show"
+            f'the script, policy and inputs of run "{first.run}" were erased from its record',
+            hint=f"runner show {first.run} tells what is left",
         )
     with legible(first) as value:
         found: dict[str, Any] = json.loads(value)

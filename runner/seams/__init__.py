@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from runner.events import Event, EventKind
 from runner.guest.wire import Output, Settled, Then, Wait
@@ -205,7 +205,14 @@ class Elsewhere(Protocol):
         """Return what settles this spawn; None: its agent is to be called."""
         ...
 
-    def used(self, asked: int, spawn: int) -> None:
+    def refused(self, asked: Asked, message: str) -> Taken | None:
+        """Return what settles this spawn, never an output: the one that `take` gave may not pass today, and why.
+
+        None: its agent is to be called.
+        """
+        ...
+
+    def used(self, asked: int, spawn: int, key: str) -> None:
         """Take note that spawn `asked` was settled with what is recorded of `spawn`, by a host before."""
         ...
 
@@ -259,6 +266,18 @@ class Agent(Protocol):
 
     async def close(self) -> None:
         """Kill what is left of it."""
+        ...
+
+
+@runtime_checkable
+class TellsSchemas(Protocol):
+    """An agent whose backend tells schemas of its own, such as a server that describes what it serves.
+
+    `policy lock` writes them down. Its facts hold a digest of them, so that an agent with other ones is refused.
+    """
+
+    async def schemas(self) -> tuple[Json, Json]:
+        """Ask the backend, and return what it takes and what it returns; None for what it does not tell."""
         ...
 
 

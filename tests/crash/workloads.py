@@ -115,6 +115,11 @@ result = spawn("hang").result()
 """
 
 
+REVIEWED = b"""
+result = [one["who"] for one in gather([spawn("find", {"who": w}) for w in "ab"])]
+"""
+
+
 @dataclass(frozen=True)
 class Workload:
     name: str
@@ -124,6 +129,8 @@ class Workload:
     external: bool = False
     stop: bool = False
     """It is stopped once its last agent was called."""
+    review: str = "none"
+    """Its policy's review rule; nothing of the script is flagged."""
     names: str = "abcd"
     """How wide it fans out."""
     origin_names: str = ""
@@ -155,6 +162,7 @@ class Workload:
                 }
             more["resources"] = {"crm": crm}
         written = {"version": 1, "sandbox": "process", "limits": {"wall": "60s"}, "agents": agents, **more}
+        written["review"] = self.review
         return load_policy_text(yaml.safe_dump(written), folder=FOLDER, name="crash")
 
 
@@ -176,6 +184,7 @@ WORKLOADS = {
         ),
         Workload("stopped", STOPPED, ("stop_requested",), stop=True),
         Workload("reuses", REUSE, ("spawn_reused",), origin_names="ab"),
+        Workload("reviewed", REVIEWED, ("review_decided",), review="when_flagged"),
         Workload("wide", FAN, (), names="abcdefghijklmnopqrstuvwxyz"),
     )
 }  # fmt: skip

@@ -1,6 +1,8 @@
 """The pages of docs/how-to do what they say: each `sh` block is executed, in order, in one home; units are what systemd
 takes; every command that is named exists.
 
+A `text` block right below an `sh` block is what that prints to stdout; `...` stands for anything.
+
 `<!-- not yet -->` stands before a block, or in the line of a command, whose verb or option does not exist. A test fails
 as soon as it does, so that the mark is taken away and the block is executed.
 """
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import configparser
 import json
+import os
 import re
 import shlex
 import shutil
@@ -22,6 +25,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 
 from runner.cli.app import command
 from runner.doctor import FREE_BYTES_WANTED
@@ -30,11 +34,13 @@ from runner.models import MIB
 from runner.policy.starter import write_starter
 from tests.conftest import engine_refusal
 from tests.docs.test_pages import ROOT, blocks, called
+from tests.injected import PORT, copy_of_example, free_port
 from tests.runs import TESTS
 
 FOLDER = ROOT / "docs" / "how-to"
 PAGES = sorted(FOLDER.glob("*.md"))
 OPERATE = (FOLDER / "operate.md").read_text()
+INJECTED = (FOLDER / "injected.md").read_text()
 MARK = "<!-- not yet -->"
 
 # A host in the middle of a run that does not end by itself, and writes all the time.
@@ -64,6 +70,17 @@ def shell(page: str) -> Iterator[tuple[str, bool]]:
     """Yield the `sh` blocks of a page, in order, each with whether it is marked."""
     for mark, block in re.findall(rf"({MARK}\n)?^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
         yield block, bool(mark)
+
+
+def shown(page: str) -> dict[str, str]:
+    """Return what a page shows as printed, by the block that prints it."""
+    found = re.findall(r"^```sh\n(.*?)^```\n\n^```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    return {block.rpartition("```sh\n")[2]: printed for block, printed in found}
+
+
+def prints(printed: str, got: str) -> bool:
+    """Say whether a command printed what a page shows."""
+    return re.fullmatch(re.escape(printed.strip()).replace(re.escape("..."), ".*"), got.strip(), re.DOTALL) is not None
 
 
 def missing(line: str) -> list[str]:
@@ -162,14 +179,39 @@ def place(own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return tmp_path
 
 
-@every_page
-def test_the_blocks_of_a_page_run_as_they_stand_while_a_run_is_live(page: Path, place: Path, live: str) -> None:
-    for block, marked in shell(page.read_text()):
+@pytest.fixture
+def injected(tmp_path: Path) -> Path:
+    """The folder of the example, whose server has a port of its own."""
+    folder = tmp_path / "injected"
+    copy_of_example(folder, free_port())
+    return folder
+
+
+def test_the_blocks_of_operating_run_as_they_stand_while_a_run_is_live(place: Path, live: str) -> None:
+    for block, marked in shell(OPERATE):
         if marked or ("runner image" in block and engine_refusal()):
             continue
         done = called(block, place)
 
         assert done.returncode == 0, f"{block}\n{done.stderr}"
+
+
+def test_the_blocks_of_the_walkthrough_print_what_is_shown_below_them(injected: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = re.findall(r"^HOST, PORT = .*, (\d+)$", (injected / "server.py").read_text(), re.MULTILINE)[0]
+    text = INJECTED.replace(PORT, port)
+    for block, printed in shown(text).items():
+        done = called(block, injected)
+
+        assert done.returncode == 0, f"{block}\n{done.stderr}"
+        assert prints(printed, done.stdout), f"{block}\n{done.stdout}\n{done.stderr}"
+        for run in re.findall(r"^The server answered run (.*):$", done.stdout, re.MULTILINE):
+            monkeypatch.setenv("RUN", run)
+            monkeypatch.setenv("FIRST", os.environ.get("FIRST", run))
+    assert [block for block, _ in shell(text) if block not in shown(text)] == []
+
+
+def test_every_page_has_a_test_that_executes_it() -> None:
+    assert [page.name for page in PAGES] == ["injected.md", "operate.md"]
 
 
 # --- backup ----------------------------------------------------------------------------------
@@ -228,3 +270,30 @@ def test_the_unit_is_one_that_systemd_takes(tmp_path: Path) -> None:
     (tmp_path / name).write_text(unit.replace("/opt/runner/bin/", f"{Path(sys.executable).parent}/"))
     done = subprocess.run(["systemd-analyze", "verify", tmp_path / name], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+# --- the pipeline ----------------------------------------------------------------------------
+
+PIPELINE = (FOLDER / "pipeline.md").read_text()
+
+
+def test_the_hook_reviews_each_script_and_fails_with_the_first_that_is_refused(place: Path) -> None:
+    (hook,) = yaml.safe_load(blocks(PIPELINE, "yaml")[0])["repos"][0]["hooks"]
+    (place / "worse.py").write_text("result = spawn(str(inputs), {}).result()\n")
+
+    good = called(f"{hook['entry']} hello.py", place)
+    bad = called(f"{hook['entry']} hello.py worse.py", place)
+
+    assert re.match(hook["files"], "scripts/hello.py")
+    assert (good.returncode, bad.returncode) == (0, 9), bad.stderr
+    assert "dynamic-agents" in bad.stderr
+
+
+def test_the_job_reviews_as_it_stands_but_for_where_the_script_is(place: Path) -> None:
+    steps = yaml.safe_load(blocks(PIPELINE, "yaml")[1])["jobs"]["review"]["steps"]
+    (review,) = [step["run"] for step in steps if step.get("run", "").startswith("runner ")]
+
+    done = called(review.replace("scripts/", ""), place)
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads((place / "review.sarif").read_text())["version"] == "2.1.0"

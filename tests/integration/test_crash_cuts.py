@@ -15,19 +15,19 @@ from tests.crash.cut import cut
 from tests.crash.proof import LONG, Case, Reference, reference
 from tests.crash.workloads import ONCE
 
-PARTS = 25
-"""Tests; each cuts at every PARTS-th event, or at one of those."""
+PARTS = {"fan": 20, "stopped": 2, "lingers": 2, "reuses": 3}
+"""Tests of each workload: of so many events one, or every one of them where it is long."""
 
 
-@pytest.mark.parametrize("part", range(PARTS))
-def test_a_journal_cut_after_any_event_is_resumed_to_the_same_end(world, tmp_path, part):
-    told = reference(world, "fan")
-    events = list(Case(world, "fan", told.home, run=told.run).events())
-    places = range(part + 1, len(events), PARTS)
-    for last in places if LONG else [places[part * 7 % len(places)]]:
+@pytest.mark.parametrize(("name", "part"), [(name, part) for name, parts in PARTS.items() for part in range(parts)])
+def test_a_journal_cut_after_any_event_is_resumed_to_the_same_end(world, tmp_path, name, part):
+    told = reference(world, name)
+    events = list(Case(world, name, told.home, run=told.run).events())
+    places = range(part + 1, len(events), PARTS[name])
+    for last in places if LONG else [places[(part + 1) * 7 % len(places)]]:
         home = tmp_path / f"after-{last}-{events[last - 1].kind}"
         cut(told.home, home, told.run, last)
-        case = Case(world, "fan", home, run=told.run)
+        case = Case(world, name, home, run=told.run)
         case.host("resume")
 
         case.assert_sound(told)

@@ -50,7 +50,7 @@ MISTAKES = [
      "name each agent that scripts may spawn, with a backend, `input` and `output`"),
     ("version: 1\nagnets: {}", 2, 'the policy has the unknown key "agnets"', 'did you mean "agents"?'),
     ("version: 1\nagents: {}\nzzz: 1", 3, 'the policy has the unknown key "zzz"',
-     "known here: agents, description, imports, include, issuers, limits, resources, sandbox, version"),
+     "known here: agents, description, imports, include, issuers, limits, resources, review, risk, sandbox, version"),
     ("version: 1\nagents:", 2, "agents cannot be empty; allowed: a mapping",
      "write for example `agents: {research: {...}}, with a plain word as the name`"),
     ("version: 1\nagents: {}\nimports: [jsn]", 3, 'imports: the dialect has no module "jsn"', 'did you mean "json"?'),

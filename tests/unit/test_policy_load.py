@@ -16,7 +16,8 @@ from runner import Limits, load_policy
 from runner.errors import PolicyError
 from runner.models import MIB, digest_of
 from runner.policy import find_policy, load_policy_text
-from runner.policy.model import AgentEntry, Effects, Policy, Reference, SandboxRule
+from runner.policy.archived import archived_policy
+from runner.policy.model import AgentEntry, Effects, Policy, Reference, ReviewRule, SandboxRule
 
 ROOT = Path(__file__).parents[2]
 SMALL = """
@@ -99,6 +100,38 @@ agents:
         'runner.yaml:15: agent "lookup": unsafe_any_output lets everything that it returns into the script',
         'runner.yaml:24: agent "lookup": unsafe_retry_unknown lets scripts try again what may have happened already',
     )
+
+
+def test_the_review_rule_is_part_of_what_identifies_a_policy_and_none_of_it_changes_nothing():
+    digests = {rule: policy(SMALL + f"review: {rule}\n").digest for rule in ReviewRule}
+
+    assert digests[ReviewRule.NONE] == policy().digest
+    assert '"review"' not in policy().resolved
+    assert len(set(digests.values())) == 3
+
+
+@pytest.mark.parametrize("rule", list(ReviewRule))
+def test_the_review_rule_is_archived_with_the_policy(rule):
+    found = policy(SMALL + f"review: {rule}\n")
+
+    archived = archived_policy(found.resolved, name=found.name, folder="/nowhere")
+
+    assert (archived.review, archived.digest) == (rule, found.digest)
+
+
+def test_a_file_that_is_included_can_ask_for_a_review_and_none_can_take_it_back(tmp_path):
+    (tmp_path / "house.yaml").write_text("review: required\n")
+
+    assert policy(SMALL + "include: [house.yaml]\n", tmp_path).review is ReviewRule.REQUIRED
+    with pytest.raises(PolicyError, match="said differently"):
+        policy(SMALL + "include: [house.yaml]\nreview: none\n", tmp_path)
+
+
+def test_of_two_review_rules_the_stricter_holds_whichever_stands_first():
+    none, flagged, required = ReviewRule
+
+    assert none.stricter(flagged) is flagged.stricter(none) is flagged
+    assert required.stricter(flagged) is none.stricter(required) is required
 
 
 @pytest.mark.parametrize("repeatable", ["effects: read", "effects: write\n    idempotent: true"])

@@ -205,7 +205,7 @@ async def test_the_walks_go_everywhere(tmp_path: Path) -> None:
     assert states["misbehaved"] + states["wall"] < AT_ONCE / 3
     assert {str(kind) for kind in EventKind} - set(map(str, TOKEN_KINDS)) - kinds.keys() <= {
         "script_checked", "sandbox_started", "agent_lingered", "stop_requested", "agent_reached", "spawn_reused",
-        "run_resumed",
+        "run_resumed", "review_decided",
     }  # fmt: skip
     assert {OK, *map(str, OutcomeKind)} - outcomes.keys() <= {"unauthorised"}
     assert kinds["answered"] > 5 * AT_ONCE

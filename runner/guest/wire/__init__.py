@@ -13,11 +13,12 @@ UTF-8, whose "t" names its type. Only this package knows that.
       output    text, fields, line                         what the script printed or logged
       wait      n, group, handles, need, of, until, rest, line
                                                            n counts 1, 2, 3 ...; one is open at a time
+      lines     lines                                      once, before finished, where start has trace = true
       finished  result | error | limit                     once, last
       rejected  reason                                     instead of finished: the guest's own compile
                                                            disagrees with the host's check (a defect)
     host → guest
-      start     script, name, inputs, seed, now, limits, imports, dialect      once, answers ready
+      start     script, name, inputs, seed, now, limits, imports, dialect [, trace]      once, answers ready
       answer    n, outcomes, ended, now, more              answers the open wait; may travel in several
                                                            frames, all but the last with more = true
 
@@ -100,6 +101,7 @@ from runner.guest.wire.messages import (
     FromGuest,
     FromHost,
     Json,
+    Lines,
     NextAgent,
     Output,
     Part,
@@ -123,7 +125,7 @@ __all__ = [
     "ENDED", "GROUPS_KEPT", "GUEST_KINDS", "GUEST_LIMITS", "MAX_ACCEPT_CHARS", "MAX_DEPTH", "MAX_FALLBACKS",
     "MAX_FRAME_BYTES", "MAX_LABEL_CHARS", "MAX_MESSAGE_CHARS", "MAX_NAME_CHARS", "MAX_PIECES", "MAX_RETRIES",
     "MAX_SCOPES", "MAX_START_BYTES", "MAX_TRACE", "NEEDS", "OK", "PROTOCOL", "RESTS", "RETRIED", "Answer", "Cancel",
-    "Fill", "Finished", "FrameReader", "FromGuest", "FromHost", "Json", "NextAgent", "Output", "Part", "Ready",
+    "Fill", "Finished", "FrameReader", "FromGuest", "FromHost", "Json", "Lines", "NextAgent", "Output", "Part", "Ready",
     "Rejected", "RetryRule", "ScriptError", "Settled", "Spawn", "Start", "Step", "Text", "Then", "Wait",
     "WireError", "canonical", "compact", "decode_guest", "decode_host", "encode_answer", "encode_guest",
     "encode_start", "fills_json", "loads", "payload_bytes", "pieces", "thens_allowed",

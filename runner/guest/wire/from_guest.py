@@ -25,6 +25,7 @@ from runner.guest.wire.messages import (
     Finished,
     FromGuest,
     Json,
+    Lines,
     NextAgent,
     Output,
     Ready,
@@ -74,6 +75,8 @@ def _guest_object(message: FromGuest) -> dict[str, Json]:
         }  # fmt: skip
     if isinstance(message, Rejected):
         return {"t": "rejected", "reason": message.reason}
+    if isinstance(message, Lines):
+        return {"t": "lines", "lines": message.lines}
     return {"t": "finished", **_ending(message)}
 
 
@@ -262,5 +265,6 @@ _DECODERS: dict[str, tuple[tuple[_Fields, ...], Callable[[dict[str, Json]], From
         (({"t", "result"}, set()), ({"t", "error"}, set()), ({"t", "limit", "line"}, set())),
         _make_finished,
     ),
+    "lines": ((({"t", "lines"}, set()),), lambda found: Lines(handles(found, "lines"))),
     "rejected": ((({"t", "reason"}, set()),), lambda found: Rejected(text(found, "reason", MAX_MESSAGE_CHARS))),
 }

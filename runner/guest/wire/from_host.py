@@ -17,6 +17,9 @@ def encode_start(start: Start) -> bytes:
         "now": start.now, "spawn_limit": start.spawn_limit, "wall_seconds": start.wall_seconds,
         "frame_bytes": start.frame_bytes, "imports": start.imports, "dialect": start.dialect,
     }  # fmt: skip
+    # Left out where it is not asked: guests of older images do not know it.
+    if start.trace:
+        found["trace"] = True
     return frame(encode(found).encode())
 
 

@@ -72,6 +72,8 @@ class Start:
     frame_bytes: int
     imports: tuple[str, ...] | None
     dialect: int
+    trace: bool = False
+    """The guest is to tell which lines of the script it reached. Asked for by rehearsals alone."""
 
 
 Step = Union[str, int, tuple[Union[int, None], Union[int, None], Union[int, None]]]
@@ -205,6 +207,13 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class Lines:
+    """The lines of the script that were reached, where the host has asked for them."""
+
+    lines: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Rejected:
     reason: str
 
@@ -218,5 +227,5 @@ class Answer:
     more: bool = False
 
 
-FromGuest = Union[Ready, Spawn, Then, Settled, Cancel, Output, Wait, Finished, Rejected]
+FromGuest = Union[Ready, Spawn, Then, Settled, Cancel, Output, Wait, Lines, Finished, Rejected]
 FromHost = Union[Start, Answer]
