@@ -32,6 +32,7 @@ from runner.archive.manifest import (
     EntryFacts,
     Manifest,
     PartFacts,
+    most_manifest_bytes,
     refuse_large,
     unpacks_too_far,
 )  # fmt: skip
@@ -154,6 +155,9 @@ def _refuse_large(writer: ContainerWriter, size: int, run: str) -> None:
         refuse_large(writer.parts, size)
     except RecordBroken as error:
         raise StoreError(f'run "{run}" is too large for a file: {error.message}') from error
+    manifest = next((part.size for part in writer.parts if part.name == MANIFEST), 0)
+    if manifest > most_manifest_bytes(len(writer.parts)):
+        raise StoreError(f'run "{run}" is too large for a file: its manifest would have {manifest:,} bytes')
     if len(writer.parts) > MAX_PARTS:
         raise StoreError(f'run "{run}" is too large for a file: it would have {len(writer.parts):,} parts')
 

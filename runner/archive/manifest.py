@@ -39,7 +39,8 @@ BLOBS = "blobs/"
 UNLISTED = (MANIFEST, SIGNATURE, KEY)
 """What stands outside of the manifest: itself, and what proves it."""
 
-MAX_MANIFEST_BYTES = 128 * MIB
+MAX_MANIFEST_BYTES, BYTES_OF_A_PART = 16 * MIB, 512
+"""Parsed, JSON takes ten times its size: a manifest is no larger than its parts and the register's words need."""
 MAX_LINE_BYTES = 16 * MIB
 MAX_VALUE_BYTES = 128 * MIB
 """The largest value that a run can have is its script, policy and inputs: 32 MiB of inputs."""
@@ -119,6 +120,11 @@ def check_parts(container: Container, manifest: Manifest) -> None:
         if container.parts[part.name].size != part.size:
             raise broken(f'its part "{part.name}" has another size than its manifest says')
     refuse_large(list(container.parts.values()), container.size)
+
+
+def most_manifest_bytes(parts: int) -> int:
+    """Return how large the manifest of so many parts may be."""
+    return MAX_MANIFEST_BYTES + BYTES_OF_A_PART * parts
 
 
 def refuse_large(parts: list[Part], file_bytes: int) -> None:

@@ -19,10 +19,10 @@ from runner.archive.manifest import (
     FORMAT_TEXT,
     KEY,
     MANIFEST,
-    MAX_MANIFEST_BYTES,
     MAX_PART_BYTES,
     SIGNATURE,
     check_parts,
+    most_manifest_bytes,
     parse,
 )  # fmt: skip
 from runner.errors import UsageError
@@ -45,8 +45,9 @@ class ExportFile:
         _check_format(file)
         self._file = file
         self.container = Container(file)
+        most = most_manifest_bytes(len(self.container.parts))
         data, signature, key = (
-            self._proving(MANIFEST, MAX_MANIFEST_BYTES), self._proving(SIGNATURE, signing.SIGNATURE_BYTES),
+            self._proving(MANIFEST, most), self._proving(SIGNATURE, signing.SIGNATURE_BYTES),
             self._proving(KEY, signing.MAX_KEY_BYTES),
         )  # fmt: skip
         self.signer = signing.signed_by(key, signature, data)

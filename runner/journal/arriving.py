@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,8 @@ from runner.journal.schema import DERIVE_TRAITS, begin, connect_to_write, transl
 _AT_ONCE = 256
 _STAGED = """
 CREATE TEMP TABLE arriving (
-    run TEXT, seq INTEGER, kind TEXT, at_us INTEGER, body TEXT, value TEXT, value_digest TEXT, digest TEXT
+    run TEXT, seq INTEGER, kind TEXT, at_us INTEGER, body TEXT, value TEXT, value_digest TEXT, digest TEXT,
+    value_erased INTEGER NOT NULL DEFAULT 0
 );
 CREATE TEMP TABLE arriving_blob (digest TEXT PRIMARY KEY, text TEXT)
 """
@@ -81,7 +82,7 @@ class Arriving:
 
     def _flush(self) -> None:
         self._connection.execute("BEGIN")
-        self._connection.executemany("INSERT INTO temp.arriving VALUES (?,?,?,?,?,?,?,?)", self._rows)
+        self._connection.executemany("INSERT INTO temp.arriving VALUES (?,?,?,?,?,?,?,?,0)", self._rows)
         self._connection.execute("COMMIT")
         self._rows.clear()
 
@@ -95,13 +96,15 @@ class Arriving:
             StoreError: The store is as it was.
         """
         self._flush()
-        # What an interrupted prune left of this run. Nobody leaves more of it once it is pruned.
-        remove_rest(self._connection, arrived.run, self._busy_seconds)
+        if self._last_word(arrived.run)[0] == RegisterKind.RUN_PRUNED:
+            # What an interrupted prune left of this run. Nobody leaves more of it once it is pruned.
+            remove_rest(self._connection, arrived.run, self._busy_seconds)
         begin(self._connection, self._busy_seconds)
         if self._is_there(arrived):
             return False
         self._refuse_known(arrived)
         entries = self._register(arrived, origin, at_us)
+        self._forget(entries)
         self._copy(arrived)
         for seq, (digest, entry) in entries.items():
             take_out(self._connection, arrived.run, seq, digest, entry)
@@ -121,14 +124,9 @@ class Arriving:
 
     def _refuse_known(self, arrived: Arrived) -> None:
         """Refuse a run whose events are not there although the register knows it, unless it was pruned just so."""
-        found = self._connection.execute(
-            "SELECT kind, body FROM register WHERE run = ? AND kind IN"
-            " ('run_begun', 'run_ended', 'run_imported', 'run_pruned') ORDER BY seq DESC LIMIT 1",
-            (arrived.run,),
-        ).fetchone()
-        if found is None:
+        kind, body = self._last_word(arrived.run)
+        if not kind:
             return
-        kind, body = found[0], json.loads(found[1])
         if kind != RegisterKind.RUN_PRUNED:
             raise RecordBroken(f'run "{arrived.run}" is in the register, and its events are missing', hint=HINT)
         if (body["seq"], body["digest"]) != (arrived.seq, arrived.digest):
@@ -136,6 +134,25 @@ class Arriving:
                 f'the run "{arrived.run}" that was pruned here is another one',
                 hint="import the file into another store: RUNNER_HOME=FOLDER runner import FILE",
             )
+
+    def _last_word(self, run: str) -> tuple[str, dict[str, Any]]:
+        """Return the kind and body of the register's last entry about where a run stands; "" for none."""
+        found = self._connection.execute(
+            "SELECT kind, body FROM register WHERE run = ? AND kind IN"
+            " ('run_begun', 'run_ended', 'run_imported', 'run_pruned') ORDER BY seq DESC LIMIT 1",
+            (run,),
+        ).fetchone()
+        return ("", {}) if found is None else (found[0], json.loads(found[1]))
+
+    def _forget(self, erased: Iterable[int]) -> None:
+        """Take out of what is gathered what was erased: not a byte of it comes into the store."""
+        self._connection.executemany(
+            "UPDATE temp.arriving SET value = NULL, value_erased = 1 WHERE seq = ?", [(seq,) for seq in erased]
+        )
+        self._connection.execute(
+            "DELETE FROM temp.arriving_blob WHERE digest NOT IN"
+            " (SELECT value_digest FROM temp.arriving WHERE value IS NULL AND NOT value_erased)"
+        )
 
     def _register(self, arrived: Arrived, origin: Mapping[str, str], at_us: int) -> dict[int, tuple[str, int]]:
         """Append what the register is to say. Return each erased value's seq → digest and entry."""
@@ -168,7 +185,7 @@ class Arriving:
     def _copy(self, arrived: Arrived) -> None:
         self._connection.execute(
             "INSERT INTO event (run, seq, kind, at_us, body, value, value_digest, digest)"
-            " SELECT * FROM temp.arriving ORDER BY seq"
+            " SELECT run, seq, kind, at_us, body, value, value_digest, digest FROM temp.arriving ORDER BY seq"
         )
         self._connection.execute("INSERT OR IGNORE INTO blob SELECT digest, text FROM temp.arriving_blob")
         self._connection.execute(

@@ -230,3 +230,77 @@ def test_a_policy_that_no_file_can_say_is_refused_before_anything_reads_it(tmp_p
     change(form)
     with pytest.raises(RecordBroken, match="cannot be read"):
         archived_policy(json.dumps(form), name="x", folder="")
+
+
+# --- looking at it again calls nothing ----------------------------------------------------------
+
+ALL = """
+names = ["py", "cmd", "own", "attached", "external"]
+result = [h.error.kind if h.error else h.result() for h in [spawn(n, {"n": inputs["n"]}) for n in names] if gather([h], on_error="none")]
+"""
+
+
+def trapped(tmp_path: Path) -> Policy:
+    """Return a policy of which whatever is imported, started or read leaves a mark."""
+    mark = tmp_path / "executed"
+    (tmp_path / "wicked.py").write_text(f"open({str(mark)!r}, 'w')\ndef call(inputs): return {{}}\n")
+    touch = ["/bin/sh", "-c", f"echo >{mark}; echo '{{}}'"]
+    entry = {"description": "x", "input": ANY, "output": ANY, "effects": "none"}
+    command = {**entry, "command": touch, "unsafe_same_uid": True}
+    resource = {"url": "https://127.0.0.1:9"}
+    return load_policy_text(
+        json.dumps({
+            "version": 1, "sandbox": "process",
+            "issuers": {"idp": {"url": "https://127.0.0.1:9", "client_id": "c", "credential": {"command": touch}}},
+            "resources": {
+                "own": {**resource, "scopes": {"own:a": "GET /a"}},
+                "attached": {**resource, "scopes": {"att:a": "GET /a"},
+                             "credential": {"header": "X-Key", "value": {"command": touch}}},
+                "external": {**resource, "issuer": "idp", "scopes": {"ext:a": "GET /a"}},
+            },
+            "agents": {
+                "py": {**entry, "python": "wicked:call"}, "cmd": {**command, "env": {"WHO": {"command": touch}}},
+                **{name: {**command, "scopes": [scope], "default_scopes": [scope]}
+                   for name, scope in (("own", "own:a"), ("attached", "att:a"), ("external", "ext:a"))},
+            },
+        }), folder=tmp_path, name="x",
+    )  # fmt: skip
+
+
+async def test_a_replay_and_a_trial_of_a_record_that_was_handed_over_import_start_read_and_reach_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    policy = trapped(tmp_path)
+    store = open_store(tmp_path / "theirs")
+    journal = store.open_run("r1", on_failure=Failures())
+    body = {**SUBMITTED, "python": platform.python_version()}
+    value = {"script": ALL, "policy": policy.resolved, "inputs": {"n": 1}, "folder": str(tmp_path)}
+    journal.append(EventKind.RUN_SUBMITTED, body, json.dumps(value))
+    journal.append(EventKind.RUN_STARTED, {"seed": 1, "now": 1_750_000_000.0, "dialect": DIALECT})
+    await journal.close()
+    exported(store, "r1", tmp_path / "r1.zip")
+    store.close()
+    taken_in(tmp_path / "ours", tmp_path / "r1.zip")
+    (tmp_path / "mocks.yaml").write_text(
+        "version: 1\nagents: {py: [{output: {}}], cmd: [{output: {}}], own: [{output: {}}], attached: [{output: {}}], "
+        "external: [{output: {}}]}\n"
+    )
+
+    def reached(*args: object, **options: object) -> None:
+        (tmp_path / "executed").write_text("reached")
+        raise AssertionError("reached")
+
+    for place in (
+        "runner.engine.backends.Backends.__init__", "runner.policy.references.read_reference",
+        "runner.credentials.keys.Keys.__init__", "runner.credentials.revoker_host.Revoker.start",
+        "runner.credentials.issuer.EmbeddedIssuer.issue",
+    ):  # fmt: skip
+        monkeypatch.setattr(place, reached)
+    async with Runner(home=tmp_path / "ours", sandbox="process") as runner:
+        replayed = await runner.replay("r1")
+        tried = await runner.what_if("r1", inputs={"n": 2}, mocks=tmp_path / "mocks.yaml")
+
+    assert replayed.state == "interrupted"
+    assert len(tried.unmatched) == 5
+    assert tried.state == "done"
+    assert not (tmp_path / "executed").exists()

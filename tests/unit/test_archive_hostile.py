@@ -421,3 +421,11 @@ def test_an_event_without_an_end_is_refused(
 
     assert endless.message == "the export file is broken: an event takes more than 100,000 bytes"
     assert open_ended.message == "the export file is broken: its last event is cut short"
+
+
+def test_a_manifest_larger_than_its_parts_need_is_refused_before_it_is_parsed(
+    store: SqliteJournal, home: Path, data: bytes, folder: Path
+) -> None:  # fmt: skip
+    large = forged(data, home, say=lambda manifest: manifest["facts"].update(more=[1.5] * 5_000_000))
+
+    assert 'no part "manifest.json" of at most' in refused(store, large, folder).message
