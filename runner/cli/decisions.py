@@ -135,12 +135,10 @@ def _submitted(runner: Runner, named: str, policy: Path | None) -> tuple[Script,
 
 
 def _seconds(text: str) -> float:
-    from runner.policy.units import seconds_of
+    from runner.policy.units import age_of
 
-    if text[-1:] == "d" and text[:-1].isascii() and text[:-1].isdigit() and 0 < len(text[:-1]) < 6:
-        return int(text[:-1]) * 86_400.0
     try:
-        return seconds_of(text)
+        return age_of(text)
     except ValueError as error:
         raise UsageError(f'--expires "{text}" is no duration: {error}', hint="write it as 12h or 30d") from None
 

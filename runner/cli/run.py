@@ -149,14 +149,14 @@ def reuse_of(run: str | None, max_age: str | None) -> Reuse | None:
 
     from runner.cli.runs import opened
     from runner.engine.submission import Reuse
-    from runner.policy.units import seconds_of
+    from runner.policy.units import age_of
 
     if run is None:
         if max_age is not None:
             raise UsageError("--max-age says how old what is reused may be", hint="--reuse RUN names the run")
         return None
     try:
-        not_before = 0.0 if max_age is None else time.time() - seconds_of(max_age)
+        not_before = 0.0 if max_age is None else time.time() - age_of(max_age)
     except ValueError as error:
         raise UsageError(f'--max-age "{max_age}" is no duration: {error}', hint="write it as 30m, 1h or 3d") from None
     with opened() as runner:

@@ -12,10 +12,10 @@ import asyncio
 import base64
 import functools
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 from runner.engine.submission import Reviewed, Submission, os_user
 from runner.errors import ReviewNeeded, RunnerError, UsageError
@@ -49,12 +49,6 @@ PROMPT_SECONDS = 60
 AT_TERMINAL = "answered at a terminal"
 """The reason of such a decision."""
 _KINDS = asking.KINDS
-
-
-class ReportOf(Protocol):
-    """Makes the report of a submission, and says in short what it tells."""
-
-    def __call__(self, submission: Submission, verdict: Verdict) -> Awaitable[Flags]: ...
 
 
 # --- before a run ----------------------------------------------------------------------------

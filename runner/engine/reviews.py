@@ -96,8 +96,14 @@ class Reviews(Rehearses):
         quick = flags_of_verdict(verdict, submission.policy)
         if not verdict.accepted:
             return quick
-        inputs = {} if submission.inputs is None else submission.inputs
-        whole = flags_of_report(await self._reported(submission.script, submission.policy, inputs))
+        inputs, opened = {} if submission.inputs is None else submission.inputs, self._sandboxes
+        try:
+            whole = flags_of_report(await self._reported(submission.script, submission.policy, inputs))
+        finally:
+            # Asked outside of a run and of `async with`, it leaves nothing open: the next call may have another loop.
+            if opened is None and not self._entered and self._sandboxes is not None:
+                await self._sandboxes.close()
+                self._sandboxes = None
         why = tuple(dict.fromkeys((*quick.why, *whole.why)))
         return Flags(quick.flagged or whole.flagged, quick.risk.greater(whole.risk), why, whole.report_digest)
 

@@ -104,11 +104,15 @@ class Runner(Reviews, ArchiveVerbs, DecisionVerbs, PolicyVerbs):
 
     def freeze(self, *, by: str, reason: str) -> bool:
         """Let no spawn, attempt or token begin in any process of this store. False where it is so already."""
-        return freeze.freeze(self.store, by=by, reason=reason)
+        done = freeze.freeze(self.store, by=by, reason=reason)
+        self.store.look_again()
+        return done
 
     def unfreeze(self, *, by: str, reason: str) -> bool:
         """Let the host work again. False where it was not frozen."""
-        return freeze.unfreeze(self.store, by=by, reason=reason)
+        done = freeze.unfreeze(self.store, by=by, reason=reason)
+        self.store.look_again()
+        return done
 
     def revoke(self, selection: Selection, *, by: str, reason: str) -> int:
         """Ask every host of this store to close the tokens that are selected. Return the entry of the register.

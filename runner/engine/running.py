@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from runner.credentials.ledger import Ledger
     from runner.credentials.selection import Selection
     from runner.engine.backends import Backends
-    from runner.engine.deciding import ReportOf
     from runner.engine.execution import Execution
     from runner.engine.what_if import WhatIf
     from runner.review.flags import Flags
@@ -217,9 +216,6 @@ class Running(Reading):
 
     # --- decisions -------------------------------------------------------------------------
 
-    report_of: ReportOf | None = None
-    """Makes the report by which a review flags a script; None: verdict and policy alone tell."""
-
     def _is_gated(self, policy: Policy) -> bool:
         """Say whether a decision or trust.yaml may matter. For most runs this is all that a review costs."""
         if policy.review is not ReviewRule.NONE:
@@ -239,11 +235,8 @@ class Running(Reading):
         return await review(self.store, submission, verdict, await self._flags(submission, verdict))
 
     async def _flags(self, submission: Submission, verdict: Verdict) -> Flags:
-        from runner.review.flags import flags_of_verdict
-
-        if self.report_of is not None:
-            return await self.report_of(submission, verdict)
-        return flags_of_verdict(verdict, submission.policy)
+        """Return what a review says of a script in short."""
+        raise NotImplementedError
 
     def _backends(self, policy: Policy) -> Backends:
         from runner.engine.backends import Backends

@@ -80,6 +80,10 @@ class SqliteJournal(Questions):
 
     # --- writing ---------------------------------------------------------------------------
 
+    def look_again(self) -> None:
+        """Let the next look at whether the host is frozen be a look, however short ago the last one was."""
+        self._frozen_until = 0.0
+
     def open_run(
         self,
         run: str,

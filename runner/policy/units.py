@@ -47,3 +47,11 @@ def _quantity(value: object, units: dict[str, float], without: str) -> float | N
 def show_seconds(seconds: float) -> str:
     """Return a duration as a policy would write it, such as "90s"."""
     return f"{seconds:g}s"
+
+
+def age_of(text: str) -> float:
+    """Return the seconds of a duration that may be days: "30d" beside what `seconds_of` takes. Raises ValueError."""
+    number = text[:-1]
+    if text[-1:] == "d" and number.isascii() and number.isdigit() and len(number) < 6:
+        return int(number) * 86_400.0
+    return seconds_of(text)

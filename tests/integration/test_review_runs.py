@@ -179,7 +179,7 @@ async def test_a_report_flags_where_there_is_one_and_its_digest_is_recorded(home
         return Flags(True, Risk.ERROR, ("it fans out",), "f" * 64)
 
     def with_report(runner: Runner) -> None:
-        runner.report_of = report_of
+        runner._flags = report_of  # type: ignore[method-assign]
 
     with pytest.raises(ReviewNeeded, match="and it fans out; no decision holds"):
         await ran(home, policy=WHEN_FLAGGED, prepare=with_report)
