@@ -104,7 +104,8 @@ class Reviews(Rehearses):
             if opened is None and not self._entered and self._sandboxes is not None:
                 await self._sandboxes.close()
                 self._sandboxes = None
-        why = tuple(dict.fromkeys((*quick.why, *whole.why)))
+        # What the verdict alone tells of agents the report tells as well, in its own words.
+        why = (*(one for one in quick.why if one.startswith("the check")), *whole.why)
         return Flags(quick.flagged or whole.flagged, quick.risk.greater(whole.risk), why, whole.report_digest)
 
     def _before(self, script: Script, policy: Policy, against: str | Path) -> Before | None:
