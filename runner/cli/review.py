@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runner.cli.complete import run_ids
+from runner.cli.run import SandboxChoice
 from runner.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ def review(
         typer.Option(metavar="RULE|SEVERITY", help="End with 9 where one of these strikes; may be given again."),
     ] = None,
     short: Annotated[bool, typer.Option("--short", help="The first screen alone.")] = False,
+    sandbox: Annotated[
+        SandboxChoice, typer.Option(help="Where it is rehearsed. auto: the best here, never below the policy.")
+    ] = SandboxChoice.AUTO,
     extract: Annotated[bool, typer.Option("--extract", help="Take the script out of its Markdown fence.")] = False,
 ) -> int:
     """Say what a script could do at most, what it does in rehearsal, and which failures bring it down."""
@@ -74,7 +78,7 @@ def review(
     values = None if inputs is None else parse_inputs(inputs)
 
     async def made() -> Report:
-        async with Runner(progress=say, waiting_guests=2) as runner:
+        async with Runner(sandbox=str(sandbox), progress=say, waiting_guests=2 if faults else 0) as runner:
             return await runner.review(
                 read, policy=chosen, inputs=values, mocks=list(mocks or ()), mocks_from=mocks_from, against=against,
                 faults=faults, seed=seed,

@@ -52,7 +52,7 @@ async def test_a_full_disk_stops_the_run_and_keeps_what_was_durable(small_disk, 
 
 
 async def test_a_store_that_stays_locked_stops_the_run(tmp_path, monkeypatch):
-    from runner.engine import runner as engine
+    from runner.engine import running as engine
     from runner.journal import open_store
 
     monkeypatch.setattr(engine, "open_store", lambda home, *, clock: open_store(home, clock=clock, busy_seconds=0.3))

@@ -57,7 +57,7 @@ def trapped(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("verb", ["review script.py", "review script.py --format html -o page.html", "rehearse script.py"])
+@pytest.mark.parametrize("verb", ["review script.py --sandbox process", "review script.py --faults 0 --format html -o page.html", "rehearse script.py --sandbox process"])
 def test_nothing_of_a_pull_request_is_executed_but_the_script(verb, trapped, own_home):
     before = {path.name for path in trapped.iterdir()}
 
@@ -69,7 +69,7 @@ def test_nothing_of_a_pull_request_is_executed_but_the_script(verb, trapped, own
 
 
 def test_the_first_screen_says_what_it_could_do_in_plain_lines(trapped):
-    done = called("runner review script.py --short", trapped)
+    done = called("runner review --sandbox process script.py --short", trapped)
 
     assert done.stdout.splitlines() == [
         "at most 2 calls to look, send",
@@ -84,7 +84,7 @@ def test_the_first_screen_says_what_it_could_do_in_plain_lines(trapped):
     ("fail_on", "code"), [("error", 9), ("warning", 9), ("irreversible-reachable", 9), ("weakness", 9), ("raw-token", 0)]
 )
 def test_a_judgement_ends_with_9_where_what_it_names_strikes(fail_on, code, trapped):
-    done = called(f"runner review script.py --format json --fail-on {fail_on}", trapped)
+    done = called(f"runner review --sandbox process script.py --format json --fail-on {fail_on}", trapped)
 
     assert done.returncode == code, done.stderr
     report = json.loads(done.stdout)
@@ -95,7 +95,7 @@ def test_a_judgement_ends_with_9_where_what_it_names_strikes(fail_on, code, trap
 def test_a_policy_adjusts_what_a_rule_weighs(trapped):
     (trapped / "runner.yaml").write_text(TRAP + "risk: {irreversible-reachable: off, single-failure-fatal: off}\n")
 
-    done = called("runner review script.py --format json --fail-on error", trapped)
+    done = called("runner review --sandbox process script.py --format json --fail-on error", trapped)
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["flagged"] is False
@@ -105,7 +105,7 @@ def test_an_output_that_is_not_trusted_on_its_way_into_what_cannot_be_undone_is_
     policy = TRAP.replace("    effects: read\n", "    effects: read\n    trusted: false\n")
     (trapped / "runner.yaml").write_text(policy)
 
-    done = called("runner review script.py --fail-on untrusted-into-irreversible --short", trapped)
+    done = called("runner review --sandbox process script.py --fail-on untrusted-into-irreversible --short", trapped)
 
     assert done.returncode == 9
     assert "line 3: spawn 2 of agent \"send\" may be led by spawn 1 of an agent that is not trusted" in done.stderr
@@ -114,7 +114,7 @@ def test_an_output_that_is_not_trusted_on_its_way_into_what_cannot_be_undone_is_
 def test_what_a_changed_version_can_do_now_is_said_first(trapped):
     (trapped / "old.py").write_text('result = spawn("look", {"q": "a"}).result()["text"]\n')
 
-    done = called("runner review script.py --against old.py", trapped)
+    done = called("runner review --sandbox process script.py --against old.py", trapped)
 
     assert done.returncode == 0, done.stderr
     assert 'new since old.py: text: 4 lines added, 1 removed, agent "send" can be asked now (irreversible)' in done.stdout
@@ -126,8 +126,8 @@ def test_a_script_that_never_ends_and_one_that_floods_are_reviewed_within_bounds
     limits = "limits: {cpu: 1s, spawns: 50}\n"
     (trapped / "runner.yaml").write_text(TRAP + limits)
 
-    endless = called("runner review endless.py --format json", trapped)
-    flood = called("runner review flood.py --format json", trapped)
+    endless = called("runner review --sandbox process endless.py --format json", trapped)
+    flood = called("runner review --sandbox process flood.py --format json", trapped)
 
     assert json.loads(endless.stdout)["rehearsal"]["state"] == "limit"
     assert json.loads(flood.stdout)["rehearsal"]["state"] == "limit"
@@ -136,7 +136,7 @@ def test_a_script_that_never_ends_and_one_that_floods_are_reviewed_within_bounds
 def test_a_script_that_is_refused_is_not_rehearsed(trapped):
     (trapped / "bad.py").write_text("import os\nresult = os.getcwd()\n")
 
-    done = called("runner review bad.py --format json --fail-on error", trapped)
+    done = called("runner review --sandbox process bad.py --format json --fail-on error", trapped)
 
     report = json.loads(done.stdout)
     assert done.returncode == 9

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -144,7 +145,7 @@ async def test_its_replay_is_identical(case: Case, process: Stage):
     assert await process.replayed(case) == (None, ())
 
 
-@each
+@pytest.mark.parametrize("case", CASES[:: 1 if os.environ.get("RUNNER_CORPUS") == "all" else 8], ids=lambda case: case.name)
 @pytest.mark.docker
 async def test_its_replay_in_the_other_sandbox_is_identical(case: Case, docker: Stage):
     assert await docker.replayed(case) == (None, ())

@@ -32,7 +32,7 @@ from tests.scripts.mutations import CHANGES, Mutant, mutants
 from tests.scripts.test_accepted import Stage
 
 ALL = os.environ.get("RUNNER_MUTANTS") == "all"
-OF_EACH = 8
+OF_EACH = 4
 """Mutants of each kind of change in the short form."""
 
 Word = tuple[str, dict[str, Any], dict[str, Any]]

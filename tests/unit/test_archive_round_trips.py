@@ -149,7 +149,7 @@ async def test_a_real_run_leaves_and_comes_in(tmp_path: Path, other: SqliteJourn
 async def test_a_run_of_many_events_is_never_in_memory_as_a_whole(tmp_path: Path, other: SqliteJournal) -> None:
     store = open_store(tmp_path / "home")
     journal = begin(store, "r1")
-    for n in range(20_000):
+    for n in range(8_000):
         journal.append(EventKind.OUTPUT_WRITTEN, OUTPUT, f'{{"text":"","fields":"{n:>1500}"}}')
         if n % 1000 == 0:
             await journal.durable()

@@ -62,7 +62,7 @@ rules = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(rules, st.lists(rules, max_size=3))
 def test_what_is_shown_to_lie_within_opens_no_request_that_the_others_do_not(inner, outer):
     shown = covered(inner, outer)
@@ -192,7 +192,7 @@ def _is_schema(schema):
     return True
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(pairs, st.lists(values, min_size=1, max_size=8))
 def test_what_is_shown_to_lie_within_takes_no_value_that_the_other_refuses(pair, found):
     for inner, outer in (pair, pair[::-1]):
@@ -213,7 +213,7 @@ def _passed(schema, value):
     return pruned if border.refusal(pruned) is None else REFUSED
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(pairs, st.lists(values, min_size=1, max_size=8))
 def test_what_is_shown_to_pass_less_passes_no_output_that_the_other_does_not(pair, found):
     for inner, outer in (pair, pair[::-1]):

@@ -149,8 +149,7 @@ def script_of_a_mebibyte(line: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "line", [SOURCE, "\n", '"' * 1000 + "\n", "<&>" * 300 + "\n", "\u202e" * 300 + "\n", "日本" * 500, "😀" * 20 + "\n"],
-    ids=["script", "empty", "quotes", "mark-up", "turned", "one line", "emoji"],
+    "line", [SOURCE, "\n", "<&>" * 300 + "\n", "😀" * 20 + "\n"], ids=["script", "empty", "mark-up", "emoji"],
 )  # fmt: skip
 def test_a_large_script_of_ten_thousand_spawns_is_a_page_below_its_bound_that_says_what_it_left_out(line):
     source = script_of_a_mebibyte(line)
