@@ -18,6 +18,7 @@ from runner.review.report import Report
 from runner.seams import Call
 
 CASES = 400
+IN_DOCKER = 40
 # Two waves of fifty, of which no failure brings it down: every case goes to its end.
 HARDENED = b"""
 first = [spawn("noop", {"n": n}) for n in range(50)]
@@ -36,6 +37,8 @@ class Answers:
 def figures() -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         yield from asyncio.run(_figures(Path(folder) / "home", "process"))
+        if asyncio.run(_has_engine()):
+            yield from asyncio.run(_in_docker(Path(folder) / "docker"))
 
 
 async def _figures(home: Path, sandbox: str) -> list[Figure]:
@@ -53,6 +56,23 @@ async def _figures(home: Path, sandbox: str) -> list[Figure]:
             f"{seconds / CASES * 1000:.1f} ms a case",
         ),
     ]  # fmt: skip
+
+
+async def _has_engine() -> bool:
+    from runner.sandbox.engine_api import Engine, NoEngine
+
+    try:
+        (await Engine.find()).close()
+    except NoEngine:
+        return False
+    return True
+
+
+async def _in_docker(home: Path) -> list[Figure]:
+    async with Runner(home=home, sandbox="docker", waiting_guests=2) as runner:
+        await _reviewed(runner, 0)
+        seconds, _ = await _reviewed(runner, IN_DOCKER)
+    return [Figure(f"{IN_DOCKER} fault cases of it in docker, from pre-started containers", seconds, "s")]
 
 
 async def _reviewed(runner: Runner, faults: int) -> tuple[float, Report]:

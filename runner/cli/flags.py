@@ -28,12 +28,23 @@ def background_lines(story: Story, *, now: float) -> list[str]:
     if view.origin or reused:
         spawns = plural(len(view.spawns), "spawn")
         lines.append(f"reuses run {clean(view.origin)}: {reused:,} of {spawns} had its outcome")
+    if view.review:
+        lines.append(_decided_line(view.review))
     for one in story.work.epochs:
         lines.append(f"resumed by {clean(one.by) or 'nobody named'} at {moment(one.at, now=now)}: epoch {one.epoch}")
     lines += [_agent_line(name, known) for name, known in list(view.agents.items())[:SHOWN_AGENTS]]
     if len(view.agents) > SHOWN_AGENTS:
         lines.append(f"and {len(view.agents) - SHOWN_AGENTS:,} more agents: runner show {view.run} --json")
     return lines
+
+
+def _decided_line(said: dict[str, Any]) -> str:
+    """Return what was decided of the script before it ran, and by whom."""
+    asked = f"review {clean(str(said.get('rule', '')))}, submitted by {clean(str(said.get('submitter', '')))}"
+    if not said.get("decision"):
+        return f"{asked}: no decision was needed"
+    whom, source = clean(str(said.get("reviewer", ""))) or "nobody named", clean(str(said.get("source", "")))
+    return f"{asked}: approved by {whom} ({source}), decision {clean(str(said['decision']))[:_DIGEST_DIGITS]}"
 
 
 def _agent_line(name: str, known: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from runner import Handed, Runner, Script
+from runner.cli.flags import background_lines
 from runner.engine.submission import os_user
 from runner.errors import RecordBroken, ReviewNeeded, StoreError, UsageError
 from runner.events import Event, EventKind
@@ -109,6 +110,9 @@ async def test_an_approved_script_runs_and_its_record_keeps_the_decision(home, k
     assert runner.view(result.run).review["decision"] == signed.id
     assert runner.pending() == [] and list((home / "review").iterdir()) == []
     assert runner.scripts("echo")[0].versions[0].decision == "approve"
+    assert background_lines(runner.story(result.run), now=0.0)[0] == (
+        f"review required, submitted by {os_user()}: approved by ann (register), decision {signed.id[:12]}"
+    )
 
 
 async def test_what_was_submitted_is_kept_for_whoever_decides_and_believed_only_unaltered(home, key):
