@@ -112,19 +112,20 @@ _BODY: Mapping[str, Right] = {
     **dict.fromkeys(("issued_at", "expires_at"), _moment),
     **dict.fromkeys(("timeout", "until"), _or_none(_number)),
     **dict.fromkeys(
-        ("accepted", "retry_unknown", "again", "raw", "may_be_out", "left"), _flag,
+        ("accepted", "flagged", "retry_unknown", "again", "raw", "may_be_out", "left"), _flag,
     ),
     **dict.fromkeys(
-        ("script", "policy", "by", "agent", "rule", "resource", "audience", "issuer", "jti", "scope", "method", "host",
-         "kind"), _text,
+        ("script", "policy", "by", "agent", "rule", "submitter", "reviewer", "resource", "audience", "issuer", "jti",
+         "scope", "method", "host", "kind"), _text,
     ),
     **dict.fromkeys(
         ("runner", "python", "sandbox", "backend", "origin", "next", "token", "subject", "enforced", "why", "observed",
-         "how", "failure", "reason", "rest", "ended", "state", "image", "container", "bundle", "lock", "fingerprint"),
+         "how", "failure", "reason", "rest", "ended", "state", "image", "container", "bundle", "lock", "fingerprint",
+         "door", "decision", "source", "risk"),
         _word,
     ),
     **dict.fromkeys(
-        ("script_digest", "policy_digest", "inputs_digest", "trace", "span", "key"), _digest,
+        ("script_digest", "policy_digest", "inputs_digest", "trace", "span", "key", "report"), _digest,
     ),
     **dict.fromkeys(("scopes", "stated"), _or_none(_all(_text))),
     **dict.fromkeys(("hardening", "missing"), _all(_text)),

@@ -119,6 +119,9 @@ class Again(Running):
         handed = Handed(
             door=str(record.submitted.get("door", "cli")), submitter=str(record.submitted.get("submitter", ""))
         )
+        if self.store.imported(run) is not None:
+            # Who goes on with it here hands it in here.
+            handed = Handed(door="cli")
         submission = Submission(record.script, policy, record.inputs, record.seed, on_event, on_start, reuse, handed)
         try:
             reviewed = await self._review_again(record, submission, verdict)

@@ -290,7 +290,8 @@ async def review_again(
     """Return what the journal still lacks of a decision, where a run that was interrupted may go on.
 
     The decision that its record names must hold, but for its expiry: it has begun in time. Another one that holds will
-    do as well.
+    do as well. Of a run that was imported the record's word counts for nothing: neither when it began, nor that
+    somebody had answered at a terminal.
 
     Raises ReviewNeeded, UsageError, RecordBroken, StoreError.
     """
@@ -312,9 +313,10 @@ def _review_again(
     entries = believed(store)
     taken_back = revoked(entries)
     # Answered at a terminal without a key: that was for this run, and holds unless it was taken back.
-    unsigned = said is not None and bool(named) and not said.body["key"] and named not in taken_back
+    is_ours = store.imported(record.run) is None
+    unsigned = is_ours and said is not None and bool(named) and not said.body["key"] and named not in taken_back
     case = _case(submission, verdict, flags, rule=rule, own=own, now=store.now())
-    case = replace(case, begun_at=begun)
+    case = replace(case, begun_at=begun) if is_ours else case
     candidates = list(of_register(entries, case.script_digest))
     if said is not None and said.value is not None:
         candidates = [_of_record(said), *(one for one in candidates if one.signed is None or one.signed.id != named)]

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from runner import Runner
+from runner import Handed, Runner
 from runner.archive.importing import import_file
 from runner.archive.signing import archive_key
 from runner.engine.submission import Reuse
-from runner.errors import RecordBroken, UsageError
+from runner.errors import RecordBroken, ReviewNeeded, UsageError
 from runner.events import EventKind
 from runner.guest.dialect import VERSION as DIALECT
 from runner.journal import open_store
@@ -22,6 +22,8 @@ from runner.models import digest_of
 from runner.policy import load_policy_text
 from runner.policy.archived import archived_policy
 from runner.policy.model import Policy, SandboxRule
+from tests.crash.cut import cut as cut_at
+from tests.integration.test_review_runs import ECHO, REQUIRED
 from tests.runs import run_script
 from tests.unit.archives_by_hand import exported
 from tests.unit.journals_by_hand import FINISHED, SUBMITTED, Failures
@@ -230,6 +232,22 @@ def test_a_policy_that_no_file_can_say_is_refused_before_anything_reads_it(tmp_p
     change(form)
     with pytest.raises(RecordBroken, match="cannot be read"):
         archived_policy(json.dumps(form), name="x", folder="")
+
+
+async def test_that_somebody_answered_at_a_terminal_elsewhere_is_no_review_here(tmp_path: Path) -> None:
+    whole, theirs, ours = tmp_path / "whole", tmp_path / "theirs", tmp_path / "ours"
+    whole.mkdir(mode=0o700)
+    async with Runner(home=whole, sandbox="process") as runner:
+        result = await runner.run(ECHO, policy=REQUIRED, inputs="hi", handed=Handed(prompted=True))
+        started = next(event.seq for event in runner.events(result.run) if event.kind is EventKind.RUN_STARTED)
+    cut_at(whole, theirs, result.run, started)
+    store = open_store(theirs)
+    exported(store, result.run, tmp_path / "run.zip")
+    store.close()
+    taken_in(ours, tmp_path / "run.zip", archive_key(theirs).fingerprint)
+    async with Runner(home=ours, sandbox="process") as runner:
+        with pytest.raises(ReviewNeeded):
+            await runner.resume(result.run, by="me", old_policy=True)
 
 
 # --- looking at it again calls nothing ----------------------------------------------------------
