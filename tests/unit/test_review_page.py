@@ -149,7 +149,7 @@ def script_of_a_mebibyte(line: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "line", [SOURCE, "\n", "<&>" * 300 + "\n", "😀" * 20 + "\n"], ids=["script", "empty", "mark-up", "emoji"],
+    "line", [SOURCE, "<&>" * 300 + "\n"], ids=["script", "mark-up"]
 )  # fmt: skip
 def test_a_large_script_of_ten_thousand_spawns_is_a_page_below_its_bound_that_says_what_it_left_out(line):
     source = script_of_a_mebibyte(line)
