@@ -23,6 +23,7 @@ from runner.archive.manifest import (
     FORMAT_TEXT,
     IMAGE,
     MAX_LINE_BYTES,
+    MAX_SAID_BYTES,
     MAX_VALUE_BYTES,
     EntryFacts,
     Manifest,
@@ -138,6 +139,8 @@ class _Chain:
             encoded = row.value.encode()
             if sha256(encoded).hexdigest() != row.value_digest:
                 raise RecordBroken("has another value than it was written with")
+            if len(encoded) > MAX_SAID_BYTES and row.kind != EventKind.RUN_SUBMITTED:
+                raise RecordBroken(f"has a value of {len(encoded):,} bytes, and {MAX_SAID_BYTES:,} is the most")
             if (len(encoded) > INLINE_BYTES) != row.long:
                 raise RecordBroken("does not keep its value where one of that length is kept")
         elif kept == "erased":

@@ -44,6 +44,8 @@ MAX_MANIFEST_BYTES, BYTES_OF_A_PART = 16 * MIB, 512
 MAX_LINE_BYTES = 16 * MIB
 MAX_VALUE_BYTES = 128 * MIB
 """The largest value that a run can have is its script, policy and inputs: 32 MiB of inputs."""
+MAX_SAID_BYTES = 32 * MIB
+"""Of any other value: it came in one frame of 4 MiB, and parsed, JSON takes forty times its size."""
 MAX_PART_BYTES = 4096 * MIB
 MAX_TOTAL_BYTES = 8192 * MIB
 FREE_BYTES = 256 * MIB

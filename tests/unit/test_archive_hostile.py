@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import struct
@@ -18,10 +19,12 @@ from runner.archive import manifest as manifest_module
 from runner.archive.container import Container
 from runner.archive.signing import archive_key
 from runner.errors import ExitCode, RecordBroken, UsageError
-from runner.journal import SqliteJournal
+from runner.events import EventKind
+from runner.journal import SqliteJournal, open_store
 from runner.journal.chain import FIRST, link
 from tests.unit.archives_by_hand import empty, exported, forged, lines_of, put_lines, refused
-from tests.unit.journals_by_hand import written
+from tests.unit.journals_by_hand import FINISHED, written
+from tests.unit.journals_by_hand import begin as begun
 
 FLIPS = settings(
     max_examples=int(os.environ.get("RUNNER_FUZZ_EXAMPLES", "150")), deadline=None,
@@ -429,3 +432,21 @@ def test_a_manifest_larger_than_its_parts_need_is_refused_before_it_is_parsed(
     large = forged(data, home, say=lambda manifest: manifest["facts"].update(more=[1.5] * 5_000_000))
 
     assert 'no part "manifest.json" of at most' in refused(store, large, folder).message
+
+
+def test_a_value_larger_than_anybody_can_say_is_refused_before_it_is_parsed(
+    store: SqliteJournal, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setattr("runner.archive.checking.MAX_SAID_BYTES", 100_000)
+    theirs = open_store(tmp_path / "theirs")
+
+    async def write() -> None:
+        journal = begun(theirs, "large")
+        journal.append(EventKind.RUN_FINISHED, FINISHED, f'{{"result":[{"1.5," * 30_000}1]}}')
+        await journal.close()
+
+    asyncio.run(write())
+    exported(theirs, "large", tmp_path / "large.zip")
+    theirs.close()
+
+    assert "100,000 is the most" in refused(store, (tmp_path / "large.zip").read_bytes(), folder).message
