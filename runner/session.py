@@ -17,8 +17,10 @@ from typing import Any
 from runner.clock import Clock
 from runner.errors import GuestDied, GuestMisbehaved, RunnerError, SandboxError
 from runner.guest import wire
+from runner.guest.dialect import VERSION as DIALECT
 from runner.guest.filling import handles_of
-from runner.models import Json, Limits, RunError, RunState
+from runner.models import Json, Limits, RunError, RunState, Script
+from runner.policy.model import Policy
 from runner.seams import Channel, Exit, Reply, Responder
 
 # A forked guest is ready in a few ms, a container in about 200 ms; a machine under load is slower.
@@ -69,6 +71,18 @@ class LimitReached(RunnerError):
         self.limit = limit
 
 
+def start_of(
+    script: Script, policy: Policy, inputs: Json, *, seed: int, now: float, dialect: int = DIALECT, trace: bool = False
+) -> wire.Start:
+    """Return what a guest is sent first: the same for a live run, its replay, a rehearsal and a trial."""
+    limits, imports = policy.limits, policy.imports
+    return wire.Start(
+        script=script.text, name=script.name, inputs=inputs, seed=seed, now=now, spawn_limit=limits.spawns,
+        wall_seconds=limits.wall_seconds, frame_bytes=limits.frame_bytes,
+        imports=None if imports is None else tuple(sorted(imports)), dialect=dialect, trace=trace,
+    )  # fmt: skip
+
+
 class Session:
     """One guest, one script, one conversation. `greet`, then `converse`; both once."""
 
@@ -108,7 +122,7 @@ class Session:
                 messages = await self._messages()
         except TimeoutError:
             await self._channel.kill()
-            raise GuestDied(f'guest said nothing in {READY_SECONDS:.0f} s', reason="killed") from None
+            raise GuestDied(f"guest said nothing in {READY_SECONDS:.0f} s", reason="killed") from None
         except SandboxError:
             await self._channel.kill()
             raise

@@ -27,7 +27,7 @@ from runner.guest import wire
 from runner.guest.dialect import VERSION as DIALECT
 from runner.models import Json, RunError, RunResult, RunState, SandboxFacts, Usage, Verdict, digest_of
 from runner.seams import Channel, Elsewhere, Journal, Responder, RunJournal
-from runner.session import Ending, Session
+from runner.session import Ending, Session, start_of
 
 # What a run waits for its revocations after its end; the revoker goes on without it.
 REVOCATION_SECONDS = 3.0
@@ -186,19 +186,7 @@ class Execution:
         self._journal.append(EventKind.RUN_STARTED, {"seed": start.seed, "now": start.now, "dialect": start.dialect})
 
     def _start(self) -> wire.Start:
-        limits, imports = self._policy.limits, self._policy.imports
-        return wire.Start(
-            script=self._script.text,
-            name=self._script.name,
-            inputs=self._inputs,
-            seed=self._seed,
-            now=self._clock.now(),
-            spawn_limit=limits.spawns,
-            wall_seconds=limits.wall_seconds,
-            frame_bytes=limits.frame_bytes,
-            imports=None if imports is None else tuple(sorted(imports)),
-            dialect=DIALECT,
-        )
+        return start_of(self._script, self._policy, self._inputs, seed=self._seed, now=self._clock.now())
 
     async def _finish(self, ending: Ending) -> RunResult:
         """Write the last event, make it durable, and say how the run ended."""

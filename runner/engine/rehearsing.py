@@ -28,7 +28,7 @@ from runner.rehearsal.mocks import MockAgent, Mocks, begin
 from runner.rehearsal.rehearsed import Rehearsed
 from runner.rehearsal.timed import Timed
 from runner.seams import Agent, Channel
-from runner.session import Ending, Session, limit_ending
+from runner.session import Ending, Session, limit_ending, start_of
 
 START = 1_750_000_000.0
 """The time at which every rehearsal begins, unless a record says otherwise: two of them are equal."""
@@ -49,6 +49,16 @@ def reaches() -> ReachOf:
         return made[entry.name]
 
     return reach
+
+
+def mintless(
+    policy: Policy, journal: MemoryJournal, clock: HeldClock, script: Script, refuse: Callable[[Reference], str]
+) -> Ledger:
+    """Return a ledger that grants as a live one does, but whose issuer mints nothing; a reference is refused."""
+    return Ledger(
+        policy, journal, clock=clock, issuers=NoIssuers(clock), read_reference=refuse, script=script.digest,
+        frozen=_never, register=lambda kind, body: None,
+    )  # fmt: skip
 
 
 class Rehearsal:
@@ -90,7 +100,7 @@ class Rehearsal:
         """Rehearse in a guest that was just started; it is dead, or dying, on return. Raises SandboxError."""
         broker = Broker(
             self._policy, self._journal, clock=self._clock, trace="0" * 32, agent_of=self._agent, reach=self._reach,
-            ledger=self._ledger(),
+            ledger=mintless(self._policy, self._journal, self._clock, self._script, _no_reference),
         )  # fmt: skip
         timed = Timed(
             broker, self._journal, self._clock, wall_seconds=self._policy.limits.wall_seconds, late=self._late,
@@ -136,19 +146,7 @@ class Rehearsal:
         return MockAgent(entry, self._mocks, self._clock)
 
     def _start(self) -> wire.Start:
-        limits, imports = self._policy.limits, self._policy.imports
-        return wire.Start(
-            script=self._script.text, name=self._script.name, inputs=self._inputs, seed=self._seed, now=self._started,
-            spawn_limit=limits.spawns, wall_seconds=limits.wall_seconds, frame_bytes=limits.frame_bytes,
-            imports=None if imports is None else tuple(sorted(imports)), dialect=DIALECT, trace=self._trace,
-        )  # fmt: skip
-
-    def _ledger(self) -> Ledger:
-        return Ledger(
-            self._policy, self._journal, clock=self._clock, issuers=NoIssuers(self._clock),
-            read_reference=_no_reference, script=self._script.digest, frozen=_never,
-            register=lambda kind, body: None,
-        )  # fmt: skip
+        return start_of(self._script, self._policy, self._inputs, seed=self._seed, now=self._started, trace=self._trace)
 
     def _late(self) -> None:
         assert self._session is not None

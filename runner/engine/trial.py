@@ -10,24 +10,21 @@ reuse (reuse).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from runner.broker import Broker
-from runner.broker.reached import Reached
 from runner.check import check
 from runner.clock import HeldClock, SystemClock
-from runner.credentials.ledger import Ledger
-from runner.credentials.no_issuers import NoIssuers
+from runner.engine.rehearsing import mintless, reaches
 from runner.engine.replaying import MORE_SECONDS, MORE_TIME
 from runner.engine.reuse import Reusable
 from runner.engine.what_if import Changed, Unmatched, WhatIf
 from runner.errors import Defect
 from runner.events import Event, EventKind, RunView, fold
 from runner.guest import wire
-from runner.guest.dialect import VERSION as DIALECT
 from runner.guest.wire import OK, Wait, canonical
 from runner.journal import SqliteJournal
 from runner.journal.memory import MemoryJournal
@@ -41,7 +38,7 @@ from runner.replay.keys import Matches
 from runner.replay.outcomes import KINDS, Recorded, recorded
 from runner.replay.record import same_result
 from runner.seams import Agent, Asked, Call, Channel, Taken
-from runner.session import Ending, Session
+from runner.session import Ending, Session, start_of
 
 
 class Trial:
@@ -92,8 +89,9 @@ class Trial:
     async def run(self, channel: Channel) -> WhatIf:
         """Try it in a guest that was just started. Raises SandboxError."""
         broker = Broker(
-            self._policy, self._journal, clock=self._clock, trace="0" * 32, agent_of=self._agent, reach=_reach(),
-            ledger=self._ledger(), elsewhere=self._matches,
+            self._policy, self._journal, clock=self._clock, trace="0" * 32, agent_of=self._agent, reach=reaches(),
+            ledger=mintless(self._policy, self._journal, self._clock, self._script, _no_reference),
+            elsewhere=self._matches,
         )  # fmt: skip
         limits = self._policy.limits
         timed = Timed(
@@ -120,20 +118,8 @@ class Trial:
     # --- the parts -----------------------------------------------------------------------------
 
     def _start(self) -> wire.Start:
-        record, limits, imports = self._record, self._policy.limits, self._policy.imports
-        return wire.Start(
-            script=self._script.text, name=self._script.name, inputs=self._inputs, seed=record.seed,
-            now=self._clock.now(), spawn_limit=limits.spawns, wall_seconds=limits.wall_seconds,
-            frame_bytes=limits.frame_bytes, imports=None if imports is None else tuple(sorted(imports)),
-            dialect=DIALECT,
-        )  # fmt: skip
-
-    def _ledger(self) -> Ledger:
-        return Ledger(
-            self._policy, self._journal, clock=self._clock, issuers=NoIssuers(self._clock),
-            read_reference=_no_reference, script=self._script.digest, frozen=lambda: False,
-            register=lambda kind, body: None,
-        )  # fmt: skip
+        seed, now = self._record.seed, self._clock.now()
+        return start_of(self._script, self._policy, self._inputs, seed=seed, now=now)
 
     def _agent(self, entry: AgentEntry) -> Agent:
         # Asked of what a mock answers alone: `_otherwise` lets nothing else come to an attempt.
@@ -242,18 +228,6 @@ def _outcomes(events: Iterable[Event]) -> dict[int, tuple[str, str]]:
 def _same_error(one: RunError | None, other: RunError | None) -> bool:
     told = [None if error is None else (error.kind, error.message) for error in (one, other)]
     return told[0] == told[1]
-
-
-def _reach() -> Callable[[AgentEntry], Reached]:
-    """Return what gives the border to an agent, the same one each time."""
-    made: dict[str, Reached] = {}
-
-    def reach(entry: AgentEntry) -> Reached:
-        if entry.name not in made:
-            made[entry.name] = Reached(entry)
-        return made[entry.name]
-
-    return reach
 
 
 class NoAgent:

@@ -17,6 +17,7 @@ from runner.models import Json, RunError, RunState, Script
 from runner.policy.archived import archived_policy
 from runner.policy.model import Policy
 from runner.replay.legible import legible, require_legible
+from runner.session import start_of
 
 Read = Callable[[str, int], Iterator[Event]]
 """Run and a seq → the run's events after that."""
@@ -52,12 +53,7 @@ class Record:
     def start(self) -> Start:
         """Return what the guest was sent. Raises UsageError: it was never sent anything."""
         self.require_started()
-        limits, imports = self.policy.limits, self.policy.imports
-        return Start(
-            script=self.script.text, name=self.script.name, inputs=self.inputs, seed=self.seed, now=self.now,
-            spawn_limit=limits.spawns, wall_seconds=limits.wall_seconds, frame_bytes=limits.frame_bytes,
-            imports=None if imports is None else tuple(sorted(imports)), dialect=self.dialect,
-        )  # fmt: skip
+        return start_of(self.script, self.policy, self.inputs, seed=self.seed, now=self.now, dialect=self.dialect)
 
     def require_started(self) -> None:
         """Raises UsageError: no guest was ever sent the script, so there is nothing to replay."""
