@@ -151,14 +151,19 @@ class AgentFault(RunnerError):
 
     `kind` is one of `models.OutcomeKind`. `message` reaches the script: it holds no path, no
     traceback, no environment and no dropped value. `detail` stays in the journal. `lost` says that it
-    broke off in the middle: the agent may have done what it was asked, and nobody can tell.
+    broke off in the middle: the agent may have done what it was asked, and nobody can tell. `slow_down`
+    says that it did nothing and wants to be called less often: seconds until it may be called again, 0.0
+    where it did not say; None for every other fault.
     """
 
-    def __init__(self, kind: str, message: str, *, detail: str = "", lost: bool = False) -> None:
+    def __init__(
+        self, kind: str, message: str, *, detail: str = "", lost: bool = False, slow_down: float | None = None
+    ) -> None:
         super().__init__(message)
         self.kind = kind
         self.detail = detail
         self.lost = lost
+        self.slow_down = slow_down
 
 
 class Defect(RunnerError):

@@ -105,6 +105,10 @@ class Limits:
     """The largest frame either way. Caps an output, a result and one spawn's inputs."""
     token_seconds: float = 900.0
     """No token lives longer, whatever timeout its attempt has: what leaks is soon worth nothing."""
+    cost_usd: float | None = None
+    """Dollars that all calls of a run may cost together; None: nobody counts. Reserved before a call."""
+    model_tokens: int | None = None
+    """Model tokens that all calls of a run may use together; None: nobody counts. Reserved before a call."""
 
 
 class OutcomeKind(StrEnum):

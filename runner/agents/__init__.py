@@ -8,6 +8,7 @@ Not here: whether a spawn may call the agent, how long, how often, and whether i
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
 
     from runner.clock import Clock
     from runner.policy.model import AgentEntry, Reference
-    from runner.seams import Agent
+    from runner.seams import Agent, StartRun
 
-__all__ = ["AgentError", "build_agent"]
+__all__ = ["AgentError", "Setting", "build_agent"]
 
 
 class AgentError(Exception):
@@ -29,34 +30,39 @@ class AgentError(Exception):
     """
 
 
-def build_agent(
-    entry: AgentEntry,
-    *,
-    folder: Path,
-    read_reference: Callable[[Reference], str] | None = None,
-    clock: Clock | None = None,
-) -> Agent:
-    """Return the agent of an entry. Import paths and relative files resolve against `folder`.
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What agents of one policy are made with, beside their entries."""
 
-    A python agent's module is imported now, a command is started at its first attempt. `read_reference`
-    returns the value that a `Reference` stands for; it is called at use, each time, and its value is not
-    kept. Without it an entry with references is refused.
+    folder: Path
+    """Import paths and relative files resolve against it."""
+    read_reference: Callable[[Reference], str] | None = None
+    """Returns the value that a `Reference` stands for; called at use, each time, and its value is not kept.
 
-    Raises:
-        PolicyError: The entry cannot become an agent: unknown backend, a module that does not import.
+    None: an entry with references is refused.
     """
-    if entry.backend == "python":
-        from runner.agents.python import build as build_python
+    clock: Clock | None = None
+    start_run: StartRun | None = None
+    """Begins runs within this one; None: an entry that needs one is refused."""
 
-        return build_python(entry, folder=folder, clock=clock)
-    if entry.backend == "command":
-        from runner.agents.command import build as build_command
 
-        return build_command(entry, folder=folder, read_reference=read_reference)
+def build_agent(entry: AgentEntry, setting: Setting) -> Agent:
+    """Return the agent of an entry. Of a python agent the module is imported now, a command is started at its first
+    attempt, a server is asked nothing before.
+
+    Raises PolicyError: The entry cannot become an agent: unknown backend, a module that does not import, a library
+    that is missing (the hint names the extra) or at a version that was not tested.
+    """
+    from importlib import import_module
+
     from runner.errors import PolicyError
+    from runner.policy.backends import BACKENDS
 
-    raise PolicyError(
-        f'agent "{entry.name}" has backend "{entry.backend}"; known are "python" and "command"',
-        line=entry.line,
-        hint='write "python:" or "command:" in its entry',
-    )
+    if entry.backend not in BACKENDS:
+        raise PolicyError(
+            f'agent "{entry.name}" has backend "{entry.backend}"; known are {", ".join(BACKENDS)}',
+            line=entry.line,
+            hint='write "python:" or "command:" in its entry',
+        )
+    agent: Agent = import_module(f"runner.agents.{entry.backend}").build(entry, setting)
+    return agent

@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from runner.agents import faults, origins
+from runner.agents import Setting, faults, origins
 from runner.agents.access import Handed, hand
 from runner.agents.launch import Launcher
 from runner.agents.program import NotStarted, Program, WardenLost
@@ -37,8 +37,9 @@ GATEWAY_VARIABLE, KEY_VARIABLE = "RUNNER_GATEWAY", "RUNNER_GATEWAY_KEY"
 TOKEN_VARIABLE = "RUNNER_TOKEN_"
 
 
-def build(entry: AgentEntry, *, folder: Path, read_reference: ReadReference | None) -> CommandAgent:
+def build(entry: AgentEntry, setting: Setting) -> CommandAgent:
     """Return the agent of an entry. Raises PolicyError: it has references, and nothing reads them."""
+    folder, read_reference = setting.folder, setting.read_reference
     env: Mapping[str, str | Reference] = entry.options.get("env") or {}
     if read_reference is None and any(isinstance(value, Reference) for value in env.values()):
         raise PolicyError(

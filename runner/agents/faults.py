@@ -8,8 +8,11 @@ an attempt was handed and must not come back: referenced values, the key of its 
 from __future__ import annotations
 
 import re
+import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
 
 from runner.agents import AgentError
 from runner.errors import AgentFault
@@ -19,6 +22,8 @@ from runner.policy.references import redact
 # The end of a traceback names the cause; 4 KiB hold some 40 lines of it.
 DETAIL_BYTES = 4096
 MESSAGE_CHARS = 1_000
+# A service that wants more is down for this run.
+MOST_SLOWED_SECONDS = 3600.0
 # A shorter value is found in outputs by chance.
 _SHORTEST_GUARDED_CHARS = 8
 
@@ -108,3 +113,45 @@ def _text_of(error: BaseException) -> str:
         return str(error)
     except Exception:  # an author's own __str__ may be broken; the fault must still be told
         return ""
+
+
+# --- of a service that is reached over a network ---------------------------------------------
+
+
+def unreachable(agent: str, why: str) -> AgentFault:
+    """Return the fault of an agent that could not be connected to: it was asked nothing."""
+    return AgentFault(OutcomeKind.FAILED, f'agent "{agent}" could not be reached', detail=detail(why))
+
+
+def of_status(agent: str, status: int, headers: Mapping[str, str], why: str = "") -> AgentFault:
+    """Return the fault of an agent that answered with a status of HTTP which is no success.
+
+    `headers` in lower case. 401 and 403 are `unauthorised`; 429, 529, and 503 with Retry-After ask to slow down (RFC
+    6585 section 4, RFC 9110 section 10.2.3); 408 and any other of the server's own errors may have done something.
+    """
+    message, told = f'agent "{agent}" answered with status {status}', detail(why)
+    if status in (401, 403):
+        return AgentFault(OutcomeKind.UNAUTHORISED, f"{message}: it does not accept its credential", detail=told)
+    if status in (429, 529) or (status == 503 and "retry-after" in headers):
+        return AgentFault(OutcomeKind.FAILED, message, detail=told, slow_down=retry_after(headers))
+    return AgentFault(OutcomeKind.FAILED, message, detail=told, lost=status >= 500 or status == 408)
+
+
+def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> float:
+    """Return the seconds for which a service asks to be left alone, at most an hour; 0.0 where it says nothing.
+
+    `headers` in lower case. Retry-After is seconds or a date (RFC 9110 section 10.2.3); vendors have retry-after-ms.
+    """
+    with suppress(ValueError):
+        return _bounded(float(headers.get("retry-after-ms", "")) / 1000)
+    written = headers.get("retry-after", "").strip()
+    with suppress(ValueError):
+        return _bounded(float(written))
+    with suppress(ValueError, TypeError, IndexError):
+        return _bounded(parsedate_to_datetime(written).timestamp() - (time.time() if now is None else now))
+    return 0.0
+
+
+def _bounded(seconds: float) -> float:
+    """Return a wait that a service may ask for: a number that is none, or for ever, is nothing."""
+    return min(seconds, MOST_SLOWED_SECONDS) if 0 < seconds < float("inf") else 0.0

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from runner.agents import faults, origins
+from runner.agents import Setting, faults, origins
 from runner.agents.facts import NO_ACCESS, Access, CallFacts
 from runner.agents.imports import load
 from runner.agents.workers import Workers, told_of
@@ -30,11 +30,12 @@ from runner.policy.model import AgentEntry
 from runner.seams import Agent, Call, Credential
 
 
-def build(entry: AgentEntry, *, folder: Path, clock: Clock | None) -> Agent:
+def build(entry: AgentEntry, setting: Setting) -> Agent:
     """Return the agent of an entry. Raises PolicyError: its function is not there, or cannot be called so."""
+    folder = setting.folder
     function = _load(entry, folder)
     wants_facts = _wants_facts(entry, function)
-    held = clock or SystemClock()
+    held = setting.clock or SystemClock()
     origin = Origin(entry.options["call"], function, in_host=_is_async(function))
     if origin.in_host:
         if entry.isolation == "process":

@@ -71,7 +71,7 @@ def policy_lines(policy: Policy) -> list[str]:
         lines.append(f"agent {clean(entry.name)}: {clean(entry.description, limit=120)}")
         lines.append(f"  {_granted(entry)}")
     lines += [line for resource in policy.resources.values() for line in _resource_lines(resource)]
-    lines += [f"limit {name}: {value:,}" for name, value in asdict(policy.limits).items()]
+    lines += [f"limit {name}: {value:,}" for name, value in asdict(policy.limits).items() if value is not None]
     lines.append(f"sandbox: {'docker' if policy.sandbox.demand == 'docker' else 'docker or process'}")
     imports = "all of the dialect" if policy.imports is None else ", ".join(sorted(policy.imports)) or "none"
     lines.append(f"imports: {imports}")

@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from runner.agents import build_agent
+from runner.agents import Setting, build_agent
 from runner.broker.reached import Reached
 from runner.clock import Clock
 from runner.errors import NotAsLocked
 from runner.policy.lock import fingerprint_of, require_locked
 from runner.policy.model import AgentEntry, Policy
 from runner.policy.references import read_reference
-from runner.seams import Agent
+from runner.seams import Agent, StartRun
 
 OnReached = Callable[[dict[str, Any]], object]
 """Gets the body of an agent's `agent_reached`."""
@@ -22,9 +22,10 @@ OnReached = Callable[[dict[str, Any]], object]
 class Backends:
     """Makes agents from a policy's entries, and closes them all at the run's end."""
 
-    def __init__(self, policy: Policy, clock: Clock) -> None:
+    def __init__(self, policy: Policy, clock: Clock, start_run: StartRun | None = None) -> None:
         self._policy = policy
-        self._clock = clock
+        folder = policy.folder
+        self._setting = Setting(folder, lambda reference: read_reference(reference, folder), clock, start_run)
         self._made: dict[str, Agent] = {}
         self._reached: dict[str, Reached] = {}
         self._on_reached: OnReached | None = None
@@ -51,13 +52,7 @@ class Backends:
         """Return the agent of an entry. Raises PolicyError: it cannot be made, or is not what the lock says."""
         made = self._made.get(entry.name)
         if made is None:
-            folder = self._policy.folder
-            made = build_agent(
-                entry,
-                folder=folder,
-                read_reference=lambda reference: read_reference(reference, folder),
-                clock=self._clock,
-            )
+            made = build_agent(entry, self._setting)
             if self._policy.lock is not None:
                 # Nothing of it was called, and nothing started: one that is refused leaves nothing to close.
                 require_locked(self._policy, entry.name, entry.backend, _facts(made))

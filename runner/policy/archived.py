@@ -17,6 +17,7 @@ from typing import Any
 from runner.errors import RecordBroken
 from runner.guest.wire import MAX_FRAME_BYTES
 from runner.models import Json, Limits, digest_of
+from runner.policy.backends import HOLD_A_REFERENCE, HOLD_VARIABLES
 from runner.policy.lock import locked_agents
 from runner.policy.model import (
     AgentEntry,
@@ -24,6 +25,8 @@ from runner.policy.model import (
     Effects,
     IssuerEntry,
     Policy,
+    Price,
+    RateRule,
     Reference,
     Resource,
     ReviewRule,
@@ -54,6 +57,7 @@ def archived_policy(resolved: str, *, name: str, folder: str, file: str = "") ->
             file=file,
             resources={key: _resource(key, form) for key, form in found.get("resources", {}).items()},
             issuers={key: _issuer(key, form) for key, form in found.get("issuers", {}).items()},
+            providers={key: _rate(form) for key, form in found.get("providers", {}).items()},
             risk=found.get("risk", {}),
             review=ReviewRule(found.get("review", "none")),
             lock=locked_agents(found["lock"]) if "lock" in found else None,
@@ -74,13 +78,15 @@ def hidden_values(policy: Policy) -> list[str]:
 
 
 def _variables(entry: AgentEntry) -> Iterable[tuple[str, Any]]:
-    env = entry.options.get("env")
-    return env.items() if isinstance(env, dict) else ()
+    for option in HOLD_VARIABLES:
+        held = entry.options.get(option)
+        yield from held.items() if isinstance(held, dict) else ()
 
 
 def _limits(form: dict[str, Any]) -> Limits:
     limits = Limits(**_plain(Limits, form))
-    if not all(0 <= value < _MOST for value in astuple(limits)) or limits.frame_bytes > MAX_FRAME_BYTES:
+    numbers = [value for value in astuple(limits) if value is not None]
+    if not all(0 <= value < _MOST for value in numbers) or limits.frame_bytes > MAX_FRAME_BYTES:
         raise ValueError("limits that no policy can have")
     return limits
 
@@ -92,7 +98,10 @@ def _sandbox(form: dict[str, Any]) -> SandboxRule:
     return rule
 
 
-_PLAIN = {"str": (str,), "bool": (bool,), "int": (int,), "float": (int, float)}
+_PLAIN = {
+    "str": (str,), "bool": (bool,), "int": (int,), "float": (int, float), "float | None": (int, float, type(None)),
+    "int | None": (int, type(None)),
+}  # fmt: skip
 
 
 def _plain(kind: type, form: dict[str, Any]) -> dict[str, Any]:
@@ -118,14 +127,22 @@ def _agent(name: str, form: dict[str, Any]) -> AgentEntry:
         **{
             **_plain(AgentEntry, form), "name": name, "options": options, "scopes": frozenset(_texts(form["scopes"])),
             "default_scopes": tuple(_texts(form["default_scopes"])), "effects": Effects(form["effects"]),
+            "price": Price(**_plain(Price, form["price"])) if "price" in form else None,
+            "rate": _rate(form["rate"]) if "rate" in form else None,
         }
     )  # fmt: skip
 
 
 def _option(key: str, value: Json) -> Any:
-    if key == "env" and isinstance(value, dict):
+    if key in HOLD_A_REFERENCE and isinstance(value, dict):
+        return _reference(value)
+    if key in HOLD_VARIABLES and isinstance(value, dict):
         return {name: _variable(part) for name, part in value.items()}
     return value
+
+
+def _rate(form: dict[str, Any]) -> RateRule:
+    return RateRule(**_plain(RateRule, form))
 
 
 def _variable(part: Json) -> str | Reference:

@@ -107,6 +107,26 @@ def _dollars(cost: Json) -> str:
     return "not said" if cost is None else f"${cost:,.12g}"
 
 
+def bound(word: str, was: Json, now: Json) -> Iterator[Told]:
+    """A bound: None is none at all, and more than any."""
+    kind = Kind.NARROWED if was is None or (now is not None and now < was) else Kind.WIDENED
+    yield kind, _now(word, was, now), was, now
+
+
+def rates(word: str, was: Json, now: Json) -> Iterator[Told]:
+    """How often something may be called; None is no bound."""
+    for key in ("requests", "tokens"):
+        before, after = (was or {}).get(key), (now or {}).get(key)
+        if before != after:
+            yield from bound(f"{word} ({key} a minute)", before, after)
+
+
+def providers(word: str, was: Json, now: Json) -> Iterator[Told]:
+    """The rates of providers, by name: one that is not there bounds nothing."""
+    for name in [*was, *(key for key in now if key not in was)]:
+        yield from rates(f'{word} "{name}"', was.get(name), now.get(name))
+
+
 def members(word: str, was: Json, now: Json) -> Iterator[Told]:
     """A set, as a list: each member gives something."""
     for one in now:

@@ -227,6 +227,8 @@ _LIMITS: dict[str, _Field] = {
     "log_bytes": ("logged", comparing.larger),
     "frame_bytes": ("frame", comparing.larger),
     "token_seconds": ("token", comparing.longer),
+    "cost_usd": ("cost_usd", comparing.bound),
+    "model_tokens": ("model_tokens", comparing.bound),
 }
 _SANDBOX: dict[str, _Field] = {
     "demand": ("demand", comparing.ranked("docker", "process")),
@@ -250,6 +252,10 @@ _AGENT: dict[str, _Field] = {
     "unsafe_same_uid": ("unsafe_same_uid", _FLAG),
     "unsafe_raw_token": ("unsafe_raw_token", _FLAG),
     "cost_usd": ("cost", comparing.costs),
+    "price": ("price", comparing.changed),
+    "call_tokens": ("model_tokens", comparing.bound),
+    "rate": ("rate", comparing.rates),
+    "provider": ("provider", comparing.other),
     "trusted": ("trusted", _FLAG),
 }
 _RESOURCE: dict[str, _Field] = {
@@ -290,8 +296,11 @@ _TOP: dict[str, _Field] = {
     "resources": ("resources", _Named("resource", _RESOURCE, {})),
     "issuers": ("issuers", _Named("issuer", _ISSUER, {})),
     "agents": ("agents", _Agents("agent", _AGENT, _AGENT_DEFAULTS)),
+    "providers": ("rate of provider", comparing.providers),
     "risk": ("risk", comparing.levels),
     "lock": ("lock", _lock),
     "review": ("review", comparing.ranked("required", "when_flagged", "none")),
 }
-_TOP_DEFAULTS: dict[str, Json] = {"resources": {}, "issuers": {}, "risk": {}, "lock": None, "review": "none"}
+_TOP_DEFAULTS: dict[str, Json] = {
+    "resources": {}, "issuers": {}, "providers": {}, "risk": {}, "lock": None, "review": "none",
+}  # fmt: skip

@@ -8,7 +8,6 @@ Not here: defaults that depend on other keys, and contradictions between keys (r
 
 from __future__ import annotations
 
-import keyword
 import re
 from collections.abc import Iterator
 from itertools import pairwise
@@ -18,14 +17,18 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from runner.guest.wire import MAX_FALLBACKS, MAX_FRAME_BYTES, MAX_RETRIES, MAX_SCOPES
 from runner.models import MIB, Json
+from runner.policy.backends.base import ImportPath, KeptValue, ModelTokens
+from runner.policy.backends.graphs import CrewAIFields, LangGraphFields
+from runner.policy.backends.http import HttpFields
+from runner.policy.backends.mcp import McpFields
+from runner.policy.backends.models import AnthropicFields, ClaudeFields, OpenAIFields, ToolFields
+from runner.policy.backends.script import ScriptFields
 from runner.policy.model import DEFAULT_RETRIES, RISK_RULES
-from runner.policy.references import VARIABLE
 from runner.policy.resource_fields import AttachedFields, IssuerFields, ResourceFields, ResourceName
 from runner.policy.units import SIZE_HELP, bytes_of, seconds_of
-from runner.policy.values import DURATION_SCHEMA, VALUE_SCHEMA, Duration, Scope, argv, kept_elsewhere
+from runner.policy.values import DURATION_SCHEMA, Argv, Duration, Scope, VariableName
 
 AGENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_DOTTED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
 
 # Below this no guest starts: the interpreter with its imports maps about 50 MB.
 MIN_MEMORY_BYTES = 64 * MIB
@@ -34,29 +37,6 @@ MAX_PARALLEL = 100_000
 # No resource server needs to believe a token for longer, and a rotated key is published for as long.
 MAX_TOKEN_SECONDS = 3600.0
 MAX_COST_USD = 1_000_000.0
-
-
-def _import_path(value: Json) -> str:
-    allowed = '"module:function", such as "agents:research"'
-    if not isinstance(value, str):
-        raise ValueError(allowed)
-    module, colon, function = value.partition(":")
-    if not (colon and _DOTTED.fullmatch(module) and _DOTTED.fullmatch(function)):
-        fixed = ":".join(value.rsplit(".", 1)) if not colon and _DOTTED.fullmatch(value) and "." in value else ""
-        raise ValueError(f'{allowed}\nwrite "{fixed}"' if fixed else allowed)
-    if any(keyword.iskeyword(part) for part in [*module.split("."), *function.split(".")]):
-        raise ValueError(f"{allowed}; a part is a keyword of Python")
-    return value
-
-
-def _variable(value: str) -> str:
-    if not VARIABLE.fullmatch(value):
-        raise ValueError("letters, digits and underscores")
-    if value == "HOME":
-        raise ValueError("others; HOME is a fresh folder for each attempt")
-    if value in ("RUNNER_GATEWAY", "RUNNER_GATEWAY_KEY") or value.startswith("RUNNER_TOKEN_"):
-        raise ValueError("others; runner says there how the gateway is reached")
-    return value
 
 
 def _agent_name(value: Json) -> str:
@@ -128,18 +108,38 @@ TokenLifetime = Annotated[float, BeforeValidator(_token_lifetime), WithJsonSchem
 Size = Annotated[int, BeforeValidator(bytes_of), WithJsonSchema(_SIZE_SCHEMA)]
 Memory = Annotated[int, BeforeValidator(_memory), WithJsonSchema(_SIZE_SCHEMA)]
 Frame = Annotated[int, BeforeValidator(_frame), WithJsonSchema(_SIZE_SCHEMA)]
-Argv = Annotated[list[str], BeforeValidator(argv), WithJsonSchema({"type": "array", "items": {"type": "string"}})]
-ImportPath = Annotated[
-    str, BeforeValidator(_import_path), WithJsonSchema({"type": "string", "pattern": "^[^:]+:[^:]+$"})
-]
 Cost = Annotated[float, BeforeValidator(_cost), WithJsonSchema(_COST_SCHEMA)]
+PerMinute = Annotated[float, Field(gt=0, le=1e12)]
+Price = Annotated[float, Field(ge=0, le=MAX_COST_USD)]
 RiskRule = Annotated[str, BeforeValidator(_risk_rule), WithJsonSchema({"type": "string", "enum": sorted(RISK_RULES)})]
-KeptValue = Annotated[Any, BeforeValidator(kept_elsewhere), WithJsonSchema(VALUE_SCHEMA)]
 SchemaField = Annotated[Any, BeforeValidator(_schema), WithJsonSchema({"type": ["object", "string", "boolean"]})]
 
 
 class _Fields(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class RateFields(_Fields):
+    """How often agents may be called, all runs of this host together."""
+
+    requests: PerMinute | None = None
+    """Calls a minute."""
+    tokens: PerMinute | None = None
+    """Model tokens a minute, of inputs and outputs together."""
+
+
+class PriceFields(_Fields):
+    """What a model costs: dollars for a million tokens."""
+
+    input: Price
+    output: Price
+
+
+class ProviderFields(_Fields):
+    """A vendor or a service that several agents share."""
+
+    rate: RateFields
+    """How often its agents may be called together."""
 
 
 class AgentFields(_Fields):
@@ -151,7 +151,23 @@ class AgentFields(_Fields):
     """Backend: a function, "module:function"; the module is looked for in the policy's folder first."""
     command: Argv | None = None
     """Backend: a program that reads JSON on stdin and writes JSON on stdout."""
-    env: dict[Annotated[str, BeforeValidator(_variable)], KeptValue] | None = None
+    http: HttpFields | None = None
+    """Backend: a service that is sent the inputs as JSON."""
+    mcp: McpFields | None = None
+    """Backend: a tool of an MCP server."""
+    anthropic: AnthropicFields | None = None
+    """Backend: a model of the Anthropic API."""
+    openai: OpenAIFields | None = None
+    """Backend: a model behind the OpenAI API, or a server that speaks it."""
+    claude: ClaudeFields | None = None
+    """Backend: a model with tools and turns of its own, by the Claude Agent SDK."""
+    langgraph: LangGraphFields | None = None
+    """Backend: a compiled LangGraph graph."""
+    crewai: CrewAIFields | None = None
+    """Backend: a CrewAI crew."""
+    script: ScriptFields | None = None
+    """Backend: another script, run within this run."""
+    env: dict[VariableName, KeptValue] | None = None
     """Variables of a command's environment, besides PATH and HOME."""
     input: SchemaField = None
     """JSON Schema of a spawn's inputs, or its file. Unknown keys are refused unless it says otherwise."""
@@ -185,6 +201,14 @@ class AgentFields(_Fields):
     """Hand it the tokens themselves: scopes and paths are then held by the resource alone, and uses are not seen."""
     cost: Cost | None = None
     """Dollars of one call, such as 0.02 or {usd: 0.02}; a review adds them up."""
+    price: PriceFields | None = None
+    """Dollars for a million tokens of its model, from which the cost of a call is reckoned."""
+    model_tokens: ModelTokens | None = None
+    """The most model tokens that one call may use, beside its inputs; known for most models without it."""
+    rate: RateFields | None = None
+    """How often it may be called, all runs of this host together."""
+    provider: ResourceName | None = None
+    """Whose rate it shares with others: a key of `providers`."""
     trusted: bool = True
     """false: its outputs hold what strangers wrote, such as web pages; a review follows where they go."""
 
@@ -216,6 +240,10 @@ class LimitsFields(_Fields):
     """The largest single message: caps one spawn's inputs, one output, the result."""
     token: TokenLifetime | None = None
     """How long a token lives at most, whatever timeout a spawn asks for; an hour at the most."""
+    cost_usd: Annotated[float, Field(ge=0, le=MAX_COST_USD)] | None = None
+    """Dollars that all calls of a run may cost together; no bound unless written."""
+    model_tokens: Annotated[int, Field(ge=0, le=10**12)] | None = None
+    """Model tokens that all calls of a run may use together; no bound unless written."""
 
 
 class SandboxFields(_Fields):
@@ -253,11 +281,22 @@ class PolicyFields(_Fields):
     """The external authorization servers that mint tokens for resources, by name."""
     agents: dict[Annotated[str, BeforeValidator(_agent_name)], AgentFields] = {}
     """The agents that a script may spawn, by name."""
+    providers: dict[ResourceName, ProviderFields] = {}
+    """The vendors and services that agents share, by name, and how often they may be called."""
     risk: dict[RiskRule, Literal["off", "warning", "error"]] = {}
     """How much the rules of a review weigh here; as the review has them unless written."""
 
 
-_NAMED: dict[str, type[BaseModel]] = {"agents": AgentFields, "resources": ResourceFields, "issuers": IssuerFields}
+_NAMED: dict[str, type[BaseModel]] = {
+    "agents": AgentFields, "resources": ResourceFields, "issuers": IssuerFields, "providers": ProviderFields,
+}  # fmt: skip
+# Mappings within an agent's entry.
+_WITHIN: dict[str, type[BaseModel]] = {
+    "http": HttpFields, "mcp": McpFields, "anthropic": AnthropicFields, "openai": OpenAIFields, "claude": ClaudeFields,
+    "langgraph": LangGraphFields, "crewai": CrewAIFields, "script": ScriptFields, "rate": RateFields,
+    "price": PriceFields,
+}  # fmt: skip
+_MODULES = dict.fromkeys([__name__, ResourceFields.__module__, *(model.__module__ for model in _WITHIN.values())])
 
 
 def keys_at(path: tuple[str | int, ...]) -> Iterator[str]:
@@ -267,6 +306,10 @@ def keys_at(path: tuple[str | int, ...]) -> Iterator[str]:
         model = PolicyFields
     elif path[0] in _NAMED and len(path) == 2:
         model = _NAMED[str(path[0])]
+    elif path[0] == "agents" and len(path) == 3:
+        model = _WITHIN.get(str(path[2]))
+    elif path[0] == "agents" and len(path) == 5 and path[3] == "tools":
+        model = ToolFields
     elif path[0] == "resources" and path[2:] == ("credential",):
         model = AttachedFields
     elif path in (("limits",), ("sandbox",)):
@@ -277,13 +320,25 @@ def keys_at(path: tuple[str | int, ...]) -> Iterator[str]:
 def policy_schema() -> dict[str, Any]:
     """Return the JSON Schema of policy files, for editors."""
     schema = PolicyFields.model_json_schema(mode="validation")
-    for title, described in _attribute_docstrings().items():
-        place = schema if title == PolicyFields.__name__ else schema["$defs"][title]
-        for name, text in described.items():
-            place["properties"][name].setdefault("description", text)
+    described = _attribute_docstrings()
+    for model in _models():
+        place = schema if model is PolicyFields else schema["$defs"].get(model.__name__)
+        for base in model.__mro__ if place is not None else ():
+            for name, text in described.get(base.__name__, {}).items():
+                place["properties"][name].setdefault("description", text)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "runner policy"
     return schema
+
+
+def _models() -> Iterator[type[BaseModel]]:
+    """Yield each model of the format."""
+    import sys
+
+    for module in _MODULES:
+        for found in vars(sys.modules[module]).values():
+            if isinstance(found, type) and issubclass(found, BaseModel) and found.__module__ == module:
+                yield found
 
 
 def _attribute_docstrings() -> dict[str, dict[str, str]]:
@@ -296,8 +351,7 @@ def _attribute_docstrings() -> dict[str, dict[str, str]]:
     import sys
 
     found: dict[str, dict[str, str]] = {}
-    modules = (__name__, ResourceFields.__module__)
-    for node in (node for module in modules for node in ast.parse(inspect.getsource(sys.modules[module])).body):
+    for node in (node for module in _MODULES for node in ast.parse(inspect.getsource(sys.modules[module])).body):
         if isinstance(node, ast.ClassDef):
             for field, below in pairwise(node.body):
                 match field, below:

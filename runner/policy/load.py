@@ -27,7 +27,7 @@ VARIABLE = "RUNNER_POLICY"
 MAX_INCLUDES = 32
 
 # Merged key by key; all other keys must be equal where two files have them.
-_MERGED = ("agents", "limits", "resources", "issuers", "risk")
+_MERGED = ("agents", "limits", "resources", "issuers", "providers", "risk")
 
 
 def load_policy(path: Path | str, *, locked: bool = True) -> Policy:

@@ -71,16 +71,34 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
+class RateRule:
+    """How often something may be called, all runs of this host together. None: as often as one likes."""
+
+    requests: float | None = None
+    """Calls a minute."""
+    tokens: float | None = None
+    """Model tokens a minute, of inputs and outputs together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Dollars for a million tokens of a model."""
+
+    input: float
+    output: float
+
+
+@dataclass(frozen=True, slots=True)
 class AgentEntry:
     """One agent that a policy names, and the most that a spawn of it may have."""
 
     name: str
     description: str
     backend: str
-    """"python" or "command"."""
+    """A key of `policy.backends.BACKENDS`."""
     options: dict[str, Any]
     """What the backend needs, checked for it. python: {"call": "module:function"}.
-    command: {"argv": [str, ...], "env": {NAME: str | Reference}}."""
+    command: {"argv": [str, ...], "env": {NAME: str | Reference}}. Others: what stands under their key."""
     input_schema: Json
     output_schema: Json
     """JSON Schema; None only where the entry says `unsafe_any_output`."""
@@ -105,7 +123,14 @@ class AgentEntry:
     unsafe_raw_token: bool = False
     """It gets the token itself; what it does with it nobody sees."""
     cost_usd: float | None = None
-    """Of one call, as the policy says; nothing here measures it."""
+    """Of one call at most, as the policy says; what a backend tells of itself stands for it afterwards."""
+    price: Price | None = None
+    """Of its model: what a call costs is reckoned from it where the backend tells only tokens."""
+    call_tokens: int | None = None
+    """Model tokens that one call may use at most, beside its inputs; None where nobody can say."""
+    rate: RateRule | None = None
+    provider: str = ""
+    """Whose rate it shares with others: a key of `Policy.providers`, or of no meaning there; "" for nobody's."""
     trusted: bool = True
     """False: its outputs hold what strangers wrote, such as web pages and mails."""
     line: int = 0
@@ -216,6 +241,8 @@ class Policy:
     """The file that it was read from, absolute; "" where it was none. Not part of the digest, nor is `folder`."""
     resources: dict[str, Resource] = field(default_factory=dict)
     issuers: dict[str, IssuerEntry] = field(default_factory=dict)
+    providers: dict[str, RateRule] = field(default_factory=dict)
+    """How often the agents of one provider may be called together."""
     risk: dict[str, str] = field(default_factory=dict)
     """Rule of the review → "off", "warning" or "error"; the review's own level for those that are not in here."""
     review: ReviewRule = ReviewRule.NONE

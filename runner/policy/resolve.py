@@ -19,13 +19,17 @@ from runner.errors import PolicyError
 from runner.guest.wire import canonical
 from runner.models import Json, Limits, digest_of
 from runner.policy import resource_entries
-from runner.policy.fields import AgentFields, LimitsFields, PolicyFields, keys_at
+from runner.policy.backends import BACKENDS, HOLD_VARIABLES
+from runner.policy.backends.base import BackendFields
+from runner.policy.fields import AgentFields, LimitsFields, PolicyFields, RateFields, keys_at
 from runner.policy.leaks import has_key_prefix, looks_like_key
 from runner.policy.model import (
     DEFAULT_TIMEOUT_SECONDS,
     AgentEntry,
     Effects,
     Policy,
+    Price,
+    RateRule,
     Reference,
     ReviewRule,
     SandboxRule,
@@ -46,6 +50,7 @@ _LIMITS = {
     "wall": "wall_seconds", "cpu": "cpu_seconds", "memory": "memory_bytes", "spawns": "spawns",
     "parallel": "parallel_spawns", "fallbacks": "fallbacks", "backoff": "backoff_seconds", "bytes_in": "bytes_in",
     "bytes_out": "bytes_out", "logged": "log_bytes", "frame": "frame_bytes", "token": "token_seconds",
+    "cost_usd": "cost_usd", "model_tokens": "model_tokens",
 }  # fmt: skip
 
 
@@ -67,6 +72,7 @@ def resolve(source: Source, *, folder: FolderPath, name: str, read_file: ReadFil
     policy = Policy(
         name=name, agents=agents, limits=limits, sandbox=sandbox, imports=imports, folder=folder, resolved="",
         digest="", resources=resource_entries.resources_of(fields), issuers=resource_entries.issuers_of(fields),
+        providers={name: _rate(provider.rate) for name, provider in fields.providers.items()},
         risk=dict(fields.risk),
         review=ReviewRule(fields.review),
     )  # fmt: skip
@@ -152,6 +158,7 @@ class _Entry:
         """Return the entry; it is used only if no problem was found."""
         fields = self._fields
         backend, options = self._backend()
+        rule, limit = BACKENDS[backend], self._limits.parallel_spawns
         timeout, max_timeout = self._timeouts()
         self._check_scopes()
         effects = Effects(fields.effects)
@@ -167,32 +174,71 @@ class _Entry:
             default_scopes=tuple(fields.default_scopes),
             timeout_seconds=timeout,
             max_timeout_seconds=max_timeout,
-            parallel=fields.parallel or self._limits.parallel_spawns,
+            parallel=fields.parallel or min(rule.parallel or limit, limit),
             effects=effects,
             idempotent=harmless if fields.idempotent is None else fields.idempotent,
             max_retries=fields.retries,
             unsafe_retry_unknown=fields.unsafe_retry_unknown,
-            isolation=fields.isolation or ("process" if backend == "command" else "none"),
+            isolation=self._isolation(backend),
             unsafe_same_uid=fields.unsafe_same_uid,
             unsafe_raw_token=fields.unsafe_raw_token,
             cost_usd=fields.cost,
+            price=None if fields.price is None else Price(fields.price.input, fields.price.output),
+            call_tokens=self._call_tokens(backend),
+            rate=None if fields.rate is None else _rate(fields.rate),
+            provider=fields.provider or rule.provider,
             trusted=fields.trusted,
             line=self._source.place(("agents", self._name)).line,
         )
 
     def _backend(self) -> tuple[str, dict[str, Any]]:
         fields = self._fields
-        if fields.python is not None and fields.command is not None:
-            self._wrong("has two backends, python and command", "command", hint="keep one; make two agents of it")
-        if fields.python is None and fields.command is None:
+        named = [name for name in BACKENDS if getattr(fields, name) is not None]
+        if len(named) > 1:
+            told = f"{', '.join(named[:-1])} and {named[-1]}"
+            count = "two" if len(named) == 2 else str(len(named))
+            self._wrong(f"has {count} backends, {told}", named[1], hint="keep one; make two agents of it")
+        if not named:
             hint = 'add `python: "module:function"` or `command: [program, argument]`'
-            self._wrong("has no backend", hint=hint)
+            self._wrong("has no backend", hint=f"{hint}, or one of {', '.join(list(BACKENDS)[2:])}")
         if fields.env is not None and fields.command is None:
             hint = "read the value in the python function itself"
+            if fields.mcp is not None:
+                hint = "write it under `mcp:`"
             self._wrong('has "env", which only a command has', "env", hint=hint)
         if fields.command is not None:
             return "command", {"argv": list(fields.command), "env": dict(fields.env or {})}
+        written = getattr(fields, named[0]) if named else None
+        if isinstance(written, BackendFields):
+            return named[0], written.options()
         return "python", {"call": fields.python}
+
+    def _isolation(self, backend: str) -> str:
+        written, rule = self._fields.isolation, BACKENDS[backend]
+        if written is None:
+            return rule.isolation
+        # A command that says "none" has always been taken for one that says nothing.
+        if written not in rule.may_be and backend != "command":
+            message = f'has isolation "{written}"; the backend {backend} has "{rule.isolation}"'
+            self._wrong(message, "isolation", hint="leave it out")
+        return written
+
+    def _call_tokens(self, backend: str) -> int | None:
+        """Return how many model tokens one call may use at most. A budget needs to know before the call."""
+        fields, limits = self._fields, self._limits
+        written = getattr(fields, backend)
+        most: int | None = fields.model_tokens
+        if most is None and isinstance(written, BackendFields):
+            most = written.most_tokens()
+        is_model = backend in ("anthropic", "openai", "claude")
+        if is_model and most is None and limits.model_tokens is not None:
+            message = "may use any number of model tokens; limits has model_tokens, which is reserved before a call"
+            self._wrong(message, hint="add `model_tokens:`, the most that one call may use")
+        unpriced = fields.cost is None and (fields.price is None or most is None)
+        if is_model and unpriced and limits.cost_usd is not None:
+            message = "may cost anything; limits has cost_usd, which is reserved before a call"
+            self._wrong(message, hint="add `cost:`, dollars of one call at most, or `price: {input: 3, output: 15}`")
+        return most
 
     def _timeouts(self) -> tuple[float, float]:
         fields, wall = self._fields, self._limits.wall_seconds
@@ -254,6 +300,10 @@ class _Entry:
         self._problems.append(Problem(f'agent "{self._name}" {message}', place, hint))
 
 
+def _rate(fields: RateFields) -> RateRule:
+    return RateRule(fields.requests, fields.tokens)
+
+
 def _resolved_form(fields: PolicyFields, policy: Policy) -> Json:
     # The default is left out: policies that say nothing of review keep the digests they had before there was one.
     review = {} if policy.review is ReviewRule.NONE else {"review": str(policy.review)}
@@ -261,7 +311,7 @@ def _resolved_form(fields: PolicyFields, policy: Policy) -> Json:
         "version": fields.version,
         "description": fields.description,
         **review,
-        "limits": asdict(policy.limits),
+        "limits": _limits_form(policy.limits),
         "sandbox": asdict(policy.sandbox),
         "imports": None if policy.imports is None else sorted(policy.imports),
         "resources": {name: resource_form(resource) for name, resource in policy.resources.items()},
@@ -269,14 +319,20 @@ def _resolved_form(fields: PolicyFields, policy: Policy) -> Json:
         "agents": {name: _entry_form(entry) for name, entry in policy.agents.items()},
         # What came later stands here only where it is written: a policy that says nothing of it keeps its digest.
         **({"risk": policy.risk} if policy.risk else {}),
+        **({"providers": {name: asdict(rate) for name, rate in policy.providers.items()}} if policy.providers else {}),
     }
+
+
+def _limits_form(limits: Limits) -> Json:
+    later = ("cost_usd", "model_tokens")
+    return {name: value for name, value in asdict(limits).items() if name not in later or value is not None}
 
 
 def _entry_form(entry: AgentEntry) -> Json:
     return {
         "description": entry.description,
         "backend": entry.backend,
-        "options": {key: _option_form(value) for key, value in entry.options.items()},
+        "options": {key: _option_form(key, value) for key, value in entry.options.items()},
         "input_schema": entry.input_schema,
         "output_schema": entry.output_schema,
         "scopes": sorted(entry.scopes),
@@ -292,29 +348,37 @@ def _entry_form(entry: AgentEntry) -> Json:
         "unsafe_same_uid": entry.unsafe_same_uid,
         "unsafe_raw_token": entry.unsafe_raw_token,
         **({} if entry.cost_usd is None else {"cost_usd": entry.cost_usd}),
+        **({} if entry.price is None else {"price": asdict(entry.price)}),
+        **({} if entry.call_tokens is None else {"call_tokens": entry.call_tokens}),
+        **({} if entry.rate is None else {"rate": asdict(entry.rate)}),
+        **({} if not entry.provider else {"provider": entry.provider}),
         **({} if entry.trusted else {"trusted": False}),
     }
 
 
-def _option_form(value: Any) -> Json:
+def _option_form(name: str, value: Any) -> Any:
+    """Return an option as it is archived: references by name, and no variable that looks like a key."""
     if isinstance(value, Reference):
         return reference_form(value)
     if isinstance(value, dict):
-        return {name: _variable_form(part) for name, part in value.items()}
+        form = _variable_form if name in HOLD_VARIABLES else _option_form
+        return {key: form(key, part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_option_form("", part) for part in value]
     return value
 
 
-def _variable_form(value: str | Reference) -> Json:
+def _variable_form(name: str, value: str | Reference) -> Json:
     """Return how a variable stands in the archive: what looks like a key, by its digest alone."""
     if isinstance(value, str) and looks_like_key(value):
         return {"sha256": digest_of(value)}
-    return _option_form(value)
+    return _option_form(name, value)
 
 
 def _warnings(fields: PolicyFields, policy: Policy, source: Source) -> Iterator[str]:
     for path, value in _texts(source.value, ()):
         # Randomness alone says little outside of a command and its environment: schemas hold patterns and digests.
-        close_look = path[:1] == ("agents",) and path[2:3] in (("env",), ("command",))
+        close_look = path[:1] == ("agents",) and bool({"env", "command", "headers"} & set(path[2:4]))
         if looks_like_key(value) if close_look else has_key_prefix(value):
             hint = "keep it elsewhere, and write env:NAME, file:PATH or {command: [...]}"
             yield _told(source, path, f"{where(path)} looks like a key; {hint}")

@@ -5,6 +5,7 @@ A message of a ValueError here says what is allowed; after a line feed may follo
 
 from __future__ import annotations
 
+import keyword
 import re
 from typing import Annotated
 
@@ -12,11 +13,13 @@ from pydantic import BeforeValidator, WithJsonSchema
 
 from runner.models import Json
 from runner.policy.model import Reference
-from runner.policy.references import parse_reference
+from runner.policy.references import VARIABLE, parse_reference
 from runner.policy.units import DURATION_HELP, seconds_of
 
 # RFC 6749 section 3.3: printable ASCII without space, quote and backslash.
 SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
+
+_DOTTED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
 
 DURATION_SCHEMA = {
     "description": DURATION_HELP,
@@ -70,7 +73,32 @@ def kept_elsewhere(value: Json) -> str | Reference:
         raise ValueError(f"{allowed}\nwrite {error}") from None
 
 
+def import_path(value: Json) -> str:
+    allowed = '"module:function", such as "agents:research"'
+    if not isinstance(value, str):
+        raise ValueError(allowed)
+    module, colon, function = value.partition(":")
+    if not (colon and _DOTTED.fullmatch(module) and _DOTTED.fullmatch(function)):
+        fixed = ":".join(value.rsplit(".", 1)) if not colon and _DOTTED.fullmatch(value) and "." in value else ""
+        raise ValueError(f'{allowed}\nwrite "{fixed}"' if fixed else allowed)
+    if any(keyword.iskeyword(part) for part in [*module.split("."), *function.split(".")]):
+        raise ValueError(f"{allowed}; a part is a keyword of Python")
+    return value
+
+
+def variable(value: str) -> str:
+    if not VARIABLE.fullmatch(value):
+        raise ValueError("letters, digits and underscores")
+    if value == "HOME":
+        raise ValueError("others; HOME is a fresh folder for each attempt")
+    if value in ("RUNNER_GATEWAY", "RUNNER_GATEWAY_KEY") or value.startswith("RUNNER_TOKEN_"):
+        raise ValueError("others; runner says there how the gateway is reached")
+    return value
+
+
 Duration = Annotated[float, BeforeValidator(seconds_of), WithJsonSchema(DURATION_SCHEMA)]
 Scope = Annotated[
     str, BeforeValidator(scope), WithJsonSchema({"type": "string", "pattern": f"^{SCOPE_TOKEN.pattern}$"})
 ]
+Argv = Annotated[list[str], BeforeValidator(argv), WithJsonSchema({"type": "array", "items": {"type": "string"}})]
+VariableName = Annotated[str, BeforeValidator(variable)]

@@ -1,18 +1,19 @@
 """Every Protocol between rooms. Rooms on one floor meet only here; `engine` injects the implementations.
 
-Each has a contract suite in `tests/contract/` that every implementation passes. What credentials need is in
-`seams.credentials`, and here as well.
+Each has a contract suite in `tests/contract/` that every implementation passes. What agents and
+credentials need is in `seams.agents` and `seams.credentials`, and here as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from runner.events import Event, EventKind
 from runner.guest.wire import Output, Settled, Then, Wait
 from runner.models import Json, Limits, SandboxFacts, Spawn
+from runner.seams.agents import Agent, Call, ModelUsage, StartRun, TellsSchemas
 from runner.seams.credentials import (
     Credential,
     Door,
@@ -29,8 +30,8 @@ from runner.seams.credentials import (
 
 __all__ = [
     "Agent", "Asked", "Call", "Channel", "Credential", "Door", "DoorRequest", "DoorResponse", "Elsewhere", "Exit",
-    "Issued", "Issuer", "Journal", "Minter", "NotIssued", "NotRevoked", "Order", "Reply", "Responder", "RunFilter",
-    "RunJournal", "RunRow", "Sandbox", "Subject", "Taken",
+    "Issued", "Issuer", "Journal", "Minter", "ModelUsage", "NotIssued", "NotRevoked", "Order", "Reply", "Responder",
+    "RunFilter", "RunJournal", "RunRow", "Sandbox", "StartRun", "Subject", "Taken", "TellsSchemas",
 ]  # fmt: skip
 
 # --- sandbox ---------------------------------------------------------------------------------
@@ -214,70 +215,6 @@ class Elsewhere(Protocol):
 
     def used(self, asked: int, spawn: int, key: str) -> None:
         """Take note that spawn `asked` was settled with what is recorded of `spawn`, by a host before."""
-        ...
-
-
-# --- agents ----------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Call:
-    """One attempt, as a backend gets it. Not frozen only because it is made ten thousand times a second."""
-
-    run: str
-    spawn: int
-    attempt: int
-    agent: str
-    inputs: Json
-    """The spawn's inputs, validated. The backend may keep and change them: they are its own copy."""
-    timeout: float
-    """Seconds this attempt may take. The broker keeps it; a backend may pass it on."""
-    output_bytes: int
-    """The largest output, as JSON text, that will be accepted. A backend that reads bytes stops there."""
-    idempotency_key: str
-    """run, spawn and attempt number: equal exactly when this attempt is made again after a crash."""
-    traceparent: str
-    """W3C trace context of this attempt, ready to be sent as a header."""
-    credential: Credential | None = None
-    """What it may use; None where no scope of a resource was asked."""
-    seconds_alone: float | None = None
-    """Set by a backend that can tell: what the attempt took without standing in line behind others of the
-    run, for a worker or a processor. It is what the attempt would count one after the other."""
-
-
-class Agent(Protocol):
-    """One agent of a policy, reached by its backend. One object serves many attempts at once."""
-
-    async def run(self, call: Call) -> Json:
-        """Call the agent and return its output as a JSON value, not yet validated.
-
-        On cancellation it kills what it started and returns promptly. Raises AgentFault for what a
-        script should hear; anything else becomes a `failed` outcome that names only the type.
-        """
-        ...
-
-    def facts(self) -> dict[str, str]:
-        """Return what the agent is, as names and texts, for the journal: equal facts are taken for the same agent.
-
-        May be called from any thread, before the first attempt and after any; it may say more then. It may read files,
-        calls nothing, and leaves out what cannot be read. No text holds what a policy keeps by reference.
-        """
-        ...
-
-    async def close(self) -> None:
-        """Kill what is left of it."""
-        ...
-
-
-@runtime_checkable
-class TellsSchemas(Protocol):
-    """An agent whose backend tells schemas of its own, such as a server that describes what it serves.
-
-    `policy lock` writes them down. Its facts hold a digest of them, so that an agent with other ones is refused.
-    """
-
-    async def schemas(self) -> tuple[Json, Json]:
-        """Ask the backend, and return what it takes and what it returns; None for what it does not tell."""
         ...
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from runner.agents import build_agent
+from runner.agents import Setting, build_agent
 from runner.credentials.gateway.client import client
 from runner.credentials.gateway.socket import SocketDoor
 from runner.models import Token
@@ -85,14 +85,14 @@ def python_agent(folder: Path, source: str, function: str = "f", **more: Any) ->
     """Return agent "a", which calls `function` of this source."""
     name = f"m{len(list(folder.glob('m*.py')))}"
     (folder / f"{name}.py").write_text(source)
-    return build_agent(entry("python", {"call": f"{name}:{function}"}, **more), folder=folder)
+    return build_agent(entry("python", {"call": f"{name}:{function}"}, **more), Setting(folder=folder))
 
 
 def command_agent(
     folder: Path, *argv: str, env: dict[str, Any] | None = None, same_uid: bool = False, **more: Any
 ) -> Agent:
     found = entry("command", {"argv": list(argv), "env": env or {}}, unsafe_same_uid=same_uid)
-    return build_agent(found, folder=folder, **more)
+    return build_agent(found, Setting(folder=folder, **more))
 
 
 def entry(backend: str, options: dict[str, Any], **more: Any) -> AgentEntry:

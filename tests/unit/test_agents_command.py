@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from runner.agents import build_agent, faults
+from runner.agents import Setting, build_agent, faults
 from runner.errors import AgentFault, PolicyError
 from runner.policy.model import Reference
 from tests.unit.agents_by_hand import HandCredential, all_gone, call, command_agent, entry, open_folder, written
@@ -206,7 +206,7 @@ async def test_a_launcher_that_was_killed_is_replaced(tmp_path: Path) -> None:
 HOST = '''
 import asyncio, sys
 from pathlib import Path
-from runner.agents import build_agent
+from runner.agents import Setting, build_agent
 from tests.unit.agents_by_hand import call, entry
 
 HANG = """
@@ -220,8 +220,8 @@ def f(inputs):
 async def main(folder):
     (folder / "m.py").write_text(HANG)
     program = ["sh", "-c", "trap '' TERM; setsid sleep 600 & echo $$ $! > $0; wait", str(folder / "command")]
-    agents = [build_agent(entry("python", {"call": "m:f"}), folder=folder),
-              build_agent(entry("command", {"argv": program}), folder=folder)]
+    agents = [build_agent(entry("python", {"call": "m:f"}), Setting(folder=folder)),
+              build_agent(entry("command", {"argv": program}), Setting(folder=folder))]
     await asyncio.gather(*(agent.run(call(str(folder / "python"))) for agent in agents))
 
 asyncio.run(main(Path(sys.argv[1])))
@@ -296,7 +296,7 @@ async def test_a_reference_that_cannot_be_read_fails_the_attempt(tmp_path: Path,
 
 def test_references_that_nothing_reads_are_an_error_of_the_policy(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match="nothing is there to read them"):
-        build_agent(entry("command", {"argv": ["cat"], "env": {"K": KEY}}), folder=tmp_path)
+        build_agent(entry("command", {"argv": ["cat"], "env": {"K": KEY}}), Setting(folder=tmp_path))
 
 
 @pytest.mark.parametrize("kept", range(1, 15))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.agents import build_agent, origins
+from runner.agents import Setting, build_agent, origins
 from runner.models import MIB
 from runner.policy.model import Reference
 from runner.seams import Agent
@@ -22,7 +22,7 @@ def sha256(text: str) -> str:
 
 
 def function(folder: Path, name: str) -> Agent:
-    return build_agent(entry("python", {"call": name}), folder=folder)
+    return build_agent(entry("python", {"call": name}), Setting(folder=folder))
 
 
 # --- python ----------------------------------------------------------------------------------
@@ -104,7 +104,7 @@ def test_a_function_of_an_installed_package_names_the_package_and_its_version(tm
     import yaml
 
     for name, package in (("yaml:safe_load", "PyYAML"), ("_pytest.pathlib:bestrelpath", None), ("typer:run", "typer")):
-        facts = build_agent(entry("python", {"call": name}), folder=tmp_path).facts() if package else {}
+        facts = build_agent(entry("python", {"call": name}), Setting(folder=tmp_path)).facts() if package else {}
         assert facts.get("package") == package
 
     assert function(tmp_path, "yaml:safe_load").facts()["version"] == yaml.__version__

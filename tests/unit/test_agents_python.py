@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from runner.agents import build_agent
+from runner.agents import Setting, build_agent
 from runner.broker.schema import OutputSchema
 from runner.clock import HeldClock
 from runner.errors import AgentFault, PolicyError
@@ -94,7 +94,7 @@ async def test_a_cancellation_that_the_agent_makes_itself_is_its_failure(tmp_pat
 async def test_a_parameter_named_call_gets_the_facts_of_the_attempt(tmp_path: Path, define: str) -> None:
     source = f"{define} f(inputs, call): return [call.deadline, call.idempotency_key, call.attempt, call.spawn]"
     (tmp_path / "m.py").write_text(source)
-    agent = build_agent(entry("python", {"call": "m:f"}), folder=tmp_path, clock=HeldClock(1000.0))
+    agent = build_agent(entry("python", {"call": "m:f"}), Setting(folder=tmp_path, clock=HeldClock(1000.0)))
 
     assert await agent.run(call(timeout=30)) == [1030.0, "run-1:7:2", 2, 7]
     await agent.close()
@@ -160,7 +160,7 @@ def f(folder):
 async def test_an_idle_worker_is_ended_after_a_while(tmp_path: Path) -> None:
     (tmp_path / "m.py").write_text(PID)
     clock = HeldClock()
-    agent = build_agent(entry("python", {"call": "m:f"}), folder=tmp_path, clock=clock)
+    agent = build_agent(entry("python", {"call": "m:f"}), Setting(folder=tmp_path, clock=clock))
     pid = await agent.run(call())
     clock.advance(9)
     assert lives(pid)
@@ -490,7 +490,7 @@ async def test_modules_of_the_same_name_in_two_policies_do_not_mix(tmp_path: Pat
             "    from parts import deep\n    import beside as late\n"
             "    return [beside.NAME, parts.deep.NAME, deep.NAME, late.NAME]"
         )
-        agents.append(build_agent(entry("python", {"call": "agents:f"}), folder=folder))
+        agents.append(build_agent(entry("python", {"call": "agents:f"}), Setting(folder=folder)))
 
     assert [await agent.run(call()) for agent in agents] == [["one"] * 4, ["two"] * 4]
     assert not {"agents", "beside", "parts"} & sys.modules.keys()
@@ -506,7 +506,7 @@ async def test_packages_relative_imports_and_attributes_work(tmp_path: Path, def
     (tmp_path / "pack" / "say.py").write_text(
         f"from . import WORD\nclass Say:\n    @staticmethod\n    {define} it(inputs): return WORD"
     )
-    agent = build_agent(entry("python", {"call": "pack.say:Say.it"}), folder=tmp_path)
+    agent = build_agent(entry("python", {"call": "pack.say:Say.it"}), Setting(folder=tmp_path))
 
     assert await agent.run(call()) == "hello"
     await agent.close()
@@ -521,7 +521,7 @@ async def test_a_policys_module_does_not_hide_one_of_the_standard_library_from_o
 
 
 async def test_a_function_of_an_installed_package_can_be_an_agent(tmp_path: Path) -> None:
-    agent = build_agent(entry("python", {"call": "json:dumps"}), folder=tmp_path)
+    agent = build_agent(entry("python", {"call": "json:dumps"}), Setting(folder=tmp_path))
 
     assert await agent.run(call({"a": 1})) == '{"a": 1}'
     await agent.close()
@@ -546,7 +546,7 @@ def test_a_function_that_is_not_there_is_an_error_of_the_policy(
 ) -> None:
     (tmp_path / "m.py").write_text(module)
     with pytest.raises(PolicyError) as raised:
-        build_agent(entry("python", {"call": function}), folder=tmp_path)
+        build_agent(entry("python", {"call": function}), Setting(folder=tmp_path))
 
     assert message in raised.value.message
     assert raised.value.hint
@@ -555,17 +555,17 @@ def test_a_function_that_is_not_there_is_an_error_of_the_policy(
 def test_an_async_function_is_refused_where_the_policy_wants_a_process(tmp_path: Path) -> None:
     (tmp_path / "m.py").write_text("async def f(inputs): return 1\ndef g(inputs): return 1")
     with pytest.raises(PolicyError) as raised:
-        build_agent(entry("python", {"call": "m:f"}, isolation="process"), folder=tmp_path)
+        build_agent(entry("python", {"call": "m:f"}, isolation="process"), Setting(folder=tmp_path))
 
     assert raised.value.message == (
         'agent "a" has isolation "process" and calls "m:f", an async def, which runs in the host\'s process'
     )
-    assert build_agent(entry("python", {"call": "m:g"}, isolation="process"), folder=tmp_path)
+    assert build_agent(entry("python", {"call": "m:g"}, isolation="process"), Setting(folder=tmp_path))
 
 
 def test_a_backend_that_does_not_exist_is_an_error_of_the_policy(tmp_path: Path) -> None:
-    with pytest.raises(PolicyError, match='agent "a" has backend "smoke"; known are "python" and "command"'):
-        build_agent(entry("smoke", {}), folder=tmp_path)
+    with pytest.raises(PolicyError, match='agent "a" has backend "smoke"; known are python, command, http, '):
+        build_agent(entry("smoke", {}), Setting(folder=tmp_path))
 
 
 # --- the page --------------------------------------------------------------------------------
@@ -577,7 +577,7 @@ async def test_the_agents_of_the_page_do_what_it_says(tmp_path: Path) -> None:
         (tmp_path / name).write_text(source)
     (text,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     policy = load_policy_text(text, folder=tmp_path, name="page")
-    agents = {name: build_agent(entry, folder=tmp_path) for name, entry in policy.agents.items()}
+    agents = {name: build_agent(entry, Setting(folder=tmp_path)) for name, entry in policy.agents.items()}
     found = await agents["look_up"].run(call({"name": "Acme"}))
 
     assert await agents["measure"].run(call({"text": "a b c"})) == {"words": 3}
@@ -598,7 +598,7 @@ async def test_the_agents_of_the_page_that_use_a_resource_do_what_it_says(tmp_pa
         ("python", {"call": "crm:look_up"}), ("python", {"call": "crm:note"}),
         ("command", {"argv": ["python3", "./crm_by_hand.py"], "env": {}}),
     ):  # fmt: skip
-        agent = build_agent(entry(backend, options), folder=tmp_path)
+        agent = build_agent(entry(backend, options), Setting(folder=tmp_path))
         asked.append((await agent.run(call({"customer": 42, "text": "x"}, credential=credential)))["asked"])
         await agent.close()
 

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from runner.agents import build_agent, uids
+from runner.agents import Setting, build_agent, uids
 from runner.agents.uids import closed_to_others, identify, program_needs
 from runner.errors import AgentFault
 from runner.seams import Agent
@@ -496,7 +496,7 @@ async def test_a_worker_whose_folder_is_closed_to_others_keeps_the_hosts_uid(
     folder = everywhere / "policy"
     folder.mkdir(mode=0o700 if closed == "policy" else 0o755)
     (folder / "m.py").write_text("import os\ndef f(inputs): return os.getuid()")
-    agent = build_agent(entry("python", {"call": "m:f"}, unsafe_same_uid=closed == "same_uid"), folder=folder)
+    agent = build_agent(entry("python", {"call": "m:f"}, unsafe_same_uid=closed == "same_uid"), Setting(folder=folder))
 
     assert await agent.run(call()) == os.geteuid()
     await agent.close()

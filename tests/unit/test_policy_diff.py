@@ -25,9 +25,10 @@ from runner.review.report import Change
 WHOLE: dict[str, Any] = yaml.safe_load("""
 version: 1
 description: For comparisons.
-limits: {wall: 5m, cpu: 10s, memory: 128MB, spawns: 10, parallel: 5, fallbacks: 1, backoff: 10s, bytes_in: 8MB, bytes_out: 8MB, logged: 64KB, frame: 1MB, token: 5m}
+limits: {wall: 5m, cpu: 10s, memory: 128MB, spawns: 10, parallel: 5, fallbacks: 1, backoff: 10s, bytes_in: 8MB, bytes_out: 8MB, logged: 64KB, frame: 1MB, token: 5m, cost_usd: 5, model_tokens: 100000}
 sandbox: {demand: docker, runtime: runsc}
 imports: [json, re]
+providers: {acme: {rate: {requests: 50, tokens: 40000}}}
 risk: {no-lock: warning, raw-token: error, dynamic-agents: "off"}
 issuers:
   corp: {url: https://as.example, client_id: me, credential: "env:AS", max_lifetime: 10m, per_second: 5, private: [10.1.0.0/16]}
@@ -60,6 +61,10 @@ agents:
     retries: 2
     isolation: process
     cost: 0.02
+    price: {input: 3, output: 15}
+    model_tokens: 500
+    rate: {requests: 10}
+    provider: acme
     trusted: false
   send:
     description: Sends a mail.
@@ -107,6 +112,12 @@ CHANGES: list[tuple[dict[str, Any], list[tuple[str, str]], list[tuple[str, str]]
     ({"limits.spawns": 11}, [("widened", "limits: spawns is 11, was 10")], [("narrowed", "limits: spawns is 10, was 11")]),
     ({"limits.parallel": 6}, [("widened", "limits: parallel is 6, was 5"), ("widened", 'agent "send": parallel is 6, was 5')], [("narrowed", "limits: parallel is 5, was 6"), ("narrowed", 'agent "send": parallel is 5, was 6')]),
     ({"limits.token": "6m"}, [("widened", "limits: token is 360s, was 300s")], [("narrowed", "limits: token is 300s, was 360s")]),
+    ({"limits.cost_usd": 6}, [("widened", "limits: cost_usd is 6.0, was 5.0")], [("narrowed", "limits: cost_usd is 5.0, was 6.0")]),
+    ({"limits.model_tokens": GONE}, [("widened", "limits: model_tokens is not said, was 100,000")], [("narrowed", "limits: model_tokens is 100,000, was not said")]),
+    ({"providers": GONE}, [("widened", 'rate of provider "acme" (requests a minute) is not said, was 50.0'), ("widened", 'rate of provider "acme" (tokens a minute) is not said, was 40000.0')], [("narrowed", 'rate of provider "acme" (requests a minute) is 50.0, was not said'), ("narrowed", 'rate of provider "acme" (tokens a minute) is 40000.0, was not said')]),
+    ({"agents.profile.rate": {"requests": 20}}, [("widened", 'agent "profile": rate (requests a minute) is 20.0, was 10.0')], [("narrowed", 'agent "profile": rate (requests a minute) is 10.0, was 20.0')]),
+    ({"agents.profile.model_tokens": 400}, [("narrowed", 'agent "profile": model_tokens is 400, was 500')], [("widened", 'agent "profile": model_tokens is 500, was 400')]),
+    ({"agents.profile.provider": GONE}, [("widened", 'agent "profile": provider is not said, was acme')], [("widened", 'agent "profile": provider is acme, was not said')]),
     ({"sandbox.runtime": GONE}, [("changed", "sandbox: runtime is not said, was runsc")], [("changed", "sandbox: runtime is runsc, was not said")]),
     ({"sandbox": "process"}, [("widened", "sandbox: demand is process, was docker"), ("changed", "sandbox: runtime is not said, was runsc")], [("narrowed", "sandbox: demand is docker, was process"), ("changed", "sandbox: runtime is runsc, was not said")]),
     ({"sandbox.unsafe_unverified_lock": True}, [("widened", "sandbox: unsafe_unverified_lock is true, was false")], [("narrowed", "sandbox: unsafe_unverified_lock is false, was true")]),

@@ -50,7 +50,7 @@ MISTAKES = [
      "name each agent that scripts may spawn, with a backend, `input` and `output`"),
     ("version: 1\nagnets: {}", 2, 'the policy has the unknown key "agnets"', 'did you mean "agents"?'),
     ("version: 1\nagents: {}\nzzz: 1", 3, 'the policy has the unknown key "zzz"',
-     "known here: agents, description, imports, include, issuers, limits, resources, review, risk, sandbox, version"),
+     "known here: agents, description, imports, include, issuers, limits, providers, resources, review, risk, sandbox, version"),
     ("version: 1\nagents:", 2, "agents cannot be empty; allowed: a mapping",
      "write for example `agents: {research: {...}}, with a plain word as the name`"),
     ("version: 1\nagents: {}\nimports: [jsn]", 3, 'imports: the dialect has no module "jsn"', 'did you mean "json"?'),
@@ -107,7 +107,10 @@ MISTAKES = [
      "write for example `parallel: 20`"),
     # --- backends ---
     (HEAD + "    description: x\n    input: {}\n    output: {}", 3, 'agent "research" has no backend',
-     'add `python: "module:function"` or `command: [program, argument]`'),
+     'add `python: "module:function"` or `command: [program, argument]`, or one of http, mcp, anthropic, openai, '
+     "claude, langgraph, crewai, script"),
+    (AGENT + "    http: {url: 'http://x.example'}\n    command: [x]", 9,
+     'agent "research" has 3 backends, python, command and http', "keep one; make two agents of it"),
     (AGENT + "    command: [x]", 8, 'agent "research" has two backends, python and command',
      "keep one; make two agents of it"),
     (AGENT.replace("agents:research", "agents.research"), 5,

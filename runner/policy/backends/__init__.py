@@ -1,0 +1,48 @@
+"""What a policy says of each backend: what may be written under its key, and what holds where nothing is written.
+
+Nothing of a backend is imported here: reading a policy must not need what only a run needs.
+
+Not here: the keys that all agents have (fields), how an agent is reached (agents).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class BackendRule:
+    """What holds for the agents of one backend."""
+
+    isolation: str = "none"
+    """What is so unless written, in the words of `AgentEntry.isolation`."""
+    may_be: tuple[str, ...] = ("none",)
+    """The isolations that an entry may write."""
+    parallel: int | None = None
+    """Attempts at once unless written; None: as many as the run. The same on every machine: it is digested."""
+    extra: str = ""
+    """The optional extra that has its library; "" where runner itself has it."""
+    provider: str = ""
+    """Whose rate it shares unless written; "" where the backend alone does not tell."""
+
+
+# Attempts at once, by weight: a claude or crewai process has 200 to 240 MB and a second of processor before its
+# first word; a stdio MCP server or a nested run is one process or two; the others only wait for a network.
+BACKENDS: dict[str, BackendRule] = {
+    "python": BackendRule(may_be=("none", "process")),
+    "command": BackendRule(isolation="process", may_be=("process",)),
+    "http": BackendRule(),
+    "mcp": BackendRule(parallel=20, extra="mcp"),
+    "anthropic": BackendRule(parallel=50, extra="anthropic", provider="anthropic"),
+    "openai": BackendRule(parallel=50, extra="openai"),
+    "claude": BackendRule(isolation="process", may_be=("process",), parallel=4, extra="claude", provider="anthropic"),
+    "langgraph": BackendRule(extra="langgraph"),
+    "crewai": BackendRule(isolation="process", may_be=("process",), parallel=4, extra="crewai"),
+    "script": BackendRule(isolation="process", may_be=("process",), parallel=4),
+}
+"""Key in an agent's entry → its rule. Exactly one of these keys stands in each entry."""
+
+HOLD_VARIABLES = ("env", "headers")
+"""Options that are mappings of texts and references. What looks like a key in them is archived by its digest."""
+HOLD_A_REFERENCE = ("api_key",)
+"""Options that are a reference, or not there."""
