@@ -258,6 +258,10 @@ class Usage:
     result_bytes: int = 0
     """Bytes of the result: what the caller's context gets instead."""
     log_bytes: int = 0
+    model_tokens: int = 0
+    """As counted against `Limits.model_tokens`: what backends told, and the reserved where nobody can tell."""
+    cost_usd: float = 0.0
+    """Likewise, of `Limits.cost_usd`."""
 
 
 @dataclass(frozen=True, slots=True)

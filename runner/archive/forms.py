@@ -131,7 +131,8 @@ _BODY: Mapping[str, Right] = {
     **dict.fromkeys(("hardening", "missing"), _all(_text)),
     "outcome": _outcome, "fallback": _all(_next), "handles": _all(_count), "retry": _or_none(_object),
     "facts": _object,
-    "usage": _each(_number), "spawns": _each(_count), "seed": lambda value: type(value) is int,
+    **dict.fromkeys(("usage", "model_usage"), _each(_number)),
+    "spawns": _each(_count), "seed": lambda value: type(value) is int,
 }  # fmt: skip
 _BODY_OF: Mapping[EventKind, Mapping[str, Right]] = {
     EventKind.RUN_RESUMED: {"used": _number},

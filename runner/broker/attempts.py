@@ -15,16 +15,16 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Protocol
 
 from runner.broker.accept import Accepts
+from runner.broker.admission import may_be_slowed
 from runner.broker.authority import FROZEN, Authority
 from runner.broker.chain import Failed, may_follow
-from runner.broker.live import Attempt, Begun, LiveSpawn
+from runner.broker.live import Attempt, Begun, LiveSpawn, Settles
 from runner.broker.permit import Refusal
 from runner.broker.pursuits import Pursuits
-from runner.broker.reached import Passed, Reached
-from runner.broker.slots import Slots
+from runner.broker.reached import Reached
+from runner.broker.turns import Turns
 from runner.clock import Clock
 from runner.errors import AgentFault, PolicyError, StoreError
 from runner.events import EventKind
@@ -32,7 +32,7 @@ from runner.guest.wire import canonical
 from runner.models import Json, OutcomeKind
 from runner.policy.model import AgentEntry, Policy
 from runner.policy.schemas import SchemaRefused
-from runner.seams import Agent, Call, RunJournal
+from runner.seams import Agent, Call, Rates, RunJournal
 
 # A cancelled agent gets this long to stop before the journal names it as lingering. Its spawn was
 # answered already; nothing waits for it but the end of the run.
@@ -41,14 +41,6 @@ LINGER_SECONDS = 1.0
 FRAME_MARGIN = 1024
 # Attempts whose tokens are minted in one go: some 20 ms in which the loop does nothing else.
 MOST_ARMED = 256
-
-
-class Settles(Protocol):
-    """Who is told how a spawn went: once for each, unless it settled the spawn itself before."""
-
-    def succeeded(self, live: LiveSpawn, passed: Passed) -> None: ...
-
-    def failed(self, live: LiveSpawn, kind: OutcomeKind, message: str, *, detail: str = "") -> None: ...
 
 
 class Attempts:
@@ -65,11 +57,12 @@ class Attempts:
         agent_of: Callable[[AgentEntry], Agent],
         reach: Callable[[AgentEntry], Reached],
         authority: Authority,
+        rates: Rates | None = None,
         retry_unknown: bool = False,
     ) -> None:
         """`agent_of` and `reach` give an agent and the border to it, the same ones each time; `trace` is the
-        run's W3C trace id. `retry_unknown`: an attempt that was under way when another host died is made again,
-        whatever the agent is.
+        run's W3C trace id; `rates` are those of the host, None: agents are called as often as one likes.
+        `retry_unknown`: an attempt that was under way when another host died is made again, whatever the agent is.
         """
         self._retry_unknown = retry_unknown
         self._authority = authority
@@ -79,13 +72,12 @@ class Attempts:
         self._trace = trace
         self._agent_of = agent_of
         self._reach = reach
-        self._slots = Slots(
-            policy.limits.parallel_spawns, {name: entry.parallel for name, entry in policy.agents.items()}
-        )
+        self._turns = Turns(policy, rates, clock, start=self._start, refuse=self._not_admitted)
+        self.budget = self._turns.admission.budget
         self.accepts = Accepts()
         self._starting: list[Attempt] = []
         self._lingering: set[Attempt] = set()
-        self._pursuits = Pursuits(journal, clock, begin=self._take, count=self._count, give_up=self._give_up)
+        self._pursuits = Pursuits(journal, clock, begin=self._turns.take, count=self._count, give_up=self._give_up)
         self._span = secrets.randbits(64)
         self._output_bytes_cap = policy.limits.frame_bytes - FRAME_MARGIN
         self.count = 0
@@ -95,7 +87,7 @@ class Attempts:
 
     @property
     def parallel_peak(self) -> int:
-        return self._slots.peak
+        return self._turns.peak
 
     def span(self, spawn: int, attempt: int) -> str:
         """Return the W3C span id of an attempt; of the spawn itself for attempt 0."""
@@ -125,10 +117,10 @@ class Attempts:
 
     def begin(self, live: LiveSpawn) -> None:
         """Have its chain tried, as soon as there is a slot. It is permitted; its inputs are complete and valid."""
-        if live.rule is not None or len(live.chain) > 1 or live.begun is not None:
+        if live.rule is not None or len(live.chain) > 1 or live.begun is not None or may_be_slowed(live.permit.entry):
             live.inputs_text = canonical(live.inputs)
         if live.begun is None:
-            self._take(live)
+            self._turns.take(live)
         else:
             begun, live.begun = live.begun, None
             self._go_on(live, begun)
@@ -142,18 +134,14 @@ class Attempts:
             return
         live.made = begun.made - 1
         entry = live.permit.entry
+        self._turns.admission.assume(live)
         if entry.idempotent or self._retry_unknown:
             live.attempts, live.again = begun.attempt - 1, True
-            self._take(live)
+            self._turns.take(live)
             return
         attempt = live.attempt = Attempt(live, begun.attempt, live.permit)
         message = f'the host of the run died while agent "{entry.name}" was at work'
         self._failed(attempt, Failed(OutcomeKind.OUTCOME_UNKNOWN, message))
-
-    def _take(self, live: LiveSpawn) -> None:
-        """Start an attempt now if there is a slot, else once there is one."""
-        if self._slots.take(live):
-            self._start(live)
 
     def over(self, live: LiveSpawn) -> float:
         """Close the account of a spawn that settles. Return the seconds of its last attempt, 0.0 where none ran."""
@@ -161,6 +149,7 @@ class Attempts:
         if live.attempt is None:
             return 0.0
         live.attempt.over = True
+        self._turns.over(live.attempt, live.kind)
         if live.attempt.account is not None:
             self._authority.close(live.attempt, live.kind)
         return self._count(live.attempt)
@@ -178,6 +167,7 @@ class Attempts:
         with suppress(StoreError):
             await self._journal.durable()
         self._pursuits.cancel()
+        self._turns.close()
         tasks = [one.task for one in self._lingering if one.task is not None and not one.task.done()]
         for task in tasks:
             task.cancel()
@@ -194,6 +184,7 @@ class Attempts:
         permitted = live.permit
         live.attempts += 1
         attempt = live.attempt = Attempt(live, live.attempts, permitted)
+        attempt.reserved, live.reserved = live.reserved, None
         live.called = permitted.entry.name
         body = {
             "spawn": live.n, "attempt": attempt.number, "agent": live.called, "timeout": permitted.timeout,
@@ -334,13 +325,17 @@ class Attempts:
         kind = OutcomeKind(fault.kind)
         if fault.lost and not attempt.permit.entry.idempotent:
             kind = OutcomeKind.OUTCOME_UNKNOWN
-        self._failed(attempt, Failed(kind, fault.message, fault.detail))
+        failed = Failed(kind, fault.message, fault.detail, sure=not fault.lost)
+        if fault.slow_down is not None and not attempt.over:
+            self._turns.slow_down(attempt, failed, fault.slow_down)
+        self._failed(attempt, failed)
 
     def _failed(self, attempt: Attempt, failed: Failed) -> None:
         """Take note of an attempt that came to nothing: the spawn settles so, or its pursuit goes on."""
         if attempt.over:
             return
         attempt.over = True
+        self._turns.over(attempt, failed.kind, sure=failed.sure)
         if attempt.account is not None:
             self._authority.close(attempt, str(failed.kind))
         live = attempt.live
@@ -355,6 +350,13 @@ class Attempts:
             self._pursuits.start(live, failed)
         else:
             self._give_up(live, failed)
+
+    def _not_admitted(self, live: LiveSpawn, failed: Failed) -> None:
+        """The budget or the rates can have no attempt of it any more: the spawn comes to that."""
+        if live.outcome is not None:
+            live.outcome.set_exception(failed)
+        else:
+            self._settles.failed(live, failed.kind, failed.message)
 
     def _give_up(self, live: LiveSpawn, failed: Failed) -> None:
         """Settle a spawn as its last attempt ended. The message names the agent of that one."""
@@ -388,9 +390,7 @@ class Attempts:
     def _free(self, attempt: Attempt) -> None:
         if attempt.stopped is not None and not attempt.stopped.done():
             attempt.stopped.set_result(None)
-        self._slots.give_back(attempt.permit.entry.name)
-        while (queued := self._slots.next()) is not None:
-            self._start(queued)
+        self._turns.free(attempt.permit.entry.name)
 
     def _count(self, attempt: Attempt) -> float:
         """Add up what an attempt took, once. Return its seconds; 0.0 where it never ran, or was counted."""

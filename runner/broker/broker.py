@@ -39,7 +39,7 @@ from runner.guest.filling import Missing, handles_of
 from runner.guest.wire import OK, Output, Settled, Then, Wait, canonical
 from runner.models import MIB, OutcomeKind, Spawn, digest_of
 from runner.policy.model import AgentEntry, Policy
-from runner.seams import Agent, Asked, Elsewhere, Reply, RunJournal, Taken
+from runner.seams import Agent, Asked, Elsewhere, Rates, Reply, RunJournal, Taken
 
 if TYPE_CHECKING:
     from runner.credentials.ledger import Ledger
@@ -62,12 +62,13 @@ class Broker:
         agent_of: Callable[[AgentEntry], Agent],
         reach: Callable[[AgentEntry], Reached],
         ledger: Ledger | None = None,
+        rates: Rates | None = None,
         retry_unknown: bool = False,
         elsewhere: Elsewhere | None = None,
     ) -> None:
         """`agent_of` and `reach` give an agent and the border to it, the same ones each time; `trace` is the
-        run's W3C trace id; `ledger` keeps the tokens of its attempts; `retry_unknown` is of a run that is resumed;
-        `elsewhere` may settle spawns that are permitted without calling their agents.
+        run's W3C trace id; `ledger` keeps the tokens of its attempts; `rates` are those of the host; `retry_unknown`
+        is of a run that is resumed; `elsewhere` may settle spawns that are permitted without calling their agents.
         """
         self._policy = policy
         self._journal = journal
@@ -77,7 +78,7 @@ class Broker:
         self._authority = Authority(policy, ledger)
         self.attempts = Attempts(
             policy, journal, self, clock=clock, trace=trace, agent_of=agent_of, reach=reach,
-            authority=self._authority, retry_unknown=retry_unknown,
+            authority=self._authority, rates=rates, retry_unknown=retry_unknown,
         )  # fmt: skip
         self._lives: dict[int, LiveHandle] = {}
         self._settled = 0
@@ -266,6 +267,8 @@ class Broker:
         }  # fmt: skip
         if dropped:
             body["dropped_bytes"] = dropped
+        if live.attempt is not None and live.attempt.usage:
+            body["model_usage"] = live.attempt.usage
         live.seq = self._journal.append(EventKind.SPAWN_SETTLED, body, value)
         self.counts[live.kind] = self.counts.get(live.kind, 0) + 1
         # Its inputs are in the journal; ten thousand of them need not stay in memory.

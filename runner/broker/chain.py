@@ -7,6 +7,7 @@
     all others                                               where `on` names it          yes
 
 `on` is the spawn's. An outcome is unknown when an attempt of an agent that is not idempotent timed out or was lost.
+An attempt whose agent asked to slow down did nothing and counts as none: the next one takes its place.
 The pauses double, without chance: under a held clock two runs are equal. In a pause no slot is held.
 
 Not here: how an attempt is made (attempts), whether a chain may be (permit).
@@ -35,19 +36,25 @@ _FINAL = frozenset(
 class Failed(Exception):
     """How one attempt ended that did not end well. `message` is fit for a model, `detail` stays in the journal."""
 
-    def __init__(self, kind: OutcomeKind, message: str, detail: str = "") -> None:
+    def __init__(self, kind: OutcomeKind, message: str, detail: str = "", *, sure: bool = True) -> None:
+        """`sure`: what the attempt used of a model was told whole."""
         super().__init__(message)
         self.kind = kind
         self.message = message
         self.detail = detail
+        self.sure = sure
+        self.slowed: float | None = None
+        """Its agent did nothing, and asked to be called again after so many seconds: such an attempt does not count."""
 
 
 Note = Callable[[Failed, str, float], None]
-"""Told before another attempt: how the last one ended, "retry" or "fallback", and the seconds until then."""
+"""Told before another attempt: how the last one ended, "retry", "fallback" or "slowed", and the seconds until then."""
 
 
 def may_follow(live: LiveSpawn, failed: Failed) -> bool:
     """Say whether a first attempt that ended so can be followed by any other."""
+    if failed.slowed is not None:
+        return True
     retries = live.rule is not None and live.rule.attempts > live.made
     return (retries and _is_retried(live, failed)) or _falls_back(live, failed)
 
@@ -64,10 +71,27 @@ async def pursue(
     `again` makes an attempt of the agent whose turn it is and raises Failed. `made` is None where the next attempt was
     due already when another host died.
     """
-    first: Failed | None = made
+    waits = made if made is not None and made.slowed is not None else None
+
+    async def unslowed() -> None:
+        """Make an attempt, and another one in its place as often as the agent asks to be called later."""
+        nonlocal waits
+        while True:
+            failed, waits = waits, None
+            if failed is None:
+                try:
+                    return await again()
+                except Failed as error:
+                    failed = error
+            if failed.slowed is None:
+                raise failed
+            note(failed, "slowed", failed.slowed)
+            await pause(failed.slowed)
+
+    first = None if waits is not None else made
     while True:
         try:
-            await _retried(live, first, again, note, pause)
+            await _retried(live, first, unslowed, note, pause)
         except Failed as failed:
             if not _falls_back(live, failed):
                 return failed

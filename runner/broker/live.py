@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from runner.broker.handle import LiveHandle, shortened
 from runner.broker.permit import Chain, Permit
 from runner.clock import Timer
 from runner.guest.wire import RetryRule
-from runner.models import Json, Spawn
+from runner.models import Json, OutcomeKind, Spawn
 from runner.policy.grants import Grant
 from runner.seams import Call
 
 if TYPE_CHECKING:
+    from runner.broker.admission import Reserved
+    from runner.broker.reached import Passed
     from runner.credentials.gateway.account import Account
 
 
@@ -21,8 +23,8 @@ class Attempt:
     """One call of an agent for a spawn, from its event to the end of its task."""
 
     __slots__ = (
-        "account", "authorised", "call", "live", "number", "over", "permit", "started", "stopped", "task",
-        "timer",
+        "account", "authorised", "call", "live", "number", "over", "permit", "reserved", "started", "stopped", "task",
+        "timer", "usage",
     )  # fmt: skip
 
     def __init__(self, live: LiveSpawn, number: int, permit: Permit) -> None:
@@ -30,6 +32,10 @@ class Attempt:
         self.number = number
         self.permit = permit
         self.started = 0.0
+        self.reserved: Reserved | None = None
+        """What is put by for it; None where nothing is, or it was settled."""
+        self.usage: dict[str, float] | None = None
+        """What its event says that it used of a model."""
         self.account: Account | None = None
         """Its tokens, where a scope of a resource was asked."""
         self.authorised = False
@@ -66,8 +72,8 @@ class LiveSpawn(LiveHandle):
 
     __slots__ = (
         "accept", "again", "agent", "attempt", "begun", "called", "chain", "grants", "inputs", "inputs_digest",
-        "inputs_text", "label", "line", "made", "outcome", "pursuit", "rule", "scopes", "spawn", "turn", "unknown",
-        "weight",
+        "inputs_text", "label", "line", "made", "outcome", "pursuit", "reserved", "rule", "scopes", "slowed",
+        "spawn", "turn", "unknown", "weight",
     )  # fmt: skip
 
     def __init__(self, spawn: Spawn, inputs_digest: str) -> None:
@@ -100,6 +106,10 @@ class LiveSpawn(LiveHandle):
         """The attempts of a host that is dead; None once they were gone on with."""
         self.made = 0
         """How many attempts of the agent whose turn it is such a host has used up."""
+        self.reserved: Reserved | None = None
+        """What is put by for its next attempt."""
+        self.slowed = 0
+        """How often an agent asked it to come later."""
         self.again = False
         """The next attempt is one that such a host had begun, made once more."""
         self.attempt: Attempt | None = None
@@ -127,3 +137,11 @@ class LiveSpawn(LiveHandle):
     def named(self) -> str:
         label = f" ({shortened(self.label, 60)})" if self.label else ""
         return f'agent "{self.agent}"{label}'
+
+
+class Settles(Protocol):
+    """Who is told how a spawn went: once for each, unless it settled the spawn itself before."""
+
+    def succeeded(self, live: LiveSpawn, passed: Passed) -> None: ...
+
+    def failed(self, live: LiveSpawn, kind: OutcomeKind, message: str, *, detail: str = "") -> None: ...

@@ -92,14 +92,13 @@ class Pursuits:
         value = f'{{"message":{quote(failed.message)}}}'
         if failed.detail:
             value = f'{{"detail":{quote(storable(failed.detail))},"message":{quote(failed.message)}}}'
-        self._journal.append(
-            EventKind.ATTEMPT_FAILED,
-            {
-                "spawn": live.n, "attempt": attempt.number, "agent": live.called, "outcome": str(failed.kind),
-                "seconds": round(self._count(attempt), 6), "next": following, "backoff": seconds,
-            },
-            value,
-        )  # fmt: skip
+        body = {
+            "spawn": live.n, "attempt": attempt.number, "agent": live.called, "outcome": str(failed.kind),
+            "seconds": round(self._count(attempt), 6), "next": following, "backoff": seconds,
+        }  # fmt: skip
+        if attempt.usage:
+            body["model_usage"], attempt.usage = attempt.usage, {}
+        self._journal.append(EventKind.ATTEMPT_FAILED, body, value)
 
     def _done(self, live: LiveSpawn, pursuit: asyncio.Task[None]) -> None:
         self._running.discard(pursuit)

@@ -13,10 +13,12 @@ Not here: comparing what the guest says with the record (replay), when to go on 
 from __future__ import annotations
 
 from array import array
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
 from runner.broker.broker import Broker, cancel_message
+from runner.broker.budget import Amount
 from runner.broker.handle import LiveHandle, Needs
 from runner.broker.live import Begun, LiveSpawn
 from runner.broker.permit import Refusal, permit
@@ -139,6 +141,10 @@ class ResumedBroker(Broker):
         begun.open, begun.again_at = False, event.at_us / 1e6 + body["backoff"]
         if body["next"] == "fallback":
             begun.turn, begun.made = begun.turn + 1, 0
+        elif body["next"] == "slowed":
+            begun.made -= 1
+            live.slowed += 1
+        self._used(body)
         if body["outcome"] == OutcomeKind.OUTCOME_UNKNOWN:
             live.unknown = body["attempt"]
         self.attempts.sequential_seconds += body["seconds"]
@@ -161,12 +167,19 @@ class ResumedBroker(Broker):
             live.output_at = output_at(event.value)
             self._outputs.keep(live, event.value[live.output_at : -1])
         self.attempts.sequential_seconds += body["seconds"]
+        self._used(body)
         if live.n not in self.reused:  # Else no agent of this run had said it.
             self.attempts.output_bytes += live.size
             self.attempts.dropped_bytes += body.get("dropped_bytes", 0)
         self.counts[live.kind] = self.counts.get(live.kind, 0) + 1
         live.spawn = live.inputs = live.needs = None
         self._follow(live)
+
+    def _used(self, body: Mapping[str, Any]) -> None:
+        """Count what an attempt of the dead host had used of a model."""
+        told = body.get("model_usage")
+        if told is not None:
+            self.attempts.budget.spent += Amount(told["tokens"], told["cost_usd"])
 
     def _spawn(self, n: int) -> LiveSpawn:
         live = self._lives.get(n)

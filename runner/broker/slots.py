@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
@@ -24,9 +24,19 @@ class _Lane:
 class Slots:
     """Counts what runs. A spawn that may start takes a slot; every slot taken is given back once."""
 
-    def __init__(self, run_limit: int, agent_limits: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        run_limit: int,
+        agent_limits: Mapping[str, int],
+        admit: Callable[[LiveSpawn], bool] | None = None,
+    ) -> None:
+        """`admit` says whether a spawn may start that could have a slot; None: any may.
+
+        One that may not stays the first of its agent's queue, and is asked for again by each `next`.
+        """
         self._limit = run_limit
         self._lanes = {name: _Lane(limit, 0, []) for name, limit in agent_limits.items()}
+        self._admit = admit
         self._queued = 0
         self.running = 0
         self.peak = 0
@@ -34,7 +44,8 @@ class Slots:
     def take(self, live: LiveSpawn) -> bool:
         """Take a slot of the agent whose turn it is for this spawn now, or put it in the queue and return False."""
         lane = self._lanes[live.permit.entry.name]
-        if lane.queue or lane.running >= lane.limit or self.running >= self._limit:
+        full = lane.queue or lane.running >= lane.limit or self.running >= self._limit
+        if full or not (self._admit is None or self._admit(live)):
             heappush(lane.queue, (live.n, live))
             self._queued += 1
             return False
@@ -53,22 +64,30 @@ class Slots:
         """
         if not self._queued or self.running >= self._limit:
             return None
-        best: _Lane | None = None
+        ready: list[tuple[int, _Lane]] = []
         for lane in self._lanes.values():
             while lane.queue and lane.queue[0][1].settled:
                 heappop(lane.queue)
                 self._queued -= 1
-            if not lane.queue or lane.running >= lane.limit:
-                continue
-            if best is None or lane.queue[0][0] < best.queue[0][0]:
-                best = lane
-        if best is None:
-            return None
+            if lane.queue and lane.running < lane.limit:
+                ready.append((lane.queue[0][0], lane))
+        if self._admit is None:
+            return self._pop(min(ready, key=_number)[1]) if ready else None
+        for _, lane in sorted(ready, key=_number):
+            if self._admit(lane.queue[0][1]):
+                return self._pop(lane)
+        return None
+
+    def _pop(self, lane: _Lane) -> LiveSpawn:
         self._queued -= 1
-        self._count(best)
-        return heappop(best.queue)[1]
+        self._count(lane)
+        return heappop(lane.queue)[1]
 
     def _count(self, lane: _Lane) -> None:
         lane.running += 1
         self.running += 1
         self.peak = max(self.peak, self.running)
+
+
+def _number(ready: tuple[int, _Lane]) -> int:
+    return ready[0]

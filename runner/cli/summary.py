@@ -41,6 +41,8 @@ def usage_lines(usage: Usage, state: RunState) -> list[str]:
     lines = []
     if usage.reused:
         lines.append(f"reused: {plural(usage.reused, 'spawn')} of another run, without an attempt")
+    if usage.model_tokens or usage.cost_usd:
+        lines.append(f"models: {usage.model_tokens:,} tokens, ${usage.cost_usd:,.4f}")
     if usage.attempts:
         lines.append(f"time: {time_text(usage)}")
         kept = usage.output_bytes + usage.dropped_bytes

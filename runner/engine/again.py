@@ -132,7 +132,7 @@ class Again(Running):
                 execution = ResumedExecution(
                     record, submission, verdict=verdict, store=self.store, by=by, retry_unknown=retry_unknown,
                     clock=self._clock, guest=guest, backends=backends,
-                    ledger_of=lambda journal: self._ledger(submission, journal),
+                    ledger_of=lambda journal: self._ledger(submission, journal), rates=self._rates(policy),
                     elsewhere=self._elsewhere(reuse, backends, policy), reviewed=reviewed,
                 )  # fmt: skip
                 execution.begun_after = self.store.begun_after(run)

@@ -26,7 +26,7 @@ from runner.events import EventKind
 from runner.guest import wire
 from runner.guest.dialect import VERSION as DIALECT
 from runner.models import Json, RunError, RunResult, RunState, SandboxFacts, Usage, Verdict, digest_of
-from runner.seams import Channel, Elsewhere, Journal, Responder, RunJournal
+from runner.seams import Channel, Elsewhere, Journal, Rates, Responder, RunJournal
 from runner.session import Ending, Session, start_of
 
 # What a run waits for its revocations after its end; the revoker goes on without it.
@@ -47,6 +47,7 @@ class Execution:
         guest: GuestOnTheWay,
         backends: Backends,
         ledger_of: Callable[[RunJournal], Ledger],
+        rates: Rates | None = None,
         elsewhere: Elsewhere | None = None,
         reviewed: Reviewed | None = None,
     ) -> None:
@@ -55,6 +56,7 @@ class Execution:
         self._reviewed = reviewed
         self._handed = submission.handed
         self._elsewhere = elsewhere
+        self._rates = rates
         self._reuse = submission.reuse
         self._script = submission.script
         self._policy = submission.policy
@@ -178,7 +180,7 @@ class Execution:
         """Return who answers the guest."""
         self._broker = Broker(
             self._policy, self._journal, clock=self._clock, trace=self._trace, agent_of=self._backends.get,
-            reach=self._backends.reach, ledger=self._ledger, elsewhere=self._elsewhere,
+            reach=self._backends.reach, ledger=self._ledger, rates=self._rates, elsewhere=self._elsewhere,
         )  # fmt: skip
         return self._broker
 
@@ -289,6 +291,8 @@ class Execution:
                 dropped_bytes=broker.attempts.dropped_bytes,
                 result_bytes=len(wire.canonical(ending.result).encode()) if ending.state is RunState.DONE else 0,
                 log_bytes=session.log_bytes,
+                model_tokens=round(broker.attempts.budget.spent.tokens),
+                cost_usd=round(broker.attempts.budget.spent.usd, 9),
             )
         return RunResult(
             run=self.run_id,

@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from runner.agents.rates import LocalRates
 from runner.broker import Broker
+from runner.broker.admission import has_rates
 from runner.broker.reached import Reached
 from runner.clock import HeldClock, SystemClock
 from runner.credentials.ledger import Ledger
@@ -101,6 +103,7 @@ class Rehearsal:
         broker = Broker(
             self._policy, self._journal, clock=self._clock, trace="0" * 32, agent_of=self._agent, reach=self._reach,
             ledger=mintless(self._policy, self._journal, self._clock, self._script, _no_reference),
+            rates=LocalRates(self._clock) if has_rates(self._policy) else None,
         )  # fmt: skip
         timed = Timed(
             broker, self._journal, self._clock, wall_seconds=self._policy.limits.wall_seconds, late=self._late,

@@ -115,7 +115,7 @@ class ResumedExecution(Execution):
             return super()._responder()
         broker = self._broker = ResumedBroker(
             self._policy, self._journal, clock=self._clock, trace=self._trace, agent_of=self._backends.get,
-            reach=self._backends.reach, ledger=self._ledger, retry_unknown=self._retry_unknown,
+            reach=self._backends.reach, ledger=self._ledger, rates=self._rates, retry_unknown=self._retry_unknown,
             elsewhere=self._elsewhere,
         )  # fmt: skip
         # Read before anything is appended: the past ends where the dead host stopped.

@@ -25,7 +25,7 @@ from runner.journal import Entry, RegisterKind, SqliteJournal, open_store
 from runner.models import Json, RunResult, Script, Verdict
 from runner.policy import load_policy
 from runner.policy.model import Policy, ReviewRule
-from runner.seams import Elsewhere, RunJournal
+from runner.seams import Elsewhere, Rates, RunJournal
 
 if TYPE_CHECKING:
     from runner.credentials.issuers import Issuers
@@ -194,7 +194,7 @@ class Running(Reading):
             await self._prepare_credentials(submission.policy, verdict)
         execution = Execution(
             run, submission, verdict, store=self.store, clock=self._clock, guest=guest, backends=backends,
-            ledger_of=lambda journal: self._ledger(submission, journal),
+            ledger_of=lambda journal: self._ledger(submission, journal), rates=self._rates(submission.policy),
             elsewhere=self._elsewhere(submission.reuse, backends, submission.policy), reviewed=reviewed,
         )  # fmt: skip
         execution.begun_after = self.store.last_entry()
@@ -242,6 +242,16 @@ class Running(Reading):
         from runner.engine.backends import Backends
 
         return Backends(policy, self._clock)
+
+    def _rates(self, policy: Policy) -> Rates | None:
+        """Return the rates of this host; None where no agent of the policy has one. Raises StoreError."""
+        from runner.broker.admission import has_rates
+
+        if not has_rates(policy):
+            return None
+        from runner.agents.rates import SharedRates
+
+        return SharedRates(self.store.home, self._clock)
 
     async def _prepare_credentials(self, policy: Policy, verdict: Verdict) -> None:
         """Load what signs tokens before anything runs. Raises StoreError: the keys cannot be used."""

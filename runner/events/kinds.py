@@ -14,6 +14,9 @@ issuer's tokens have none: they are made here, and token_issued is durable befor
 is durable before the request leaves; what came of it follows in gateway_answered, whose absence says that nobody knows.
 token_revoked and token_unrevoked are of external tokens; what becomes of one after its run ended is in the register.
 
+"slowed": the agent asked to be called later, and the attempt counts as none. model_usage is what an attempt used as it
+counts against the budget (tokens, cost_usd), and what its backend told (input_tokens, output_tokens), if it told it.
+
 agent_reached is what an agent was when this run first made it, and again whenever that turned out to be something
 else: `facts` are names and texts (code digest, package version, model as answered), `fingerprint` the digest of them.
 spawn_reused says that no attempt is made: another run's outcome of the same key settles it. run_resumed is of a host
@@ -43,7 +46,8 @@ review_decided stands where the policy or the host asks for a review. source is 
     attempt_started     spawn, attempt, agent, inputs_digest, timeout, span        -
                         [, again (true)]
     attempt_failed      spawn, attempt, agent, outcome, seconds,                   message [, detail]
-                        next ("retry", "fallback"), backoff
+                        next ("retry", "fallback", "slowed"),
+                        backoff [, model_usage]
     agent_lingered      spawn, attempt, agent                                      -
     token_intent        token, spawn, attempt, agent, resource, audience,          rules [, details]
                         issuer, scopes, seconds, raw (where true)
@@ -65,6 +69,7 @@ review_decided stands where the policy or the host asks for a review. source is 
                         "end") [, outcome ("timed_out": a wait's time was over)]
     spawn_settled       spawn, agent, outcome, attempts, seconds, bytes            output | message [, cause, detail,
                         [, dropped_bytes (where above 0)] [, by]                   dropped]
+                        [, model_usage]
     then_requested      handle, of, line                                           -
     then_returned       handle, outcome                                            value [, fills] | message [, cause]
     then_settled        handle, outcome, bytes                                     output | message [, cause]

@@ -112,3 +112,21 @@ class StartRun(Protocol):
         and returns when that has ended. Raises AgentFault.
         """
         ...
+
+
+class Rates(Protocol):
+    """How often things may be called, each named by a key. All runs that share one object, or one home, share it."""
+
+    def take(self, key: str, amount: float, most: float) -> float:
+        """Take so much of what may be taken in a minute, and return 0.0; or take nothing and return for how many
+        seconds there is no use in asking again. Infinite `most`: only a hold keeps from it. Raises StoreError.
+        """
+        ...
+
+    def give(self, key: str, amount: float) -> None:
+        """Give back what was taken and not used; a negative amount is what was used beyond it."""
+        ...
+
+    def hold(self, key: str, seconds: float) -> None:
+        """Let nothing of it be taken for so long, at most an hour."""
+        ...

@@ -21,7 +21,7 @@ from runner.guest.wire import NextAgent, RetryRule, canonical
 from runner.journal import open_store
 from runner.models import Json, Limits, OutcomeKind, Spawn, digest_of
 from runner.policy.model import AgentEntry, Policy, SandboxRule
-from runner.seams import Call
+from runner.seams import Call, Rates
 
 ANY = {"type": "object", "additionalProperties": True}
 TRIED_AGAIN = ("timed_out", "failed", "invalid_output")
@@ -100,14 +100,22 @@ class Bench:
         self.calls = Calls()
         self.settled: dict[int, tuple[str, str]] = {}
         self.order = 0
-        made = {name: Scripted(name, self.calls) for name in agents}
-        reached = {name: Reached(one) for name, one in agents.items()}
+        self.made = {name: Scripted(name, self.calls) for name in agents}
+        self.reached = {name: Reached(one) for name, one in agents.items()}
+        self.lives: dict[int, LiveSpawn] = {}
+        self.renew(self.rates())
+
+    def rates(self) -> Rates | None:
+        """Return the rates that the attempts keep."""
+        return None
+
+    def renew(self, rates: Rates | None) -> None:
+        """Make the attempts, for the policy as it is now."""
         self.attempts = Attempts(
             self.policy, self.journal, self, clock=self.clock, trace="0" * 32,
-            agent_of=lambda one: made[one.name], reach=lambda one: reached[one.name],
-            authority=Authority(self.policy, None),
+            agent_of=lambda one: self.made[one.name], reach=lambda one: self.reached[one.name],
+            authority=Authority(self.policy, None), rates=rates,
         )  # fmt: skip
-        self.lives: dict[int, LiveSpawn] = {}
 
     # --- as the broker does ---
 

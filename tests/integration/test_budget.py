@@ -1,0 +1,61 @@
+"""Budgets and rates in whole runs: told in the usage, kept over a host's death, and seen in a rehearsal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from runner import Runner
+from runner.events import EventKind
+from runner.models import Script
+from runner.policy import load_policy_text
+
+AGENTS = """
+async def ask(inputs): return {"n": inputs["n"]}
+"""
+POLICY = """
+version: 1
+sandbox: process
+limits: {cost_usd: 1}
+providers: {acme: {rate: {requests: %d}}}
+agents:
+  ask:
+    description: Asks.
+    python: agents:ask
+    provider: acme
+    cost: 0.3
+    input: {type: object, properties: {n: {type: integer}}, required: [n]}
+    output: {type: object, properties: {n: {type: integer}}, required: [n]}
+    effects: none
+"""
+SCRIPT = b"""
+found = gather([spawn("ask", {"n": n}) for n in range(5)], on_error="return")
+result = [one["n"] if isinstance(one, dict) else one.kind for one in found]
+"""
+
+
+async def test_a_run_spends_what_its_budget_holds_and_its_usage_says_so(tmp_path: Path) -> None:
+    (tmp_path / "agents.py").write_text(AGENTS)
+    policy = load_policy_text(POLICY % 1000, folder=tmp_path, name="p")
+    async with Runner(home=tmp_path / "home", sandbox="process") as runner:
+        ran = await runner.run(Script("s", SCRIPT), policy=policy)
+        finished = [event.body for event in runner.store.read(ran.run) if event.kind is EventKind.RUN_FINISHED]
+
+    assert ran.result == [0, 1, 2, "limit_reached", "limit_reached"]
+    assert (ran.spawns, ran.usage.cost_usd, ran.usage.model_tokens) == ({"ok": 3, "limit_reached": 2}, 0.9, 0)
+    assert [body["usage"]["cost_usd"] for body in finished] == [0.9]
+
+
+async def test_runs_of_one_home_share_the_rate_of_a_provider(tmp_path: Path) -> None:
+    (tmp_path / "agents.py").write_text(AGENTS)
+    policy = load_policy_text(POLICY % 4, folder=tmp_path, name="p")
+    script = Script("s", b'h = [spawn("ask", {"n": n}) for n in range(2)]\nresult = gather(h, timeout=inputs, on_error="none")\n')
+    async with Runner(home=tmp_path / "home", sandbox="process") as runner:
+        first = await runner.run(script, policy=policy, inputs=60)
+    async with Runner(home=tmp_path / "home", sandbox="process") as runner:
+        second = await runner.run(script, policy=policy, inputs=60)
+        third = await runner.run(script, policy=policy, inputs=0.2)
+
+    assert (first.result, second.result) == ([{"n": 0}, {"n": 1}], [{"n": 0}, {"n": 1}])
+    assert third.result == [None, None]
+    assert json.dumps(third.spawns) == '{"timed_out": 2}'
