@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from runner import Runner
 from runner.events import EventKind
 from runner.models import Script
 from runner.policy import load_policy_text
+from tests.crash.cut import cut
 
 AGENTS = """
 async def ask(inputs): return {"n": inputs["n"]}
@@ -59,3 +62,32 @@ async def test_runs_of_one_home_share_the_rate_of_a_provider(tmp_path: Path) -> 
     assert (first.result, second.result) == ([{"n": 0}, {"n": 1}], [{"n": 0}, {"n": 1}])
     assert third.result == [None, None]
     assert json.dumps(third.spawns) == '{"timed_out": 2}'
+
+
+ONE_BY_ONE = b"""
+result = []
+for n in range(3):
+    try:
+        result.append(spawn("ask", {"n": n}).result()["n"])
+    except SpawnError as error:
+        result.append(error.kind)
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "result", "spent"),
+    [("spawn_settled", 2, [0, 1, 2], 0.9), ("attempt_started", 2, [0, 1, "limit_reached"], 0.9)],
+    ids=["between two calls", "while one was under way"],
+)
+async def test_a_run_that_goes_on_has_spent_what_its_dead_host_had(tmp_path: Path, kind, count, result, spent) -> None:
+    (tmp_path / "agents.py").write_text(AGENTS)
+    (tmp_path / "runner.yaml").write_text(POLICY % 1000)
+    async with Runner(home=tmp_path / "home", sandbox="process") as runner:
+        ran = await runner.run(Script("s", ONE_BY_ONE), policy=tmp_path / "runner.yaml")
+        at = [event.seq for event in runner.store.read(ran.run) if event.kind == kind][count - 1]
+    cut(tmp_path / "home", tmp_path / "cut", ran.run, at)
+    async with Runner(home=tmp_path / "cut", sandbox="process") as runner:
+        resumed = await runner.resume(ran.run, by="test")
+
+    assert ran.result == [0, 1, 2]
+    assert (resumed.result, resumed.usage.cost_usd) == (result, spent)
