@@ -174,7 +174,11 @@ class Vendors:
             def log_message(self, *told: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(ThreadingHTTPServer):
+            # Of five that wait to be accepted the sixth would be reset.
+            request_queue_size = 1024
+
+        self._server = Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         """Of Anthropic's API; OpenAI's is `url` + "/v1"."""
