@@ -17,6 +17,7 @@ test can look for what must not be in them: `vendors.said("canary")` lists the p
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import select
 import threading
@@ -29,6 +30,8 @@ from typing import Any
 ECHO: Any = object()
 STRUCTURED = "StructuredOutput"
 PATIENCE_SECONDS = 20.0
+# Clients take two messages with one id for parts of one.
+_NUMBERS = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -178,6 +181,9 @@ class Vendors:
             # Of five that wait to be accepted the sixth would be reset.
             request_queue_size = 1024
 
+            def handle_error(self, *told: Any) -> None:
+                pass
+
         self._server = Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -251,12 +257,12 @@ def _settled(request: Request, say: Say) -> Say:
 
 def _anthropic(request: Request, say: Say) -> tuple[Any, Iterator[str]]:
     blocks: list[dict[str, Any]] = [{"type": "text", "text": say.text}] if say.text is not None else []
-    for n, (name, arguments) in enumerate(say.calls or []):
-        blocks.append({"type": "tool_use", "id": f"toolu_{len(request.json['messages'])}_{n}", "name": name, "input": arguments})
+    for name, arguments in say.calls or []:
+        blocks.append({"type": "tool_use", "id": f"toolu_{next(_NUMBERS)}", "name": name, "input": arguments})
     stop = say.stop or ("tool_use" if say.calls else "end_turn")
     usage = {"input_tokens": say.tokens[0], "output_tokens": say.tokens[1]}
     message = {
-        "id": "msg_1", "type": "message", "role": "assistant", "model": say.model or request.json["model"], "content": blocks,
+        "id": f"msg_{next(_NUMBERS)}", "type": "message", "role": "assistant", "model": say.model or request.json["model"], "content": blocks,
         "stop_reason": stop, "stop_sequence": None, "usage": usage,
     }  # fmt: skip
 
@@ -286,9 +292,9 @@ def _chat(request: Request, say: Say) -> tuple[Any, Iterator[str]]:
     message: dict[str, Any] = {"role": "assistant", "content": say.text}
     if say.calls:
         message["tool_calls"] = [
-            {"id": f"call_{len(request.json['messages'])}_{n}", "type": "function",
+            {"id": f"call_{next(_NUMBERS)}", "type": "function",
              "function": {"name": name, "arguments": _text_of(arguments)}}
-            for n, (name, arguments) in enumerate(say.calls)
+            for name, arguments in say.calls
         ]  # fmt: skip
     stop = say.stop or ("tool_calls" if say.calls else "stop")
     told, answered = say.tokens
@@ -314,7 +320,7 @@ def _responses(request: Request, say: Say) -> tuple[Any, Iterator[str]]:
         content = [{"type": "output_text", "text": say.text, "annotations": []}]
         output.append({"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": content})
     for n, (name, arguments) in enumerate(say.calls or []):
-        made = f"call_{len(request.json['input'])}_{n}"
+        made = f"call_{next(_NUMBERS)}"
         output.append({"type": "function_call", "id": f"fc_{n}", "call_id": made, "name": name, "arguments": _text_of(arguments)})
     told, answered = say.tokens
     answer = {

@@ -129,6 +129,11 @@ def declined(agent: str) -> AgentFault:
     return AgentFault(OutcomeKind.FAILED, f'agent "{agent}" declined to answer')
 
 
+def over_budget(agent: str, usd: float) -> AgentFault:
+    """Return the fault of a model that was stopped by the budget of one call."""
+    return AgentFault(OutcomeKind.FAILED, f'agent "{agent}" was not done within its budget_usd of {usd:g}')
+
+
 def out_of_turns(agent: str, turns: int, why: str = "") -> AgentFault:
     """Return the fault of a model that went on asking for functions. `why` is what the last failure of one left."""
     answers = "one answer" if turns == 1 else f"{turns} answers"

@@ -76,7 +76,7 @@ async def converse(
         try:
             text, wanted = await dialogue.ask(turn)
         except AgentFault as fault:
-            raise _after_effects(fault) if used.count else fault from None
+            raise after_effects(fault) if used.count else fault from None
         if not wanted:
             if len(text.encode("utf-8", "replace")) > call.output_bytes:
                 raise faults.too_large(agent, call.output_bytes)
@@ -92,7 +92,7 @@ def _guarded(key: str) -> list[str]:
     return [] if key == NO_KEY else [key]
 
 
-def _after_effects(fault: AgentFault) -> AgentFault:
+def after_effects(fault: AgentFault) -> AgentFault:
     """Return a fault as that of an attempt whose functions may have changed something.
 
     A vendor that asks to be called less often has then not "done nothing": the attempt must not be made again freely.
@@ -125,12 +125,12 @@ def record(call: Call, answer: Mapping[str, Any], inputs: Sequence[str], outputs
     model = answer.get("model")
     call.used(
         model=faults.plain(model)[:200] if isinstance(model, str) else "",
-        input_tokens=sum(_count(counts.get(name)) for name in inputs),
-        output_tokens=sum(_count(counts.get(name)) for name in outputs),
+        input_tokens=sum(count(counts.get(name)) for name in inputs),
+        output_tokens=sum(count(counts.get(name)) for name in outputs),
     )
 
 
-def _count(value: Any) -> int:
+def count(value: Any) -> int:
     return value if type(value) is int and 0 <= value < 10**12 else 0
 
 
