@@ -44,7 +44,8 @@ class AnthropicAgent:
         self._entry = entry
         self._key = model_calls.Key(entry, setting)
         self._library = library
-        self._connections = Connections()
+        self._base_url: str = entry.options.get("base_url", VENDOR)
+        self._connections = Connections(self._base_url)
         self._client: Any = None
 
     async def run(self, call: Call) -> Json:
@@ -53,10 +54,10 @@ class AnthropicAgent:
         http = await self._connections.client(limit)
         if self._client is None:
             # Each setting is said here: what is not, the library takes from the environment.
-            base_url = self.options.get("base_url", VENDOR)
             self._client = self._library.AsyncAnthropic(
-                api_key=model_calls.NO_KEY, base_url=base_url, max_retries=0, timeout=http.timeout, http_client=http
-            )
+                api_key=model_calls.NO_KEY, base_url=self._base_url, max_retries=0, timeout=http.timeout,
+                http_client=http,
+            )  # fmt: skip
         dialogue = _Dialogue(self, call, self._client.with_options(api_key=key, http_client=http), key)
         turns = self.options.get("max_turns", DEFAULT_TURNS)
         return await model_calls.converse(

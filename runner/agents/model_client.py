@@ -17,6 +17,7 @@ import httpx2
 
 from runner.agents import faults
 from runner.errors import AgentFault
+from runner.loopback import is_this_machine
 from runner.policy.references import redact
 
 # The deadline is the broker's; but a server that cannot be connected to is told apart from one that thinks.
@@ -38,7 +39,8 @@ class AnswerPacked(Exception):
 class Connections:
     """The pool of one agent, made at its first attempt."""
 
-    def __init__(self) -> None:
+    def __init__(self, base_url: str) -> None:
+        self._base_url = base_url
         self._shared: httpx2.AsyncClient | None = None
         self._making = asyncio.Lock()
 
@@ -47,7 +49,7 @@ class Connections:
         async with self._making:
             if self._shared is None:
                 # Loading the system's authorities takes 70 ms.
-                self._shared = await asyncio.to_thread(_shared)
+                self._shared = await asyncio.to_thread(_shared, self._base_url)
         return httpx2.AsyncClient(transport=Bounded(self._shared, limit), timeout=_TIMEOUT, trust_env=False)
 
     async def close(self) -> None:
@@ -58,9 +60,13 @@ class Connections:
 _TIMEOUT = httpx2.Timeout(None, connect=CONNECT_SECONDS)
 
 
-def _shared() -> httpx2.AsyncClient:
-    # How many at once is the broker's to say. Proxies are taken from the environment, as the vendors' libraries do.
+def _shared(base_url: str) -> httpx2.AsyncClient:
+    # How many at once is the broker's to say. Proxies are taken from the environment, as the vendors' libraries do, but
+    # for a server of this machine: it is reached without, and in plain HTTP there is nobody's certificate to verify.
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=20)
+    url = httpx2.URL(base_url)
+    if url.scheme == "http" and is_this_machine(url.host):
+        return httpx2.AsyncClient(limits=limits, timeout=_TIMEOUT, verify=False, trust_env=False)
     return httpx2.AsyncClient(limits=limits, timeout=_TIMEOUT)
 
 

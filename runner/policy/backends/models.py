@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from runner.loopback import is_this_machine
 from runner.models import Json
 from runner.policy.backends.base import (
     BackendFields,
@@ -68,7 +70,19 @@ def _no_files(path: str, file: str) -> tuple[str, Json]:
     raise SchemaRefused(f'it refers to the file "{path[:100]}"', hint='write the part under "$defs"')
 
 
-class _ModelFields(BackendFields):
+class _KeyFields(BackendFields):
+    api_key: Credential | None = None
+    base_url: Url | None = None
+
+    @model_validator(mode="after")
+    def _keeps_the_key(self) -> Self:
+        parts = urlsplit(self.base_url or "")
+        if self.api_key is not None and parts.scheme == "http" and not is_this_machine(parts.hostname or ""):
+            raise ValueError("an api_key that is sent by https\nwrite https:// in base_url, or remove api_key")
+        return self
+
+
+class _ModelFields(_KeyFields):
     model: ModelName
     system: SystemText = ""
     """What the model is told before the inputs."""
@@ -103,7 +117,7 @@ class OpenAIFields(_ModelFields):
     """Which of its two APIs is spoken; most compatible servers have chat alone."""
 
 
-class ClaudeFields(BackendFields):
+class ClaudeFields(_KeyFields):
     """The Claude Agent SDK: a model with tools and turns, in a process of its own."""
 
     model: ModelName
@@ -123,7 +137,7 @@ class ClaudeFields(BackendFields):
     """Of the API; the vendor's unless written."""
 
     @model_validator(mode="after")
-    def _agrees(self) -> Any:
+    def _agrees(self) -> Self:
         if self.via == "cli" and self.tools:
             raise ValueError("tools with `via: sdk`\nremove `via: cli`: a program of its own cannot call functions")
         return self
