@@ -63,7 +63,8 @@ class ToolFields(BackendFields):
         try:
             return resolve_schema(value, _no_files, inputs=True)
         except SchemaRefused as error:
-            raise ValueError(f"a JSON Schema of draft 2020-12; {error}\n{error.hint}") from None
+            hint = error.hint or "see json-schema.org, draft 2020-12"
+            raise ValueError(f"a JSON Schema of draft 2020-12; {error}\n{hint}") from None
 
 
 def _no_files(path: str, file: str) -> tuple[str, Json]:
