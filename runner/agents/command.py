@@ -15,9 +15,11 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 from runner.agents import Setting, faults, origins
 from runner.agents.access import Handed, hand
@@ -25,7 +27,7 @@ from runner.agents.launch import Launcher
 from runner.agents.program import NotStarted, Program, WardenLost
 from runner.agents.uids import Identity, closed_to_others, identify, program_needs
 from runner.errors import AgentFault, PolicyError
-from runner.guest.wire import WireError, canonical, loads
+from runner.guest.wire import WireError, canonical, compact, loads
 from runner.models import Json, OutcomeKind, digest_of
 from runner.policy.model import AgentEntry, Reference
 from runner.seams import Call
@@ -66,6 +68,18 @@ def _resolve(argument: str, folder: Path, *, first: bool) -> str:
     return os.path.normpath(folder.absolute() / argument) if relative else argument
 
 
+class Reads(Protocol):
+    """How a program's stdout is read that has a form of its own."""
+
+    def most_bytes(self, call: Call) -> int:
+        """Return how much it may write."""
+        ...
+
+    def output(self, agent: str, call: Call, said: Json) -> Json:
+        """Return the output that it said, whatever its exit code. Raises AgentFault."""
+        ...
+
+
 class CommandAgent:
     """One agent that is a program, started anew for each attempt."""
 
@@ -79,11 +93,16 @@ class CommandAgent:
         same_uid: bool,
         own_files: Mapping[int, str],
         as_written: str,
+        reads: Reads | None = None,
+        program: int = 0,
     ) -> None:
+        """`reads` None: stdout is the output. `program` is its place in `argv`, behind what starts it."""
         self._name = name
         self._argv = argv
         self._own_files = own_files
         self._as_written = as_written
+        self._reads = reads
+        self._own_argv = argv[program:] if program else argv
         self._env = env
         self._read_reference = read_reference
         self._same_uid = same_uid
@@ -93,8 +112,10 @@ class CommandAgent:
 
     async def run(self, call: Call) -> Json:
         env = await self._environment()
+        if shutil.which(self._own_argv[0], path=env["PATH"]) is None and self._own_argv is not self._argv:
+            raise self._not_started("there is no such program")
         identity = self._identity(env["PATH"])
-        attempt = _Attempt(self._name, call.output_bytes)
+        attempt = _Attempt(self._name, call, self._reads)
         attempt.references = [env[name] for name, value in self._env.items() if isinstance(value, Reference)]
         try:
             if call.credential is not None:
@@ -118,7 +139,7 @@ class CommandAgent:
 
     def facts(self) -> dict[str, str]:
         path = self._env.get("PATH", os.environ.get("PATH", os.defpath))
-        found = origins.of_program(self._argv, self._own_files, path if isinstance(path, str) else None)
+        found = origins.of_program(self._own_argv, self._own_files, path if isinstance(path, str) else None)
         return {"command": self._as_written, **found}
 
     async def close(self) -> None:
@@ -143,23 +164,26 @@ class CommandAgent:
     def _identity(self, path: str) -> Identity:
         """Return under which uid the next program runs. What it needs to reach is looked at once."""
         if path not in self._closed:
-            self._closed[path] = closed_to_others([*program_needs(self._argv, path), tempfile.gettempdir()])
+            needs = [*program_needs(self._argv[:1], path), *program_needs(self._own_argv, path), tempfile.gettempdir()]
+            self._closed[path] = closed_to_others(needs)
         return identify(same_uid=self._same_uid, closed=self._closed[path])
 
     def _not_started(self, why: str) -> AgentFault:
         fix = 'hint: install it, or correct "argv" of the agent'
-        return faults.not_started(self._name, f'argv[0] is "{self._argv[0]}": {why}\n{fix}')
+        return faults.not_started(self._name, f'argv[0] is "{self._own_argv[0]}": {why}\n{fix}')
 
 
 class _Attempt:
     """What one program was handed, and what came back from it so far."""
 
-    def __init__(self, name: str, limit: int) -> None:
+    def __init__(self, name: str, call: Call, reads: Reads | None) -> None:
         self.program: Program | None = None
         self.references: list[str] = []
         self.handed: Handed | None = None
         self._name = name
-        self._limit = limit
+        self._call = call
+        self._reads = reads
+        self._limit = call.output_bytes if reads is None else reads.most_bytes(call)
         self._output = bytearray()
         self._too_large = False
 
@@ -187,11 +211,11 @@ class _Attempt:
         await asyncio.shield(self._running.started)
         end = await asyncio.shield(self._running.ended)
         if self._too_large:
-            raise faults.too_large(self._name, self._limit)
+            raise faults.too_large(self._name, self._call.output_bytes)
         if end.status is None or end.status < 0:
             # By a signal that was not ours: what it had begun is not known.
             raise faults.lost(self._name, str(end), self._errors())
-        if end.status != 0:
+        if end.status != 0 and (self._reads is None or not self._output):
             raise AgentFault(OutcomeKind.FAILED, f'agent "{self._name}" {end}', detail=self._errors())
         return self._parse()
 
@@ -206,7 +230,12 @@ class _Attempt:
             raise faults.repeated(self._name, "a value that its policy keeps by reference")
         if self.handed is not None and faults.repeats(text, self.handed.guarded):
             raise faults.repeated(self._name, "a credential that it was handed")
-        return value
+        if self._reads is None:
+            return value
+        output = self._reads.output(self._name, self._call, value)
+        if len(compact(output).encode()) > self._call.output_bytes:
+            raise faults.too_large(self._name, self._call.output_bytes)
+        return output
 
     def _errors(self) -> str:
         guarded = self.references + (self.handed.guarded if self.handed else [])

@@ -115,6 +115,31 @@ def _text_of(error: BaseException) -> str:
         return ""
 
 
+# --- of a model ------------------------------------------------------------------------------
+
+
+def cut_off(agent: str, tokens: int) -> AgentFault:
+    """Return the fault of a model whose answer had no room. What there was of it is no output."""
+    message = f'agent "{agent}" had no room for its answer: its max_tokens is {tokens}'
+    return AgentFault(OutcomeKind.INVALID_OUTPUT, message)
+
+
+def declined(agent: str) -> AgentFault:
+    """Return the fault of a model that does not want to answer, or is kept from it by its vendor."""
+    return AgentFault(OutcomeKind.FAILED, f'agent "{agent}" declined to answer')
+
+
+def over_budget(agent: str, usd: float) -> AgentFault:
+    """Return the fault of a model that was stopped by the budget of one call."""
+    return AgentFault(OutcomeKind.FAILED, f'agent "{agent}" was not done within its budget_usd of {usd:g}')
+
+
+def out_of_turns(agent: str, turns: int, why: str = "") -> AgentFault:
+    """Return the fault of a model that went on asking for functions. `why` is what the last failure of one left."""
+    answers = "one answer" if turns == 1 else f"{turns} answers"
+    return AgentFault(OutcomeKind.FAILED, f'agent "{agent}" was not done after {answers}', detail=detail(why))
+
+
 # --- of a service that is reached over a network ---------------------------------------------
 
 

@@ -126,6 +126,10 @@ _EXAMPLES = {
     "private": "private: [10.20.0.0/16]",
     "max_lifetime": "max_lifetime: 1h",
     "cost": "cost: 0.02",
+    "api_key": "api_key: env:MODEL_KEY",
+    "base_url": "base_url: https://models.example/v1",
+    "max_turns": "max_turns: 8",
+    "max_tokens": "max_tokens: 4096",
     "trusted": "trusted: false",
     "risk": "risk: {not-exercised: error}",
 }

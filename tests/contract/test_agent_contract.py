@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from runner.agents import Setting, build_agent
 from runner.errors import AgentFault
 from runner.seams import Agent
 from tests.unit.agents_by_hand import (
     all_gone,
     call,
     command_agent,
+    entry,
     open_folder,
     own_children,
     python_agent,
     written,
 )
+from tests.vendors import Request, Say, Vendors
 
 ASYNC = """
 import asyncio
@@ -61,8 +65,38 @@ def program(folder: Path, behaviour: str) -> Agent:
     return command_agent(folder, "sh", "-c", COMMANDS[behaviour])
 
 
-BACKENDS = {"python-async": in_host, "python-sync": in_worker, "command": program}
+def model(backend: str, path: str, **options: Any) -> Callable[[Path, str], Agent]:
+    """Return what makes an agent that is a model of a vendor, which behaves so."""
+
+    def build(folder: Path, behaviour: str) -> Agent:
+        vendors = Vendors(SAYS[behaviour])
+        SERVERS.append(vendors)
+        found = entry(backend, {"model": behaviour, "base_url": vendors.url + path, **options})
+        return build_agent(found, Setting(folder))
+
+    return build
+
+
+def hangs(request: Request) -> Say:
+    Path(request.inputs).write_text("\n")
+    return Say(hold=threading.Event())
+
+
+SAYS: dict[str, Callable[[Request], Say]] = {
+    "echo": lambda request: Say(),
+    "fail": lambda request: Say(status=400, body=b'{"error": {"message": "/etc/passwd has hunter2"}}'),
+    "hang": hangs,
+    "large": lambda request: Say(text="x" * 200_000),
+    "garbage": lambda request: Say(text="not JSON"),
+}
+SERVERS: list[Vendors] = []
+
+BACKENDS = {
+    "python-async": in_host, "python-sync": in_worker, "command": program, "anthropic": model("anthropic", ""),
+    "openai-chat": model("openai", "/v1"), "openai-responses": model("openai", "/v1", api="responses"),
+}  # fmt: skip
 WITH_PROCESSES = ["python-sync", "command"]
+ELSEWHERE = ["anthropic", "openai-chat", "openai-responses"]
 
 Make = Callable[[str], Agent]
 
@@ -85,10 +119,13 @@ async def make(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
     yield build
     for agent in made:
         await agent.close()
+    while SERVERS:
+        SERVERS.pop().close()
 
 
 every_backend = pytest.mark.parametrize("make", BACKENDS, indirect=True)
 with_processes = pytest.mark.parametrize("make", WITH_PROCESSES, indirect=True)
+that_send_bytes = pytest.mark.parametrize("make", WITH_PROCESSES + ELSEWHERE, indirect=True)
 
 
 async def fault_of(agent: Agent, inputs: Any = None) -> AgentFault:
@@ -122,7 +159,9 @@ async def test_a_failure_tells_the_script_who_and_how_and_the_journal_why(make: 
     fault = await fault_of(make("fail"))
 
     assert fault.kind == "failed"
-    assert fault.message in ('agent "a" raised ValueError', 'agent "a" exited with status 3')
+    assert fault.message in (
+        'agent "a" raised ValueError', 'agent "a" exited with status 3', 'agent "a" answered with status 400'
+    )  # fmt: skip
     assert "hunter2" in fault.detail
 
 
@@ -163,7 +202,7 @@ async def test_close_kills_attempts_that_run_and_leaves_no_process(make: Make, t
     assert isinstance(attempt.exception(), AgentFault)
 
 
-@with_processes
+@that_send_bytes
 async def test_an_output_beyond_the_bound_is_refused_and_not_kept(make: Make) -> None:
     fault = await fault_of(make("large"))
 
@@ -171,7 +210,7 @@ async def test_an_output_beyond_the_bound_is_refused_and_not_kept(make: Make) ->
     assert "xxx" not in fault.detail
 
 
-@with_processes
+@that_send_bytes
 async def test_what_is_no_json_is_refused_and_not_repeated_to_the_script(make: Make) -> None:
     fault = await fault_of(make("garbage"))
 

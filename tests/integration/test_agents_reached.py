@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runner.agents.python import InHost
+from runner.agents.functions import InHost
 from runner.events import EventKind
 from runner.guest.wire import canonical
 from runner.models import RunState, digest_of
@@ -87,7 +87,7 @@ async def test_an_agent_that_cannot_be_looked_at_fails_no_run(tmp_path, monkeypa
     def broken(self: Any) -> dict[str, str]:
         raise RuntimeError("hunter2")
 
-    monkeypatch.setattr("runner.agents.python.Origin.facts", broken)
+    monkeypatch.setattr("runner.agents.functions.Origin.facts", broken)
     ran = await run_script(tmp_path, "result = spawn('echo', {'say': 1}).result()")
 
     assert ran.result.state is RunState.DONE

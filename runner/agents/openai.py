@@ -1,0 +1,200 @@
+"""The `openai` backend: a model behind the OpenAI API, or any server that speaks it.
+
+Chat completions unless the policy says `api: responses`. The output's schema is sent strictly where the strict form
+can say it, else as it is; a server named by `base_url` may not know schemas, so its model is told in words as well.
+
+Not here: turns, key and usage (model_calls), the functions (tools), connections and errors (model_client).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+from runner.agents import Setting, faults, model_calls
+from runner.agents.extras import need
+from runner.agents.model_client import BYTES_A_TOKEN, ENVELOPE_BYTES, Connections, fault_of
+from runner.agents.result_schema import Asked, ask_loosely, ask_strictly, in_words
+from runner.agents.tools import ToolCall, ToolResult, Tools
+from runner.models import Json
+from runner.policy.backends.models import DEFAULT_OUTPUT_TOKENS, DEFAULT_TURNS
+from runner.policy.model import AgentEntry
+from runner.seams import Call
+
+VENDOR = "https://api.openai.com/v1"
+
+
+def build(entry: AgentEntry, setting: Setting) -> OpenAIAgent:
+    """Return the agent of an entry. Raises PolicyError: the library or a function is missing."""
+    return OpenAIAgent(entry, setting, need(entry, "openai"))
+
+
+def _asked(entry: AgentEntry) -> Asked:
+    asked = ask_strictly(entry.output_schema, all_required=True)
+    if asked.schema is None and not asked.plain:
+        asked = ask_loosely(entry.output_schema)
+    if asked.schema is not None and "base_url" in entry.options:
+        asked = replace(asked, words=in_words(asked.schema))
+    return asked
+
+
+class OpenAIAgent:
+    """One agent that is a model behind this API."""
+
+    def __init__(self, entry: AgentEntry, setting: Setting, library: ModuleType) -> None:
+        self.name = entry.name
+        self.options = entry.options
+        self.max_tokens: int = entry.options.get("max_tokens", DEFAULT_OUTPUT_TOKENS)
+        self.asked = _asked(entry)
+        self.tools = Tools(entry, setting)
+        self._entry = entry
+        self._key = model_calls.Key(entry, setting)
+        self._library = library
+        self._base_url: str = entry.options.get("base_url", VENDOR)
+        self._connections = Connections(self._base_url)
+        self._client: Any = None
+
+    async def run(self, call: Call) -> Json:
+        key = await self._key.read()
+        limit = 2 * call.output_bytes + ENVELOPE_BYTES + BYTES_A_TOKEN * self.max_tokens
+        http = await self._connections.client(limit)
+        if self._client is None:
+            # Each setting is said here: what is not, the library takes from the environment.
+            self._client = self._library.AsyncOpenAI(
+                api_key=model_calls.NO_KEY, base_url=self._base_url, max_retries=0, timeout=http.timeout,
+                http_client=http,
+            )  # fmt: skip
+        client = self._client.with_options(api_key=key, http_client=http)
+        # Each copy takes these from the environment again.
+        client.organization = client.project = None
+        kind = _Responses if self.options.get("api") == "responses" else _Chat
+        turns = self.options.get("max_turns", DEFAULT_TURNS)
+        return await model_calls.converse(
+            self.name, call, kind(self, call, client, key), self.tools, self.asked, max_turns=turns, key=key
+        )
+
+    def facts(self) -> dict[str, str]:
+        return model_calls.facts_of(self._entry, self.asked, self.tools, VENDOR)
+
+    async def close(self) -> None:
+        await self.tools.close()
+        await self._connections.close()
+
+
+class _Dialogue:
+    """What was said in one attempt."""
+
+    def __init__(self, agent: OpenAIAgent, call: Call, client: Any, key: str) -> None:
+        self._agent = agent
+        self._call = call
+        self._client = client
+        self._key = key
+        self._system = agent.asked.system(agent.options.get("system", ""))
+        self._said: list[dict[str, Any]] = [{"role": "user", "content": model_calls.prompt(call.inputs)}]
+
+    async def _answer(self, create: Any, turn: int, inputs: str, outputs: str, **body: Any) -> dict[str, Any]:
+        """Send a request and return the answer; what it used is recorded. Raises AgentFault."""
+        name = self._agent.name
+        try:
+            response = await create(
+                model=self._agent.options["model"], extra_headers=model_calls.headers_of(self._call, turn), **body
+            )
+        except Exception as error:
+            raise fault_of(name, error, key=self._key, limit=self._call.output_bytes) from None
+        answer = model_calls.answer_of(name, response.http_response.content)
+        model_calls.record(self._call, answer, (inputs,), (outputs,))
+        return answer
+
+
+class _Chat(_Dialogue):
+    def __init__(self, agent: OpenAIAgent, call: Call, client: Any, key: str) -> None:
+        super().__init__(agent, call, client, key)
+        if self._system:
+            self._said.insert(0, {"role": "system", "content": self._system})
+        # Servers that speak the API know the older of the two names; the vendor's newer models only the other.
+        most = "max_tokens" if "base_url" in agent.options else "max_completion_tokens"
+        self._fixed: dict[str, Any] = {most: agent.max_tokens}
+        if agent.asked.schema is not None:
+            schema = {"name": "output", "strict": agent.asked.strict, "schema": agent.asked.schema}
+            self._fixed["response_format"] = {"type": "json_schema", "json_schema": schema}
+        if agent.tools:
+            self._fixed["tools"] = [
+                {"type": "function", "function": {"name": name, "description": description, "parameters": schema}}
+                for name, description, schema in agent.tools.described
+            ]
+
+    async def ask(self, turn: int) -> tuple[str, Sequence[ToolCall]]:
+        create = self._client.chat.completions.with_raw_response.create
+        answer = await self._answer(
+            create, turn, "prompt_tokens", "completion_tokens", messages=self._said, **self._fixed
+        )
+        choice = next(iter(model_calls.objects(answer.get("choices"))), {})
+        message = choice.get("message")
+        message = message if isinstance(message, dict) else {}
+        if choice.get("finish_reason") == "length":
+            raise faults.cut_off(self._agent.name, self._agent.max_tokens)
+        if choice.get("finish_reason") == "content_filter" or model_calls.text_in(message, "refusal"):
+            raise faults.declined(self._agent.name)
+        text, calls = model_calls.text_in(message, "content"), []
+        for one in model_calls.objects(message.get("tool_calls")):
+            function = one.get("function")
+            name, arguments = model_calls.text_in(function, "name"), model_calls.text_in(function, "arguments")
+            calls.append((model_calls.text_in(one, "id"), name, arguments))
+        if calls:
+            asked = [
+                {"id": made, "type": "function", "function": {"name": name, "arguments": arguments}}
+                for made, name, arguments in calls
+            ]
+            self._said.append({"role": "assistant", "content": text or None, "tool_calls": asked})
+        return text, [model_calls.call_of(*one) for one in calls]
+
+    def tell(self, results: Sequence[ToolResult]) -> None:
+        for one in results:
+            text = f"error: {one.text}" if one.failed else one.text
+            self._said.append({"role": "tool", "tool_call_id": one.id, "content": text})
+
+
+class _Responses(_Dialogue):
+    def __init__(self, agent: OpenAIAgent, call: Call, client: Any, key: str) -> None:
+        super().__init__(agent, call, client, key)
+        self._fixed: dict[str, Any] = {"max_output_tokens": agent.max_tokens, "store": False}
+        if self._system:
+            self._fixed["instructions"] = self._system
+        if agent.asked.schema is not None:
+            form = {"type": "json_schema", "name": "output", "strict": agent.asked.strict, "schema": agent.asked.schema}
+            self._fixed["text"] = {"format": form}
+        if agent.tools:
+            self._fixed["tools"] = [
+                {"type": "function", "name": name, "description": description, "parameters": schema, "strict": False}
+                for name, description, schema in agent.tools.described
+            ]
+
+    async def ask(self, turn: int) -> tuple[str, Sequence[ToolCall]]:
+        create = self._client.responses.with_raw_response.create
+        answer = await self._answer(create, turn, "input_tokens", "output_tokens", input=self._said, **self._fixed)
+        if answer.get("status") == "incomplete":
+            details = answer.get("incomplete_details")
+            if model_calls.text_in(details, "reason") == "content_filter":
+                raise faults.declined(self._agent.name)
+            raise faults.cut_off(self._agent.name, self._agent.max_tokens)
+        texts, calls = [], []
+        for item in model_calls.objects(answer.get("output")):
+            if item.get("type") == "message":
+                parts = model_calls.objects(item.get("content"))
+                if any(part.get("type") == "refusal" for part in parts):
+                    raise faults.declined(self._agent.name)
+                texts += [model_calls.text_in(part, "text") for part in parts]
+            elif item.get("type") == "function_call":
+                name, arguments = model_calls.text_in(item, "name"), model_calls.text_in(item, "arguments")
+                calls.append((model_calls.text_in(item, "call_id"), name, arguments))
+                # Without the vendor's own id of it: nothing is stored there that it could stand for.
+                asked = {"type": "function_call", "call_id": calls[-1][0], "name": name, "arguments": arguments}
+                self._said.append(asked)
+        return "".join(texts), [model_calls.call_of(*one) for one in calls]
+
+    def tell(self, results: Sequence[ToolResult]) -> None:
+        for one in results:
+            text = f"error: {one.text}" if one.failed else one.text
+            self._said.append({"type": "function_call_output", "call_id": one.id, "output": text})
