@@ -24,6 +24,7 @@ from runner.policy.problems import Problem, listed
 from runner.policy.source import Path, Source
 from runner.policy.templates import parse_url
 
+
 def _reached(agent: AgentFields) -> tuple[HttpFields | McpFields, str] | None:
     """Return the keys of an agent that is reached by a URL, and the URL."""
     keys = agent.http or agent.mcp
@@ -48,7 +49,7 @@ def contradictions(fields: PolicyFields, source: Source) -> Iterator[Problem]:
                 hint = "remove the scopes, or correct one of the urls"
                 yield Problem(message, place, f"{hint}; `unsafe_raw_token: true` sends it the token itself")
         if owners and any(header.lower() == "authorization" for header in keys.headers or {}):
-            message = f'agent "{name}" has scopes of a resource and a header Authorization; only one can go on a request'
+            message = f'agent "{name}" has scopes of a resource and a header Authorization; one request has one'
             yield Problem(message, source.place(("agents", name, backend, "headers")), "remove the header")
 
 

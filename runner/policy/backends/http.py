@@ -15,8 +15,8 @@ WITH_BODY = ("POST", "PUT", "PATCH")
 # What runner and HTTP itself say; a policy that says it too would be two voices on one request.
 _NOT_FREE = frozenset(
     {
-        "host", "content-length", "content-type", "transfer-encoding", "connection", "te", "trailer", "upgrade", "expect",
-        "accept-encoding", "cookie", "idempotency-key", "traceparent", "runner-deadline", "runner-key",
+        "host", "content-length", "content-type", "transfer-encoding", "connection", "te", "trailer", "upgrade",
+        "expect", "accept-encoding", "cookie", "idempotency-key", "traceparent", "runner-deadline", "runner-key",
     }
 )  # fmt: skip
 
