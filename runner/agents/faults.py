@@ -209,3 +209,29 @@ def nothing_at(agent: str, pointer: str) -> AgentFault:
     """Return the fault of an agent whose answer has no part where its policy says that the output is."""
     message = f'agent "{agent}" returned nothing at "{pointer}", where its output should be'
     return AgentFault(OutcomeKind.INVALID_OUTPUT, message)
+
+
+# --- of a server that speaks MCP -------------------------------------------------------------
+
+
+def no_answer(agent: str, why: str) -> AgentFault:
+    """Return the fault of an agent whose server said what is no message or no result. `why` goes into the detail."""
+    message = f'agent "{agent}" returned what its protocol does not know'
+    return AgentFault(OutcomeKind.INVALID_OUTPUT, message, detail=detail(why))
+
+
+def of_code(agent: str, code: int, why: str, *, lost: bool) -> AgentFault:
+    """Return the fault of an agent whose server answered with an error of JSON-RPC."""
+    message = f'agent "{agent}" answered with error {code}'
+    return AgentFault(OutcomeKind.FAILED, message, detail=detail(why), lost=lost)
+
+
+def said_failed(agent: str, why: str, guarded: Sequence[str]) -> AgentFault:
+    """Return the fault of an agent that says itself that it failed. `why` goes into the detail."""
+    return AgentFault(OutcomeKind.FAILED, f'agent "{agent}" failed', detail=detail(redact(why, guarded)))
+
+
+def not_as_locked(agent: str, changed: Sequence[str], why: str) -> AgentFault:
+    """Return the fault of an agent that turned out, before it was called, to be another than the policy's lock says."""
+    message = f'agent "{agent}" is not what the lock of its policy says: it has another {" and other ".join(changed)}'
+    return AgentFault(OutcomeKind.FAILED, message, detail=detail(why))

@@ -15,7 +15,7 @@ import json
 import logging
 import ssl
 import zlib
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
@@ -76,7 +76,8 @@ class Remote:
 
     def tracing(self, call: Call) -> dict[str, str]:
         """Return what each request of an attempt says of it."""
-        return {"traceparent": call.traceparent, DEADLINE_HEADER: f"{self._clock.now() + call.timeout:.3f}"}
+        trace = {"traceparent": call.traceparent} if call.traceparent else {}
+        return {**trace, DEADLINE_HEADER: f"{self._clock.now() + call.timeout:.3f}"}
 
     @asynccontextmanager
     async def client(
@@ -152,17 +153,23 @@ def _authorities() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def bound(response: httpx2.Response, limit: int) -> None:
-    """Have the body of an answer end with TooLarge beyond `limit` bytes, and come plain. Call it before any is read."""
+def bound(response: httpx2.Response, limit: int, on_larger: Callable[[], object] = lambda: None) -> None:
+    """Have the body of an answer end with TooLarge beyond `limit` bytes, and come plain. Call it before any is read.
+
+    `on_larger` is told too, for readers that swallow exceptions.
+    """
     assert isinstance(response.stream, httpx2.AsyncByteStream)
-    response.stream = _Bounded(response.stream, limit, response.headers.pop("content-encoding", ""))
+    response.stream = _Bounded(response.stream, limit, response.headers.pop("content-encoding", ""), on_larger)
     # It says how many bytes travel, which are not those that come out of here.
     response.headers.pop("content-length", None)
 
 
 class _Bounded(httpx2.AsyncByteStream):
-    def __init__(self, inner: httpx2.AsyncByteStream, limit: int, encoding: str) -> None:
+    def __init__(
+        self, inner: httpx2.AsyncByteStream, limit: int, encoding: str, on_larger: Callable[[], object]
+    ) -> None:
         self._inner = inner
+        self._on_larger = on_larger
         self._limit = limit
         self._encoding = encoding.strip().lower()
 
@@ -174,6 +181,7 @@ class _Bounded(httpx2.AsyncByteStream):
             for piece in _plain(inflate, data):
                 told += len(piece)
                 if max(came, told) > self._limit:
+                    self._on_larger()
                     raise TooLarge
                 yield piece
         if inflate is not None and came and not inflate.eof:

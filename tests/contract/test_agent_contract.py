@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import json
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from runner.agents import Setting, build_agent
 from runner.errors import AgentFault
 from runner.seams import Agent
+from tests.mcp_by_hand import shared_service, stdio_command
+from tests.resource_server import Received, ResourceServer, Said
 from tests.unit.agents_by_hand import (
     all_gone,
     call,
     command_agent,
+    entry,
     open_folder,
     own_children,
     python_agent,
@@ -61,8 +68,47 @@ def program(folder: Path, behaviour: str) -> Agent:
     return command_agent(folder, "sh", "-c", COMMANDS[behaviour])
 
 
-BACKENDS = {"python-async": in_host, "python-sync": in_worker, "command": program}
-WITH_PROCESSES = ["python-sync", "command"]
+def over_http(folder: Path, behaviour: str) -> Agent:
+    setting = Setting(folder=folder)
+    return build_agent(entry("http", {"url": f"{http_service().url}/{behaviour}"}, parallel=4), setting)
+
+
+def mcp_over_http(folder: Path, behaviour: str) -> Agent:
+    return _mcp(folder, behaviour, {"url": shared_service().url})
+
+
+def mcp_over_pipes(folder: Path, behaviour: str) -> Agent:
+    return _mcp(folder, behaviour, {"command": stdio_command(folder)})
+
+
+def _mcp(folder: Path, behaviour: str, server: dict[str, Any]) -> Agent:
+    options = {**server, "tool": behaviour, "arguments": {"value": "{inputs}"}, "output_at": "/result"}
+    return build_agent(entry("mcp", options), Setting(folder=folder))
+
+
+@functools.cache
+def http_service() -> ResourceServer:
+    """One service for all tests of this process. What is asked is the path."""
+
+    def answer(got: Received) -> Said:
+        if got.path == "/hang":
+            Path(json.loads(got.body)).write_text("\n")
+            return Said(hold=threading.Event())
+        fails, large = Said(500, b"/etc/passwd has hunter2"), Said(body=b'"' + b"x" * 200_000 + b'"')
+        said = {"/fail": fails, "/large": large, "/garbage": Said(body=b"not JSON")}
+        return said.get(got.path) or Said(body=got.body)
+
+    return ResourceServer(answer)
+
+
+BACKENDS = {
+    "python-async": in_host, "python-sync": in_worker, "command": program, "http": over_http,
+    "mcp-http": mcp_over_http, "mcp-stdio": mcp_over_pipes,
+}  # fmt: skip
+WITH_PROCESSES = ["python-sync", "command", "mcp-stdio"]
+# Those whose output comes as bytes, and those of them to which no protocol is spoken.
+READ_AS_BYTES = ["python-sync", "command", "http", "mcp-http", "mcp-stdio"]
+READ_AS_JSON = ["python-sync", "command", "http"]
 
 Make = Callable[[str], Agent]
 
@@ -89,6 +135,8 @@ async def make(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 
 every_backend = pytest.mark.parametrize("make", BACKENDS, indirect=True)
 with_processes = pytest.mark.parametrize("make", WITH_PROCESSES, indirect=True)
+read_as_bytes = pytest.mark.parametrize("make", READ_AS_BYTES, indirect=True)
+read_as_json = pytest.mark.parametrize("make", READ_AS_JSON, indirect=True)
 
 
 async def fault_of(agent: Agent, inputs: Any = None) -> AgentFault:
@@ -122,7 +170,9 @@ async def test_a_failure_tells_the_script_who_and_how_and_the_journal_why(make: 
     fault = await fault_of(make("fail"))
 
     assert fault.kind == "failed"
-    assert fault.message in ('agent "a" raised ValueError', 'agent "a" exited with status 3')
+    assert fault.message in (
+        'agent "a" raised ValueError', 'agent "a" exited with status 3', 'agent "a" answered with status 500', 'agent "a" failed',
+    )  # fmt: skip
     assert "hunter2" in fault.detail
 
 
@@ -163,7 +213,7 @@ async def test_close_kills_attempts_that_run_and_leaves_no_process(make: Make, t
     assert isinstance(attempt.exception(), AgentFault)
 
 
-@with_processes
+@read_as_bytes
 async def test_an_output_beyond_the_bound_is_refused_and_not_kept(make: Make) -> None:
     fault = await fault_of(make("large"))
 
@@ -171,7 +221,7 @@ async def test_an_output_beyond_the_bound_is_refused_and_not_kept(make: Make) ->
     assert "xxx" not in fault.detail
 
 
-@with_processes
+@read_as_json
 async def test_what_is_no_json_is_refused_and_not_repeated_to_the_script(make: Make) -> None:
     fault = await fault_of(make("garbage"))
 
@@ -184,8 +234,9 @@ async def test_an_agent_says_what_it_is_the_same_each_time_and_in_texts_of_one_l
     facts = agent.facts()
     await agent.run(call(1))
 
-    assert facts and facts == agent.facts()
-    assert all(type(text) is str and text.isprintable() for pair in facts.items() for text in pair)
+    # A server says only when it is asked what it is: an agent may know more afterwards, and nothing else.
+    assert facts and facts.items() <= agent.facts().items()
+    assert all(type(text) is str and text.isprintable() for pair in agent.facts().items() for text in pair)
 
 
 @every_backend
