@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from runner.clock import Clock
-    from runner.policy.model import AgentEntry, Reference
+    from runner.policy.model import AgentEntry, LockedAgent, Reference, Resource
     from runner.seams import Agent, StartRun
 
 __all__ = ["AgentError", "Setting", "build_agent"]
@@ -44,6 +44,10 @@ class Setting:
     clock: Clock | None = None
     start_run: StartRun | None = None
     """Begins runs within this one; None: an entry that needs one is refused."""
+    resources: Sequence[Resource] = ()
+    """Those of the policy: an agent whose URL lies under one is reached through the gateway."""
+    lock: Mapping[str, LockedAgent] | None = None
+    """What each agent was when its policy was locked; an agent that learns only later what it is holds itself to it."""
 
 
 def build_agent(entry: AgentEntry, setting: Setting) -> Agent:

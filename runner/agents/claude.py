@@ -21,6 +21,7 @@ from typing import Any
 
 from runner.agents import Setting, claude_cli, faults, model_calls
 from runner.agents.command import CommandAgent
+from runner.agents.commanded import Command
 from runner.agents.extras import need
 from runner.agents.launch import Launcher
 from runner.agents.model_client import ENVELOPE_BYTES
@@ -29,8 +30,8 @@ from runner.agents.result_schema import ask_loosely
 from runner.agents.tools import ToolCall, Tools, Used
 from runner.agents.uids import closed_to_others, identify, program_needs
 from runner.errors import AgentFault
-from runner.guest.wire import WireError, canonical, compact, loads
-from runner.models import Json, digest_of
+from runner.guest.wire import WireError, compact, loads
+from runner.models import Json
 from runner.policy.backends.models import DEFAULT_TURNS
 from runner.policy.model import AgentEntry, Reference
 from runner.policy.references import redact
@@ -51,19 +52,12 @@ def build(entry: AgentEntry, setting: Setting) -> Agent:
 
 
 def _command(entry: AgentEntry, setting: Setting) -> CommandAgent:
-    model_calls.Key(entry, setting)
+    """Return an agent that is the program on the PATH, as a command."""
     asked = ask_loosely(entry.output_schema)
     argv = [*claude_cli.argv("claude", entry.options, asked), "-p", "--output-format", "json"]
     env = claude_cli.environment(entry.options)
-    as_written = digest_of(canonical({"argv": argv, "env": {name: str(value) for name, value in env.items()}}))
-    return CommandAgent(
-        entry.name, argv, env, setting.read_reference or _refuse, same_uid=entry.unsafe_same_uid, own_files={},
-        as_written=as_written, reads=claude_cli.ReadsClaude(entry.options, asked), program=3,
-    )  # fmt: skip
-
-
-def _refuse(reference: Reference) -> str:
-    raise ValueError(f"nothing reads {reference}")
+    command = Command(entry, argv, setting, key="argv", env=env, program=3)
+    return CommandAgent(entry.name, command, claude_cli.ReadsClaude(entry.options, asked))
 
 
 class ClaudeAgent:

@@ -34,7 +34,7 @@ class DoorAccess(Access):
 
     def client(self) -> Any:
         if self._client is None:
-            from runner.agents.http import client_through
+            from runner.agents.door_client import client_through
 
             self._client = client_through(self._path, self._key)
         return self._client

@@ -180,3 +180,83 @@ def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> floa
 def _bounded(seconds: float) -> float:
     """Return a wait that a service may ask for: a number that is none, or for ever, is nothing."""
     return min(seconds, MOST_SLOWED_SECONDS) if 0 < seconds < float("inf") else 0.0
+
+
+def redirected(agent: str, status: int, location: str) -> AgentFault:
+    """Return the fault of an agent that sent the request elsewhere. 303 is told of what was done (RFC 9110 section
+    15.4.4); of the others nothing is known to have been done.
+    """
+    message = f'agent "{agent}" answered with status {status}: it is not followed elsewhere'
+    return AgentFault(OutcomeKind.FAILED, message, detail=detail(f"location: {location}"), lost=status == 303)
+
+
+def not_called(agent: str, why: str) -> AgentFault:
+    """Return the fault of an agent to which no request could be sent. `why` goes into the detail."""
+    return AgentFault(OutcomeKind.FAILED, f'agent "{agent}" could not be called', detail=detail(why))
+
+
+def unfit(agent: str, why: str) -> AgentFault:
+    """Return the fault of inputs that do not fit into a request. `why` names them, not their values."""
+    return AgentFault(OutcomeKind.INVALID_INPUT, f'agent "{agent}" cannot be sent these inputs: {why}')
+
+
+def of_type(agent: str, media_type: str) -> AgentFault:
+    """Return the fault of an agent that answered with something else than JSON."""
+    # What a server calls its answer may be anything: a script hears of the usual ones.
+    named = media_type if media_type in _USUAL_TYPES else "another type"
+    message = f'agent "{agent}" answered with {named}, not with JSON'
+    return AgentFault(OutcomeKind.INVALID_OUTPUT, message, detail=detail(f"content-type: {media_type}"))
+
+
+_USUAL_TYPES = (
+    "text/html", "text/plain", "text/xml", "application/xml", "application/octet-stream", "text/event-stream",
+)  # fmt: skip
+
+# What the gateway says of a request that did not leave, or may have done something (credentials.gateway).
+_GATEWAY_NOT_REACHED = ("unreachable", "address", "authorities")
+_GATEWAY_NOT_SENT = ("credential", "record", "expired", "closed")
+_GATEWAY_BROKE_OFF = ("broken", "encoding", "too-large", "redirect", "failed")
+
+
+def of_gateway(agent: str, reason: str, why: str) -> AgentFault:
+    """Return the fault of an agent whose request the gateway itself answered. `reason` is the gateway's word."""
+    if reason in _GATEWAY_NOT_REACHED:
+        return unreachable(agent, why)
+    if reason in _GATEWAY_BROKE_OFF:
+        return lost(agent, "broke off", why)
+    if reason in _GATEWAY_NOT_SENT:
+        return not_called(agent, why)
+    message = f'agent "{agent}" may not send this request under the scopes that were asked'
+    return AgentFault(OutcomeKind.UNAUTHORISED, message, detail=detail(why))
+
+
+def nothing_at(agent: str, pointer: str) -> AgentFault:
+    """Return the fault of an agent whose answer has no part where its policy says that the output is."""
+    message = f'agent "{agent}" returned nothing at "{pointer}", where its output should be'
+    return AgentFault(OutcomeKind.INVALID_OUTPUT, message)
+
+
+# --- of a server that speaks MCP -------------------------------------------------------------
+
+
+def no_answer(agent: str, why: str) -> AgentFault:
+    """Return the fault of an agent whose server said what is no message or no result. `why` goes into the detail."""
+    message = f'agent "{agent}" returned what its protocol does not know'
+    return AgentFault(OutcomeKind.INVALID_OUTPUT, message, detail=detail(why))
+
+
+def of_code(agent: str, code: int, why: str, *, lost: bool) -> AgentFault:
+    """Return the fault of an agent whose server answered with an error of JSON-RPC."""
+    message = f'agent "{agent}" answered with error {code}'
+    return AgentFault(OutcomeKind.FAILED, message, detail=detail(why), lost=lost)
+
+
+def said_failed(agent: str, why: str, guarded: Sequence[str]) -> AgentFault:
+    """Return the fault of an agent that says itself that it failed. `why` goes into the detail."""
+    return AgentFault(OutcomeKind.FAILED, f'agent "{agent}" failed', detail=detail(redact(why, guarded)))
+
+
+def not_as_locked(agent: str, changed: Sequence[str], why: str) -> AgentFault:
+    """Return the fault of an agent that turned out, before it was called, to be another than the policy's lock says."""
+    message = f'agent "{agent}" is not what the lock of its policy says: it has another {" and other ".join(changed)}'
+    return AgentFault(OutcomeKind.FAILED, message, detail=detail(why))

@@ -25,7 +25,10 @@ class Backends:
     def __init__(self, policy: Policy, clock: Clock, start_run: StartRun | None = None) -> None:
         self._policy = policy
         folder = policy.folder
-        self._setting = Setting(folder, lambda reference: read_reference(reference, folder), clock, start_run)
+        self._setting = Setting(
+            folder, lambda reference: read_reference(reference, folder), clock, start_run,
+            resources=tuple(policy.resources.values()), lock=policy.lock,
+        )  # fmt: skip
         self._made: dict[str, Agent] = {}
         self._reached: dict[str, Reached] = {}
         self._on_reached: OnReached | None = None

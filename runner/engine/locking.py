@@ -1,6 +1,7 @@
 """Ask the agents of a policy what they are, and write it beside the policy.
 
-This imports python agents and looks at the programs of commands. So a person asks for it, and no check or review does.
+This imports python agents, looks at the programs of commands, and asks servers that tell schemas for them. So a person
+asks for it, and no check or review does.
 
 Not here: the lock itself, and holding agents to it (policy.lock).
 """
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from runner.clock import Clock
 from runner.engine.backends import Backends
-from runner.errors import PolicyError, UsageError
+from runner.errors import AgentFault, PolicyError, UsageError
 from runner.models import Json
 from runner.policy import load_policy
 from runner.policy.lock import differing, lock_beside, lock_form, lock_text, locked_agents, read_lock
@@ -52,21 +53,27 @@ async def ask(policy: Policy, clock: Clock) -> dict[str, LockedAgent]:
     try:
         backends.prepare(policy.agents)
         found = {}
+        # Asked first: an agent may know only afterwards what it is.
+        schemas = {name: await _schemas(name, backends.get(entry)) for name, entry in policy.agents.items()}
         for body in await backends.look():
             name, facts = body["agent"], body["facts"]
             if "unknown" in facts:
                 raise PolicyError(
                     f'agent "{name}" cannot say what it is: {facts["unknown"]}', hint="a lock holds every agent or none"
                 )
-            told, returned = await _schemas(backends.get(policy.agents[name]))
-            found[name] = LockedAgent(body["backend"], body["fingerprint"], facts, told, returned)
+            found[name] = LockedAgent(body["backend"], body["fingerprint"], facts, *schemas[name])
         return found
     finally:
         await backends.close()
 
 
-async def _schemas(agent: Agent) -> tuple[Json, Json]:
-    return await agent.schemas() if isinstance(agent, TellsSchemas) else (None, None)
+async def _schemas(name: str, agent: Agent) -> tuple[Json, Json]:
+    """Return what an agent's backend says that it takes and returns. Raises PolicyError: it cannot be asked."""
+    try:
+        return await agent.schemas() if isinstance(agent, TellsSchemas) else (None, None)
+    except AgentFault as fault:
+        message = f'agent "{name}" cannot be asked for its schemas: {fault.message}'
+        raise PolicyError(message, hint=fault.detail or "a lock holds every agent or none") from None
 
 
 def _lock_before(file: Path) -> dict[str, LockedAgent] | None:

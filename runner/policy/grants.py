@@ -8,12 +8,14 @@ Not here: whether the agent may be asked with these scopes (broker.permit), the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import floor
+from urllib.parse import urlsplit
 
 from runner.models import Json
 from runner.policy.model import AgentEntry, Policy, Resource
-from runner.policy.paths import BadPath, BoundRule, RequestPath, Rule, input_values
+from runner.policy.paths import BadPath, BoundRule, RequestPath, Rule, below, input_values
 
 # Beside an attempt's own seconds, for clocks that differ and requests on their way: a tenth, within these.
 GRACE_SHARE, LEAST_GRACE_SECONDS, MOST_GRACE_SECONDS = 0.1, 2.0, 30.0
@@ -64,6 +66,17 @@ def asked_of(policy: Policy, scopes: tuple[str, ...]) -> Asked:
         if asked:
             found.append((resource, asked, tuple((scope, rule) for scope in asked for rule in resource.scopes[scope])))
     return tuple(found)
+
+
+def path_below(base_url: str, url: str) -> str | None:
+    """Return the path of an agent's URL below a resource's base, or None where it does not lie there."""
+    parts = urlsplit(url)
+    return below(base_url, parts.scheme, parts.netloc.lower(), parts.path or "/")
+
+
+def resource_of(resources: Iterable[Resource], url: str) -> Resource | None:
+    """Return the resource under which an agent's URL lies, inputs in its path or not; None for no one's."""
+    return next((resource for resource in resources if path_below(resource.url, url) is not None), None)
 
 
 def narrow(policy: Policy, entry: AgentEntry, scopes: tuple[str, ...], timeout: float, inputs: Json) -> Grant | None:

@@ -17,7 +17,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from runner.models import Json
 
@@ -34,6 +34,7 @@ _SAFE = "-._~!$&'()*+,=:@"
 _INPUT = re.compile(r"\{inputs((?:\.[A-Za-z_][A-Za-z0-9_-]*){1,8})\}")
 _ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 class BadPath(ValueError):
@@ -72,6 +73,19 @@ def read_path(raw: str) -> RequestPath:
     if slash:
         parts.pop()
     return RequestPath(tuple(_segment(part) for part in parts), slash)
+
+
+def below(base_url: str, scheme: str, host: str, target: str) -> str | None:
+    """Return the raw path below a resource's base, or None where it is not for it. `target` has no query."""
+    base = urlsplit(base_url)
+    port = _DEFAULT_PORTS[base.scheme]
+    if scheme != base.scheme or host.removesuffix(port) != base.netloc.removesuffix(port):
+        return None
+    if not base.path:
+        return target
+    if target == base.path:
+        return "/"
+    return target.removeprefix(base.path) if target.startswith(f"{base.path}/") else None
 
 
 def _segment(raw: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from runner.errors import PolicyError
 from runner.models import Json
+from runner.policy.backends.base import Contradiction
 from runner.policy.leaks import looks_like_key
 from runner.policy.source import Path, Place
 
@@ -125,6 +126,8 @@ _EXAMPLES = {
     "details": "details: [{type: customer, identifier: '{inputs.customer_id}'}]",
     "private": "private: [10.20.0.0/16]",
     "max_lifetime": "max_lifetime: 1h",
+    "http": 'http: https://agents.example/score',
+    "mcp": "mcp: {url: https://tools.example/mcp, tool: search}",
     "cost": "cost: 0.02",
     "api_key": "api_key: env:MODEL_KEY",
     "base_url": "base_url: https://models.example/v1",
@@ -173,6 +176,8 @@ def _wrong_value(error: Mapping[str, Any], path: Path, kind: str, place: Place) 
     context = error.get("ctx", {})
     if kind == "value_error":
         allowed, _, hint = str(context["error"]).partition("\n")
+        if isinstance(context["error"], Contradiction):
+            return Problem(f"{where(path)} {allowed}", place, hint)
         return Problem(f"{where(path)} cannot be {written}; allowed: {allowed}", place, hint or _example(path))
     if kind == "literal_error":
         words = [word.strip("' ") for word in str(context["expected"]).replace(" or ", ", ").split(",")]

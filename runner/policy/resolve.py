@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from runner.errors import PolicyError
 from runner.guest.wire import canonical
 from runner.models import Json, Limits, digest_of
-from runner.policy import resource_entries
+from runner.policy import resource_entries, served
 from runner.policy.backends import BACKENDS, HOLD_VARIABLES
 from runner.policy.backends.base import BackendFields
 from runner.policy.fields import AgentFields, LimitsFields, PolicyFields, RateFields, keys_at
@@ -61,6 +61,7 @@ def resolve(source: Source, *, folder: FolderPath, name: str, read_file: ReadFil
     limits = _limits(fields.limits)
     problems += _contradictions(fields, limits, source)
     problems += resource_entries.contradictions(fields, source)
+    problems += served.contradictions(fields, source)
     imports = _imports(fields.imports, source, problems)
     agents = {}
     for agent, written in fields.agents.items():
@@ -214,12 +215,14 @@ class _Entry:
         return "python", {"call": fields.python}
 
     def _isolation(self, backend: str) -> str:
-        written, rule = self._fields.isolation, BACKENDS[backend]
+        written, rule, keys = self._fields.isolation, BACKENDS[backend], getattr(self._fields, backend)
+        fixed = keys.isolation() if isinstance(keys, BackendFields) else None
+        isolation, may_be = (rule.isolation, rule.may_be) if fixed is None else (fixed, (fixed,))
         if written is None:
-            return rule.isolation
+            return isolation
         # A command that says "none" has always been taken for one that says nothing.
-        if written not in rule.may_be and backend != "command":
-            message = f'has isolation "{written}"; the backend {backend} has "{rule.isolation}"'
+        if written not in may_be and backend != "command":
+            message = f'has isolation "{written}"; the backend {backend} has "{isolation}"'
             self._wrong(message, "isolation", hint="leave it out")
         return written
 
@@ -395,7 +398,7 @@ def _warnings(fields: PolicyFields, policy: Policy, source: Source) -> Iterator[
                 does = "does nothing here: the agent is idempotent, so no outcome of it is unknown"
             message = f'agent "{name}": unsafe_retry_unknown {does}'
             yield _told(source, ("agents", name, "unsafe_retry_unknown"), message)
-    for path, message in resource_entries.warnings(policy, fields.agents):
+    for path, message in (*resource_entries.warnings(policy, fields.agents), *served.warnings(policy, fields.agents)):
         yield _told(source, path, message)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import json
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -13,6 +15,8 @@ import pytest
 from runner.agents import Setting, build_agent
 from runner.errors import AgentFault
 from runner.seams import Agent
+from tests.mcp_by_hand import shared_service, stdio_command
+from tests.resource_server import Received, ResourceServer, Said
 from tests.unit.agents_by_hand import (
     all_gone,
     call,
@@ -91,12 +95,49 @@ SAYS: dict[str, Callable[[Request], Say]] = {
 }
 SERVERS: list[Vendors] = []
 
+def over_http(folder: Path, behaviour: str) -> Agent:
+    setting = Setting(folder=folder)
+    return build_agent(entry("http", {"url": f"{http_service().url}/{behaviour}"}, parallel=4), setting)
+
+
+def mcp_over_http(folder: Path, behaviour: str) -> Agent:
+    return _mcp(folder, behaviour, {"url": shared_service().url})
+
+
+def mcp_over_pipes(folder: Path, behaviour: str) -> Agent:
+    return _mcp(folder, behaviour, {"command": stdio_command(folder)})
+
+
+def _mcp(folder: Path, behaviour: str, server: dict[str, Any]) -> Agent:
+    options = {**server, "tool": behaviour, "arguments": {"value": "{inputs}"}, "output_at": "/result"}
+    return build_agent(entry("mcp", options), Setting(folder=folder))
+
+
+@functools.cache
+def http_service() -> ResourceServer:
+    """One service for all tests of this process. What is asked is the path."""
+
+    def answer(got: Received) -> Said:
+        if got.path == "/hang":
+            Path(json.loads(got.body)).write_text("\n")
+            return Said(hold=threading.Event())
+        fails, large = Said(500, b"/etc/passwd has hunter2"), Said(body=b'"' + b"x" * 200_000 + b'"')
+        said = {"/fail": fails, "/large": large, "/garbage": Said(body=b"not JSON")}
+        return said.get(got.path) or Said(body=got.body)
+
+    return ResourceServer(answer)
+
+
 BACKENDS = {
-    "python-async": in_host, "python-sync": in_worker, "command": program, "anthropic": model("anthropic", ""),
+    "python-async": in_host, "python-sync": in_worker, "command": program, "http": over_http,
+    "mcp-http": mcp_over_http, "mcp-stdio": mcp_over_pipes, "anthropic": model("anthropic", ""),
     "openai-chat": model("openai", "/v1"), "openai-responses": model("openai", "/v1", api="responses"),
 }  # fmt: skip
-WITH_PROCESSES = ["python-sync", "command"]
-ELSEWHERE = ["anthropic", "openai-chat", "openai-responses"]
+WITH_PROCESSES = ["python-sync", "command", "mcp-stdio"]
+# Those whose output comes as bytes, and those of them to which no protocol is spoken.
+MODELS = ["anthropic", "openai-chat", "openai-responses"]
+READ_AS_BYTES = ["python-sync", "command", "http", "mcp-http", "mcp-stdio", *MODELS]
+READ_AS_JSON = ["python-sync", "command", "http", *MODELS]
 
 Make = Callable[[str], Agent]
 
@@ -125,7 +166,8 @@ async def make(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 
 every_backend = pytest.mark.parametrize("make", BACKENDS, indirect=True)
 with_processes = pytest.mark.parametrize("make", WITH_PROCESSES, indirect=True)
-that_send_bytes = pytest.mark.parametrize("make", WITH_PROCESSES + ELSEWHERE, indirect=True)
+read_as_bytes = pytest.mark.parametrize("make", READ_AS_BYTES, indirect=True)
+read_as_json = pytest.mark.parametrize("make", READ_AS_JSON, indirect=True)
 
 
 async def fault_of(agent: Agent, inputs: Any = None) -> AgentFault:
@@ -160,7 +202,8 @@ async def test_a_failure_tells_the_script_who_and_how_and_the_journal_why(make: 
 
     assert fault.kind == "failed"
     assert fault.message in (
-        'agent "a" raised ValueError', 'agent "a" exited with status 3', 'agent "a" answered with status 400'
+        'agent "a" raised ValueError', 'agent "a" exited with status 3', 'agent "a" answered with status 400',
+        'agent "a" answered with status 500', 'agent "a" failed',
     )  # fmt: skip
     assert "hunter2" in fault.detail
 
@@ -202,7 +245,7 @@ async def test_close_kills_attempts_that_run_and_leaves_no_process(make: Make, t
     assert isinstance(attempt.exception(), AgentFault)
 
 
-@that_send_bytes
+@read_as_bytes
 async def test_an_output_beyond_the_bound_is_refused_and_not_kept(make: Make) -> None:
     fault = await fault_of(make("large"))
 
@@ -210,7 +253,7 @@ async def test_an_output_beyond_the_bound_is_refused_and_not_kept(make: Make) ->
     assert "xxx" not in fault.detail
 
 
-@that_send_bytes
+@read_as_json
 async def test_what_is_no_json_is_refused_and_not_repeated_to_the_script(make: Make) -> None:
     fault = await fault_of(make("garbage"))
 
@@ -223,8 +266,9 @@ async def test_an_agent_says_what_it_is_the_same_each_time_and_in_texts_of_one_l
     facts = agent.facts()
     await agent.run(call(1))
 
-    assert facts and facts == agent.facts()
-    assert all(type(text) is str and text.isprintable() for pair in facts.items() for text in pair)
+    # A server says only when it is asked what it is: an agent may know more afterwards, and nothing else.
+    assert facts and facts.items() <= agent.facts().items()
+    assert all(type(text) is str and text.isprintable() for pair in agent.facts().items() for text in pair)
 
 
 @every_backend

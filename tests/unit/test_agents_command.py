@@ -196,8 +196,8 @@ async def test_close_leaves_no_folder_even_of_a_program_that_was_running(tmp_pat
 async def test_a_launcher_that_was_killed_is_replaced(tmp_path: Path) -> None:
     agent = command_agent(tmp_path, "cat")
     await agent.run(call(1))
-    agent._launcher._process.kill()  # type: ignore[attr-defined]
-    agent._launcher._process.wait()  # type: ignore[attr-defined]
+    agent._command._launcher._process.kill()  # type: ignore[attr-defined]
+    agent._command._launcher._process.wait()  # type: ignore[attr-defined]
 
     assert await agent.run(call(2)) == 2
     await agent.close()

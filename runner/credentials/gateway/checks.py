@@ -15,11 +15,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import unquote_plus, urlsplit
+from urllib.parse import unquote_plus
 
 from runner.policy.grants import Part
 from runner.policy.model import Resource
-from runner.policy.paths import METHODS, BadPath, BoundRule, RequestPath, read_path
+from runner.policy.paths import METHODS, BadPath, BoundRule, RequestPath, below, read_path
 from runner.seams import DoorRequest
 
 MOST_BODY_BYTES = 16 * 1024 * 1024
@@ -104,29 +104,16 @@ def _part(parts: Sequence[Part], request: DoorRequest, known: Mapping[str, Resou
     if by_name is not None:
         return by_name, None
     for part in parts:
-        below = _below(part.resource, request.scheme, host, request.target.partition("?")[0])
-        if below is not None:
-            return part, below
+        path = below(part.resource.url, request.scheme, host, request.target.partition("?")[0])
+        if path is not None:
+            return part, path
     target = request.target.partition("?")[0]
     for resource in known.values():
-        if host == resource.name or _below(resource, request.scheme, host, target) is not None:
+        if host == resource.name or below(resource.url, request.scheme, host, target) is not None:
             message = f"this spawn asked for no scope of {resource.name!r}"
             raise RequestRefused("no-scope", message, resource=resource.name)
     names = ", ".join(f"http://{part.resource.name}/" for part in parts) or "none"
     raise RequestRefused("unknown-resource", f"the policy has no resource there; open to this spawn: {names}")
-
-
-def _below(resource: Resource, scheme: str, host: str, target: str) -> str | None:
-    """Return the raw path below a resource's base, or None where the request is not for it."""
-    base = urlsplit(resource.url)
-    port = {"http": ":80", "https": ":443"}[base.scheme]
-    if scheme != base.scheme or host.removesuffix(port) != base.netloc.removesuffix(port):
-        return None
-    if not base.path:
-        return target
-    if target == base.path:
-        return "/"
-    return target.removeprefix(base.path) if target.startswith(f"{base.path}/") else None
 
 
 def _check_query(query: str, resource: str) -> None:

@@ -16,6 +16,10 @@ MAX_TURNS = 100
 MAX_MODEL_TOKENS = 10_000_000
 
 
+class Contradiction(ValueError):
+    """Keys that do not go together. The text follows the name of the mapping: `has url and command`; then the fix."""
+
+
 class BackendFields(BaseModel):
     """The keys under a backend's own key."""
 
@@ -31,6 +35,10 @@ class BackendFields(BaseModel):
 
     def most_tokens(self) -> int | None:
         """Return how many model tokens one call may use at most, beside its inputs; None where nobody can say."""
+        return None
+
+    def isolation(self) -> str | None:
+        """Return the one isolation that these keys have; None where it is the backend's own."""
         return None
 
 

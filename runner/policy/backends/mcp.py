@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from runner.policy.backends.base import BackendFields, Headers, KeptValue, Url
+from runner.policy.backends.base import BackendFields, Contradiction, Headers, KeptValue, Url
+from runner.policy.backends.http import Pointer, Template, free_headers
 from runner.policy.values import Argv, VariableName
 
 
@@ -23,3 +24,24 @@ class McpFields(BackendFields):
     """A server that is started for each call and speaks over its stdin and stdout."""
     env: dict[VariableName, KeptValue] | None = None
     """Variables of the command's environment, besides PATH and HOME."""
+    arguments: dict[str, Template] | None = None
+    """The tool's arguments, with values such as "{inputs.name}"; the inputs whole unless written."""
+    output_at: Pointer | None = None
+    """JSON pointer of the output within the tool's result; the result whole unless written."""
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.url is None and self.command is None:
+            hint = "add `url: https://...`, or `command: [program, argument]`"
+            raise Contradiction(f"has no url and no command: by one of them its server is reached\n{hint}")
+        if self.url is not None and self.command is not None:
+            raise Contradiction("has a url and a command\nkeep one; make two agents of it")
+        if self.headers is not None and self.url is None:
+            raise Contradiction("has headers, which only a url has\nwrite `env:`")
+        if self.env is not None and self.command is None:
+            raise Contradiction("has env, which only a command has\nwrite `headers:`")
+        free_headers(self.headers)
+        return self
+
+    def isolation(self) -> str | None:
+        return "process" if self.command is not None else None
