@@ -13,6 +13,10 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 
+class NoJson(Exception):
+    """An agent made something that is no JSON. `str` says what; it may hold paths."""
+
+
 class Access:
     """The way to resources of a call that has none: its spawn asked for no scope of one."""
 

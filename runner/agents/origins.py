@@ -38,7 +38,12 @@ def of_function(call: str, function: Callable[..., object], *, in_host: bool) ->
 
     `in_host`: it runs in this process; else workers import it anew, from its files as they are then.
     """
-    found, name = {"call": call}, _module_of(function)
+    return of_module(call, _module_of(function), in_host=in_host)
+
+
+def of_module(call: str, name: str, *, in_host: bool) -> dict[str, str]:
+    """As `of_function`, of the module that has this name in this process."""
+    found = {"call": call}
     digest = _first_digest if in_host else _digest_of_module
     if code := digest(name):
         found["code"] = code

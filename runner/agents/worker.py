@@ -21,7 +21,8 @@ length (big endian), one byte of kind, and that many bytes of JSON. The function
                      e  {"type", "text", "trace"}                    it raised; text: of an AgentError, else null
 
 The key, the tokens and the variables travel in frames alone: no argument holds them, nor what /proc shows of this
-process's environment, and they are forgotten with their call. Standard library only, and little of it: a worker's start is waited for.
+process's environment, and they are forgotten with their call. Standard library only, and little of it: a worker's
+start is waited for.
 """
 
 from __future__ import annotations
@@ -146,6 +147,8 @@ def _call(
             facts, access = make_facts(request["call"], request["access"])
             output = function(request["inputs"], call=facts)
     except BaseException as error:
+        if _is_no_json(error):
+            return NO_JSON, json.dumps({"why": str(error)[:TRACE_CHARS]}).encode(), _usage(access)
         return RAISED, _raised(error), _usage(access)
     finally:
         _flush()
@@ -159,6 +162,11 @@ def _call(
     if len(payload) > request["limit"]:
         return LARGE, json.dumps({"bytes": len(payload)}).encode(), _usage(access)
     return OUTPUT, payload, _usage(access)
+
+
+def _is_no_json(error: BaseException) -> bool:
+    facts = sys.modules.get("runner.agents.facts")
+    return facts is not None and isinstance(error, facts.NoJson)
 
 
 def _usage(access: Any) -> bytes:

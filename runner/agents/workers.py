@@ -285,7 +285,7 @@ _MOST_USD = 1e6
 
 
 def _take_usage(call: Call, told: bytes) -> None:
-    """Add what a worker told of its call's usage. The agent's code may have written it: what is no usage is left out."""
+    """Add what a worker told of its call's usage. The agent's code may have written it: what is none is left out."""
     if not told:
         return
     try:
@@ -294,12 +294,12 @@ def _take_usage(call: Call, told: bytes) -> None:
         return
     if not isinstance(found, dict):
         return
-    model, cost = found.get("model", ""), found.get("cost_usd")
+    model, cost = found.get("model"), found.get("cost_usd")
     call.used(
         model=faults.plain(model)[:200] if isinstance(model, str) else "",
         input_tokens=_count(found.get("input_tokens")),
         output_tokens=_count(found.get("output_tokens")),
-        cost_usd=float(cost) if type(cost) in (int, float) and 0 <= cost <= _MOST_USD else None,
+        cost_usd=cost if isinstance(cost, float) and 0 <= cost <= _MOST_USD else None,
     )
 
 

@@ -29,7 +29,8 @@ class BackendRule:
 
 
 # Attempts at once, by weight: a claude or crewai process has 200 to 240 MB and a second of processor before its
-# first word, one with langgraph 80 to 100 MB; a stdio MCP server or a nested run is one process or two; the others only wait for a network.
+# first word, one with a graph 80 to 100 MB; a stdio MCP server or a nested run is one process or two; the others only
+# wait for a network.
 BACKENDS: dict[str, BackendRule] = {
     "python": BackendRule(may_be=("none", "process")),
     "command": BackendRule(isolation="process", may_be=("process",)),
