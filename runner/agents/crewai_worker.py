@@ -68,9 +68,9 @@ def _kick_off(crew: Any, inputs: Json, call: CallFacts, *, as_text: bool) -> Jso
     if as_text:
         return str(result.raw)
     if getattr(result, "json_dict", None) is not None:
-        return result.json_dict  # type: ignore[no-any-return]
+        return result.json_dict
     if getattr(result, "pydantic", None) is not None:
-        return result.pydantic.model_dump(mode="json")  # type: ignore[no-any-return]
+        return result.pydantic.model_dump(mode="json")
     try:
         return loads(str(result.raw).strip())
     except WireError as error:

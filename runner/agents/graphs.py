@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping
+import inspect
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -44,6 +45,32 @@ def graph_at(path: str, folder: str) -> tuple[Any, str]:
         raise TypeError(f"it is a {type(found).__name__} and no compiled graph, nor a function that returns one")
     _check_context(found)
     return found, module
+
+
+class NodeExited(Exception):
+    """A node wanted to end the process."""
+
+
+def keep_running(graph: Any) -> None:
+    """Have the nodes of a graph fail where they would end the host: out of a task, SystemExit ends the event loop."""
+    for _, bound in _nodes(graph):
+        if isinstance(bound, PregelProtocol):
+            keep_running(bound)
+            continue
+        coroutine = getattr(bound, "afunc", None)
+        if inspect.iscoroutinefunction(coroutine) and not hasattr(coroutine, "kept_from"):
+            bound.afunc = _kept(coroutine)
+
+
+def _kept(coroutine: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    async def kept(*args: Any, **more: Any) -> Any:
+        try:
+            return await coroutine(*args, **more)
+        except SystemExit as error:
+            raise NodeExited(str(error)) from None
+
+    kept.kept_from = coroutine  # type: ignore[attr-defined]
+    return kept
 
 
 def _check_context(graph: Any) -> None:
@@ -215,6 +242,7 @@ def _is_sync(runnable: Any) -> bool:
     if steps := getattr(runnable, "steps", None):
         return isinstance(steps, list) and any(map(_is_sync, steps))
     function, coroutine = getattr(runnable, "func", None), getattr(runnable, "afunc", None)
+    coroutine = getattr(coroutine, "kept_from", coroutine)
     if isinstance(coroutine, functools.partial):  # The library's own: run `function` in a thread.
         return getattr(coroutine.func, "__name__", "") == "run_in_executor"
     return function is not None and coroutine is None

@@ -58,6 +58,7 @@ def build(entry: AgentEntry, setting: Setting) -> Agent:
             line=entry.line,
             hint='write "isolation: process", or the nodes as async def',
         )
+    graphs.keep_running(graph)
     facts = {**origins.of_module(path, module, in_host=True), "langgraph": version_of(entry)}
     if not is_own(module):
         facts |= origins.package_with(module.partition(".")[0])

@@ -170,12 +170,13 @@ def _is_no_json(error: BaseException) -> bool:
 
 
 def _usage(access: Any) -> bytes:
-    """Return what a call told of its usage, as JSON; nothing where it told none, or what is no JSON."""
+    """Return what a call told of its usage, as JSON; nothing where it told none, or what is none."""
     usage = None if access is None else access.usage
     try:
-        return b"" if usage is None else json.dumps(usage, allow_nan=False).encode()
+        told = b"" if usage is None else json.dumps(usage, allow_nan=False).encode()
     except (TypeError, ValueError):
         return b""
+    return told if len(told) <= MAX_USAGE_BYTES else b""
 
 
 def _change_environment(changes: dict[str, str | None]) -> dict[str, str | None]:

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from runner.agents import Setting, build_agent
 from runner.errors import AgentFault
 from runner.seams import Agent
 from tests.unit.agents_by_hand import (
     all_gone,
     call,
     command_agent,
+    entry,
     open_folder,
     own_children,
     python_agent,
@@ -40,6 +42,29 @@ def hang(inputs):
 def large(inputs): return "x" * 200_000
 def garbage(inputs): return {1, 2}
 """
+GRAPH = """
+import asyncio
+from typing import Any
+from langgraph.graph import START, StateGraph
+from typing_extensions import TypedDict
+
+class State(TypedDict):
+    value: Any
+
+async def echo_node(state): return {"value": state["value"]}
+async def fail_node(state): raise ValueError("/etc/passwd has hunter2")
+async def hang_node(state):
+    with open(state["value"], "w") as file: file.write("\\n")
+    await asyncio.sleep(600)
+
+def graph(node):
+    made = StateGraph(State)
+    made.add_node("only", node)
+    made.add_edge(START, "only")
+    return made.compile()
+
+echo, fail, hang = map(graph, (echo_node, fail_node, hang_node))
+"""
 COMMANDS = {
     "echo": "cat",
     "fail": "echo /etc/passwd has hunter2 >&2; exit 3",
@@ -57,11 +82,18 @@ def in_worker(folder: Path, behaviour: str) -> Agent:
     return python_agent(folder, SYNC, behaviour, parallel=4)
 
 
+def graph(folder: Path, behaviour: str) -> Agent:
+    name = f"graph{len(list(folder.glob('graph*.py')))}"
+    (folder / f"{name}.py").write_text(GRAPH)
+    options = {"graph": f"{name}:{behaviour}", "input_key": "value", "output_key": "value"}
+    return build_agent(entry("langgraph", options), Setting(folder))
+
+
 def program(folder: Path, behaviour: str) -> Agent:
     return command_agent(folder, "sh", "-c", COMMANDS[behaviour])
 
 
-BACKENDS = {"python-async": in_host, "python-sync": in_worker, "command": program}
+BACKENDS = {"python-async": in_host, "python-sync": in_worker, "command": program, "langgraph": graph}
 WITH_PROCESSES = ["python-sync", "command"]
 
 Make = Callable[[str], Agent]
