@@ -1,6 +1,6 @@
 """Agents: one object for each agent that a policy names, reached by its backend.
 
-A backend is one module here, imported only when a policy names it. `AgentError` is the one name that
+A backend is one module here, imported only when a policy names it. `AgentError` and `current_call` are the names that
 an agent's author needs; importing this module loads nothing else of runner.
 
 Not here: whether a spawn may call the agent, how long, how often, and whether its output fits (broker).
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from runner.agents.facts import CallFacts
     from runner.clock import Clock
     from runner.policy.model import AgentEntry, LockedAgent, Reference, Resource
     from runner.seams import Agent, StartRun
 
-__all__ = ["AgentError", "Setting", "build_agent"]
+__all__ = ["AgentError", "Setting", "build_agent", "current_call"]
 
 
 class AgentError(Exception):
@@ -28,6 +29,16 @@ class AgentError(Exception):
     Of any other exception the script hears only the type; message and traceback stay in the journal.
     So put no path and nothing of value into the text.
     """
+
+
+def current_call() -> CallFacts:
+    """Return what a parameter named `call` has: for a node of a graph, and whatever a crew calls, such as its tools.
+
+    Raises RuntimeError: no attempt is served here; also in a thread that was begun without its starter's context.
+    """
+    from runner.agents.facts import current
+
+    return current()
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,3 +52,12 @@ def _parts(version: str) -> tuple[int, ...]:
             break
         found.append(int(part))
     return tuple(found)
+
+
+def version_of(entry: AgentEntry) -> str:
+    """Return the version of the library of an entry's backend without importing it: a worker will.
+
+    Raises PolicyError: it is not installed, or at a version that was not tested.
+    """
+    need(entry, "sys")  # Its checks alone: this module is always there.
+    return metadata.version(TESTED[BACKENDS[entry.backend].extra][0])

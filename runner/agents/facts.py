@@ -5,22 +5,34 @@ Standard library only, httpx2 when it is asked for: workers import this too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NoReturn
+
+
+class NoJson(Exception):
+    """An agent made something that is no JSON. `str` says what; it may hold paths."""
 
 
 class Access:
     """The way to resources of a call that has none: its spawn asked for no scope of one."""
 
     tokens: Mapping[str, str] = MappingProxyType({})
+    usage: dict[str, Any] | None = None
+    """What the attempt used of models, by the names of `Call.used`; set in a worker, told with its reply."""
 
     def client(self) -> Any:
         raise RuntimeError("this spawn asked for no scope of a resource")
 
     def close(self) -> None:
         """End what was opened; the attempt is over."""
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        """Refuse to be pickled or copied: it holds what must not be stored, in a checkpoint or elsewhere."""
+        raise TypeError("the call of an attempt cannot be stored or copied")
 
 
 class DoorAccess(Access):
@@ -80,5 +92,31 @@ class CallFacts:
 
 def facts_from(told: Mapping[str, Any], access: Mapping[str, Any] | None) -> tuple[CallFacts, Access]:
     """Return the facts that a frame tells a worker, and the access in them, to be closed after the call."""
-    made = NO_ACCESS if access is None else DoorAccess(**access)
+    made = Access() if access is None else DoorAccess(**access)
     return CallFacts(**told, _access=made), made
+
+
+def tell_usage(call: CallFacts, **used: Any) -> None:
+    """Have a worker tell the host what the attempt used of models, by the names of `Call.used`; the last word holds."""
+    call._access.usage = used
+
+
+_SERVED: ContextVar[CallFacts] = ContextVar("runner_call")
+
+
+@contextmanager
+def serving(call: CallFacts) -> Iterator[None]:
+    """Make this the call that `current` returns, here and in tasks and threads that are begun with this context."""
+    before = _SERVED.set(call)
+    try:
+        yield
+    finally:
+        _SERVED.reset(before)
+
+
+def current() -> CallFacts:
+    """Return the facts of the attempt that is served here. Raises RuntimeError: none is."""
+    found = _SERVED.get(None)
+    if found is None:
+        raise RuntimeError("no attempt of an agent is served here")
+    return found

@@ -88,6 +88,11 @@ def no_json(agent: str, why: str) -> AgentFault:
     return AgentFault(OutcomeKind.INVALID_OUTPUT, f'agent "{agent}" returned what is no JSON', detail=detail(why))
 
 
+def no_object(agent: str) -> AgentFault:
+    """Return the fault of an agent that takes its inputs by name, and was handed something else. It was not called."""
+    return AgentFault(OutcomeKind.INVALID_INPUT, f'agent "{agent}" takes an object: names and their values')
+
+
 def repeats(text: str, guarded: Sequence[str]) -> bool:
     """True when a text holds a guarded value, plain or encoded in a usual way."""
     values = [value for value in guarded if len(value) >= _SHORTEST_GUARDED_CHARS]

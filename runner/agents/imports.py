@@ -30,20 +30,30 @@ _USED: dict[str, set[str]] = {}
 def load(call: str, folder: str) -> Callable[..., Any]:
     """Return what "module:function" names, the folder's modules first. Imports it if that was not done yet.
 
-    Raises ImportError, AttributeError or whatever the module raises when it is executed; ValueError for a text that is
-    not "module:function"; TypeError when what it names cannot be called.
+    Raises what `find` raises; TypeError when what it names cannot be called.
     """
-    module_name, colon, attributes = call.partition(":")
-    if not colon or not module_name or not attributes:
-        raise ValueError(f'"{call}" is not "module:function"')
-    # The folder may have been written to within the last second, which the finder's cache does not see.
-    importlib.invalidate_caches()
-    found: Any = _import_module(module_name, folder)
-    for attribute in attributes.split("."):
-        found = getattr(found, attribute)
+    found, _ = find(call, folder)
     if not callable(found):
         raise TypeError(f'"{call}" is a {type(found).__name__} and cannot be called')
     return found  # type: ignore[no-any-return]
+
+
+def find(path: str, folder: str) -> tuple[Any, str]:
+    """Return whatever "module:name" names, and the name that its module has in this process.
+
+    Raises ImportError, AttributeError or whatever the module raises when it is executed; ValueError for a text that is
+    not "module:name".
+    """
+    module_name, colon, attributes = path.partition(":")
+    if not colon or not module_name or not attributes:
+        raise ValueError(f'"{path}" is not "module:function"')
+    # The folder may have been written to within the last second, which the finder's cache does not see.
+    importlib.invalidate_caches()
+    module = _import_module(module_name, folder)
+    found: Any = module
+    for attribute in attributes.split("."):
+        found = getattr(found, attribute)
+    return found, module.__name__
 
 
 def is_own(module: str) -> bool:

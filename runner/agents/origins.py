@@ -38,7 +38,12 @@ def of_function(call: str, function: Callable[..., object], *, in_host: bool) ->
 
     `in_host`: it runs in this process; else workers import it anew, from its files as they are then.
     """
-    found, name = {"call": call}, _module_of(function)
+    return of_module(call, _module_of(function), in_host=in_host)
+
+
+def of_module(call: str, name: str, *, in_host: bool) -> dict[str, str]:
+    """As `of_function`, of the module that has this name in this process."""
+    found = {"call": call}
     digest = _first_digest if in_host else _digest_of_module
     if code := digest(name):
         found["code"] = code
@@ -57,9 +62,12 @@ def package_of(function: Callable[..., object]) -> dict[str, str]:
     """
     name = _module_of(function)
     top = name.partition(".")[0]
-    if is_own(name) or top in sys.stdlib_module_names or name not in sys.modules:
-        return {}
-    package = _distribution_of(top)
+    return {} if is_own(name) or name not in sys.modules else package_with(top)
+
+
+def package_with(top: str) -> dict[str, str]:
+    """Return the distribution that a top-level module came with, and its version. As slow as `package_of`."""
+    package = None if top in sys.stdlib_module_names else _distribution_of(top)
     return {} if package is None else {"package": package[0], "version": package[1]}
 
 

@@ -1,4 +1,4 @@
-"""One worker process of a sync python agent, as the host holds it: one question at a time, each with one reply.
+"""One worker process of an agent, as the host holds it: one question at a time, each with one reply.
 
 Not here: which worker serves which call (workers), its side of the pipe (worker).
 """
@@ -27,7 +27,8 @@ ENVIRONMENT = ("PATH", "HOME", "TMPDIR", "TZ", "LANG", "LC_ALL")
 class WorkerProcess:
     """One worker process: one question at a time, each with one reply."""
 
-    def __init__(self, name: str, launcher: Launcher, folder: Path, identity: Identity) -> None:
+    def __init__(self, name: str, launcher: Launcher, folder: Path | None, identity: Identity) -> None:
+        """`folder` is where it works; None: in a fresh folder, with a fresh HOME, both removed with it."""
         self.identity = identity
         self._name = name
         self._buffer = bytearray()
@@ -35,13 +36,15 @@ class WorkerProcess:
         self._asked = b""
         self._guarded: Sequence[str] = ()
         self._reply: asyncio.Future[tuple[bytes, bytes]] | None = None
+        self.usage = b""
+        """What it told of the usage of its last call: bytes that the agent's code may have written."""
         self.idle_since = 0.0
         self.end: End | None = None
         """How it ended, once it has."""
         argv = [INTERPRETER, "-P", "-s", "-X", "utf8", worker.__file__]
         env = {key: os.environ[key] for key in ENVIRONMENT if key in os.environ}
-        if identity.uid is not None:
-            # The host's is closed to it; its warden makes one.
+        if identity.uid is not None or folder is None:
+            # The host's is closed to it, or not to be written to; its warden makes one.
             env.pop("HOME", None)
         self._program = launcher.start(
             argv, env, cwd=folder, on_output=self._take, identity=identity, drops=identity.uid is not None
@@ -72,6 +75,7 @@ class WorkerProcess:
         `guarded` is cut out of what is told of its death.
         """
         self._limit = limit
+        self.usage = b""
         self._guarded = guarded
         self._asked = kind
         self._reply = asyncio.get_running_loop().create_future()
@@ -89,21 +93,33 @@ class WorkerProcess:
         self._program.kill()
 
     def _take(self, data: bytes) -> None:
+        self._buffer += data
+        while self._take_frame():
+            pass
+
+    def _take_frame(self) -> bool:
+        """Take the first frame of what has come; False where it is not whole yet, or is refused."""
         buffer = self._buffer
-        buffer += data
         if len(buffer) < worker.PREFIX_BYTES:
-            return
+            return False
         size, kind = int.from_bytes(buffer[:4], "big"), bytes(buffer[4:5])
-        most = self._limit if kind == worker.OUTPUT else worker.MAX_SMALL_BYTES
+        most = {worker.OUTPUT: self._limit, worker.USED: worker.MAX_USAGE_BYTES}.get(kind, worker.MAX_SMALL_BYTES)
         if size > most + worker.SECONDS.size:
             self._fail(faults.too_large(self._name, self._limit))
             self._program.kill()
-            return
+            buffer.clear()
+            return False
         if len(buffer) < worker.PREFIX_BYTES + size:
-            return
+            return False
         payload = bytes(buffer[worker.PREFIX_BYTES : worker.PREFIX_BYTES + size])
         del buffer[: worker.PREFIX_BYTES + size]
-        if self._reply is not None and not self._reply.done():
+        self._take_payload(kind, payload)
+        return True
+
+    def _take_payload(self, kind: bytes, payload: bytes) -> None:
+        if kind == worker.USED:
+            self.usage = payload
+        elif self._reply is not None and not self._reply.done():
             self._reply.set_result((kind, payload))
 
     def _ended(self, ended: asyncio.Future[End]) -> None:

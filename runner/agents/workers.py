@@ -1,4 +1,5 @@
-"""Worker processes of one sync python agent: started when needed, reused, killed at a deadline.
+"""Worker processes of one agent, a sync function or what an adapter makes one of: started when needed, reused, killed
+at a deadline.
 
 At most `parallel` live at once, and no more than serve: while as many as there are processors compute, another
 would only take memory, so none is started; calls that wait for a network find workers soon. A worker whose call
@@ -16,6 +17,8 @@ import os
 import sys
 import tempfile
 from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -39,6 +42,18 @@ _LOOK_SECONDS = 0.05
 _RUNNER_FOLDER = str(Path(__file__).resolve().parents[2])
 
 
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """Code of runner's own that makes, in a worker, one function of what a policy names: of a graph, of a crew."""
+
+    make: str
+    """"module:function": called with the policy's import path, its folder and `options`, it returns f(inputs, call). It
+    imports the library, as the host's user, and nothing of the policy."""
+    options: Mapping[str, Json] = field(default_factory=dict)
+    idle_seconds: float = 60.0
+    """As IDLE_SECONDS; longer, since importing a framework takes 2 to 6 s."""
+
+
 class Workers:
     """The workers of one agent. `call` may be awaited many times at once, on one event loop."""
 
@@ -52,7 +67,9 @@ class Workers:
         wants_facts: bool,
         same_uid: bool,
         clock: Clock,
+        adapter: Adapter | None = None,
     ) -> None:
+        """Without an adapter they work in the policy's folder, and have the host's HOME where its uid lets them."""
         self._name = name
         self._same_uid = same_uid
         self._folder = folder
@@ -63,7 +80,10 @@ class Workers:
         self._setup = {
             "sys_path": sys.path, "runner": _RUNNER_FOLDER, "folder": str(folder), "call": function,
             "facts": wants_facts,
+            "adapter": None if adapter is None else {"make": adapter.make, "options": dict(adapter.options)},
         }  # fmt: skip
+        self._adapter = adapter
+        self._idle_seconds = IDLE_SECONDS if adapter is None else adapter.idle_seconds
         self._idle: list[WorkerProcess] = []
         self._waiting: deque[asyncio.Future[WorkerProcess]] = deque()
         self._starting = 0
@@ -71,25 +91,30 @@ class Workers:
         self._timer: Timer | None = None
         self._look: asyncio.TimerHandle | None = None
 
-    async def call(self, call: Call) -> Json:
-        """Call the function in a worker. Raises AgentFault. Cancelled, it kills that worker and returns."""
+    async def call(self, call: Call, env: Mapping[str, str] | None = None, kept: Sequence[str] = ()) -> Json:
+        """Call the function in a worker. Raises AgentFault. Cancelled, it kills that worker and returns.
+
+        `env` is set in its environment for as long; `kept` are those of its values that must not come back.
+        """
         found = await self._take()
         try:
             handed = await self._hand(call, found)
         except BaseException:
             self._give_back(found)
             raise
-        guarded = handed.guarded if handed else []
+        guarded = [*kept, *(handed.guarded if handed else [])]
+        request = {**self._request(call, handed), "env": dict(env or {})}
         try:
-            kind, reply = await found.ask(worker.CALL, self._request(call, handed), call.output_bytes, guarded)
+            kind, reply = await found.ask(worker.CALL, request, call.output_bytes, guarded)
         except BaseException:
             self._bury(found)
             raise
+        _take_usage(call, found.usage)
         self._give_back(found)
         (seconds,) = worker.SECONDS.unpack_from(reply)
         # The agent's code may have written it.
         call.seconds_alone = seconds if 0 <= seconds < 1e9 else None
-        return self._output(kind, reply[worker.SECONDS.size :], call, guarded)
+        return self._output(kind, reply[worker.SECONDS.size :], call, guarded, kept)
 
     async def close(self) -> None:
         if self._timer is not None:
@@ -121,7 +146,7 @@ class Workers:
         facts: Json = told_of(call, self._clock) if self._wants_facts else None
         return {"inputs": call.inputs, "limit": call.output_bytes, "call": facts, "access": access}
 
-    def _output(self, kind: bytes, payload: bytes, call: Call, guarded: list[str]) -> Json:
+    def _output(self, kind: bytes, payload: bytes, call: Call, guarded: list[str], kept: Sequence[str]) -> Json:
         """Return what a reply says. Raises AgentFault."""
         try:
             text = payload.decode()
@@ -129,6 +154,8 @@ class Workers:
         except (UnicodeDecodeError, WireError) as error:
             raise faults.no_json(self._name, str(error)) from None
         if kind == worker.OUTPUT:
+            if faults.repeats(text, kept):
+                raise faults.repeated(self._name, "a value that its policy keeps by reference")
             if faults.repeats(text, guarded):
                 raise faults.repeated(self._name, "a credential that it was handed")
             return found
@@ -173,7 +200,8 @@ class Workers:
                 return
             try:
                 identity = identify(same_uid=self._same_uid, closed=self._closed)
-                started = WorkerProcess(self._name, self._launcher, self._folder, identity)
+                folder = self._folder if self._adapter is None else None
+                started = WorkerProcess(self._name, self._launcher, folder, identity)
             except NotStarted as error:
                 self._tell_waiter(faults.not_started(self._name, str(error)))
                 return
@@ -231,7 +259,7 @@ class Workers:
         found.idle_since = self._clock.monotonic()
         self._idle.append(found)
         if self._timer is None:
-            self._timer = self._clock.call_at(found.idle_since + IDLE_SECONDS, self._end_idle)
+            self._timer = self._clock.call_at(found.idle_since + self._idle_seconds, self._end_idle)
 
     def _bury(self, found: WorkerProcess) -> None:
         found.kill()
@@ -239,8 +267,8 @@ class Workers:
         self._grow()
 
     def _end_idle(self) -> None:
-        """End the workers that nobody needed for IDLE_SECONDS; come back when the next may be due."""
-        limit = self._clock.monotonic() - IDLE_SECONDS
+        """End the workers that nobody needed for so long; come back when the next may be due."""
+        limit = self._clock.monotonic() - self._idle_seconds
         kept = [found for found in self._idle if found.end is None and found.idle_since > limit]
         for found in self._idle:
             if found not in kept:
@@ -248,7 +276,35 @@ class Workers:
                 self._all.discard(found)
         self._idle = kept
         # The most recently used is taken first, so the list is in order of time.
-        self._timer = self._clock.call_at(kept[0].idle_since + IDLE_SECONDS, self._end_idle) if kept else None
+        self._timer = self._clock.call_at(kept[0].idle_since + self._idle_seconds, self._end_idle) if kept else None
+
+
+# More than any attempt can use; what is beyond was made up.
+_MOST_TOKENS = 10**12
+_MOST_USD = 1e6
+
+
+def _take_usage(call: Call, told: bytes) -> None:
+    """Add what a worker told of its call's usage. The agent's code may have written it: what is none is left out."""
+    if not told:
+        return
+    try:
+        found = loads(told.decode())
+    except (UnicodeDecodeError, WireError):
+        return
+    if not isinstance(found, dict):
+        return
+    model, cost = found.get("model"), found.get("cost_usd")
+    call.used(
+        model=faults.plain(model)[:200] if isinstance(model, str) else "",
+        input_tokens=_count(found.get("input_tokens")),
+        output_tokens=_count(found.get("output_tokens")),
+        cost_usd=cost if isinstance(cost, float) and 0 <= cost <= _MOST_USD else None,
+    )
+
+
+def _count(told: Json) -> int:
+    return told if type(told) is int and 0 <= told <= _MOST_TOKENS else 0
 
 
 def told_of(call: Call, clock: Clock) -> dict[str, Json]:

@@ -325,7 +325,9 @@ def policy_schema() -> dict[str, Any]:
         place = schema if model is PolicyFields else schema["$defs"].get(model.__name__)
         for base in model.__mro__ if place is not None else ():
             for name, text in described.get(base.__name__, {}).items():
-                place["properties"][name].setdefault("description", text)
+                # What may stand alone is one of two forms, the mapping last.
+                properties = (place if "properties" in place else place["anyOf"][-1])["properties"]
+                properties[name].setdefault("description", text)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "runner policy"
     return schema

@@ -103,6 +103,8 @@ _EXAMPLES = {
     "description": "description: Finds what a vendor sells.",
     "python": 'python: "agents:research"',
     "command": "command: [python3, agent.py]",
+    "langgraph": 'langgraph: "graphs:triage"',
+    "crewai": 'crewai: "crews:make"',
     "env": "env: {TOKEN: env:TOKEN}",
     "input": "input: {type: object, properties: {vendor: {type: string}}, required: [vendor]}",
     "output": "output: {type: object, properties: {summary: {type: string}}, required: [summary]}",

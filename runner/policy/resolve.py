@@ -19,7 +19,7 @@ from runner.errors import PolicyError
 from runner.guest.wire import canonical
 from runner.models import Json, Limits, digest_of
 from runner.policy import resource_entries, served
-from runner.policy.backends import BACKENDS, HOLD_VARIABLES
+from runner.policy.backends import BACKENDS, HOLD_VARIABLES, parallel_unless_written
 from runner.policy.backends.base import BackendFields
 from runner.policy.fields import AgentFields, LimitsFields, PolicyFields, RateFields, keys_at
 from runner.policy.leaks import has_key_prefix, looks_like_key
@@ -163,6 +163,7 @@ class _Entry:
         timeout, max_timeout = self._timeouts()
         self._check_scopes()
         effects = Effects(fields.effects)
+        isolation = self._isolation(backend)
         harmless = effects in (Effects.NONE, Effects.READ)
         return AgentEntry(
             name=self._name,
@@ -175,12 +176,12 @@ class _Entry:
             default_scopes=tuple(fields.default_scopes),
             timeout_seconds=timeout,
             max_timeout_seconds=max_timeout,
-            parallel=fields.parallel or min(rule.parallel or limit, limit),
+            parallel=fields.parallel or min(parallel_unless_written(backend, isolation) or limit, limit),
             effects=effects,
             idempotent=harmless if fields.idempotent is None else fields.idempotent,
             max_retries=fields.retries,
             unsafe_retry_unknown=fields.unsafe_retry_unknown,
-            isolation=self._isolation(backend),
+            isolation=isolation,
             unsafe_same_uid=fields.unsafe_same_uid,
             unsafe_raw_token=fields.unsafe_raw_token,
             cost_usd=fields.cost,

@@ -109,6 +109,13 @@ def _isolation(name: str, agent: AgentFields, source: Source) -> Iterator[Proble
     if agent.command is not None and agent.isolation == "none":
         message = f'agent "{name}" is a command, which runs in a process of its own'
         yield Problem(message, source.place(("agents", name, "isolation")), "leave `isolation` out")
+    graph, apart = agent.langgraph, agent.isolation == "process"
+    if graph is not None and graph.env is not None and not apart:
+        message = f'agent "{name}" has "env" for a process, and its graph runs in the host\'s'
+        yield Problem(message, source.place(("agents", name, "langgraph", "env")), "add `isolation: process`")
+    if graph is not None and graph.unsafe_threads and apart:
+        message = f'agent "{name}" has isolation "process", where nothing runs in threads of the host'
+        yield Problem(message, source.place(("agents", name, "langgraph", "unsafe_threads")), "remove it")
 
 
 def warnings(policy: Policy, agents: Mapping[str, AgentFields]) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -135,6 +142,10 @@ def warnings(policy: Policy, agents: Mapping[str, AgentFields]) -> Iterator[tupl
         if entry.unsafe_same_uid:
             yield ("agents", name, "unsafe_same_uid"), (
                 f'agent "{name}": unsafe_same_uid lets its code read what the user that runs runner can read'
+            )
+        if entry.options.get("unsafe_threads"):
+            yield ("agents", name, entry.backend, "unsafe_threads"), (
+                f'agent "{name}": unsafe_threads lets its sync nodes run on after their deadline'
             )
 
 

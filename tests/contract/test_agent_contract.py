@@ -48,6 +48,29 @@ def hang(inputs):
 def large(inputs): return "x" * 200_000
 def garbage(inputs): return {1, 2}
 """
+GRAPH = """
+import asyncio
+from typing import Any
+from langgraph.graph import START, StateGraph
+from typing_extensions import TypedDict
+
+class State(TypedDict):
+    value: Any
+
+async def echo_node(state): return {"value": state["value"]}
+async def fail_node(state): raise ValueError("/etc/passwd has hunter2")
+async def hang_node(state):
+    with open(state["value"], "w") as file: file.write("\\n")
+    await asyncio.sleep(600)
+
+def graph(node):
+    made = StateGraph(State)
+    made.add_node("only", node)
+    made.add_edge(START, "only")
+    return made.compile()
+
+echo, fail, hang = map(graph, (echo_node, fail_node, hang_node))
+"""
 COMMANDS = {
     "echo": "cat",
     "fail": "echo /etc/passwd has hunter2 >&2; exit 3",
@@ -63,6 +86,13 @@ def in_host(folder: Path, behaviour: str) -> Agent:
 
 def in_worker(folder: Path, behaviour: str) -> Agent:
     return python_agent(folder, SYNC, behaviour, parallel=4)
+
+
+def graph(folder: Path, behaviour: str) -> Agent:
+    name = f"graph{len(list(folder.glob('graph*.py')))}"
+    (folder / f"{name}.py").write_text(GRAPH)
+    options = {"graph": f"{name}:{behaviour}", "input_key": "value", "output_key": "value"}
+    return build_agent(entry("langgraph", options), Setting(folder))
 
 
 def program(folder: Path, behaviour: str) -> Agent:
@@ -94,6 +124,7 @@ SAYS: dict[str, Callable[[Request], Say]] = {
     "garbage": lambda request: Say(text="not JSON"),
 }
 SERVERS: list[Vendors] = []
+
 
 def over_http(folder: Path, behaviour: str) -> Agent:
     setting = Setting(folder=folder)
@@ -130,6 +161,7 @@ def http_service() -> ResourceServer:
 
 BACKENDS = {
     "python-async": in_host, "python-sync": in_worker, "command": program, "http": over_http,
+    "langgraph": graph,
     "mcp-http": mcp_over_http, "mcp-stdio": mcp_over_pipes, "anthropic": model("anthropic", ""),
     "openai-chat": model("openai", "/v1"), "openai-responses": model("openai", "/v1", api="responses"),
 }  # fmt: skip

@@ -1,0 +1,257 @@
+"""The `crewai` backend, with CrewAI itself and a model that answers at once. Run by `make test-backends`.
+
+One agent of each kind serves all tests: a worker's import of CrewAI takes seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from runner.agents import Setting, build_agent
+from runner.errors import AgentFault, PolicyError
+from runner.models import Json
+from runner.policy import load_policy_text
+from runner.policy.model import Reference
+from runner.seams import Agent, Call, ModelUsage
+from tests.contract import test_agent_contract as contract
+from tests.unit.agents_by_hand import HandCredential, call, entry, open_folder
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CANARY = "canary-c0ffee-4d1f-a-token-of-crm"
+KEY = "sk-canary-9b1d-a-key-of-a-model"
+Make = Callable[..., Agent]
+
+
+class Wrapped:
+    """An agent that is handed any JSON value, as the one input of a crew."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self.facts, self.close = agent.facts, agent.close
+
+    async def run(self, one: Call) -> Json:
+        one.inputs = {"value": json.dumps(one.inputs)}
+        return await self._agent.run(one)
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    with open_folder() as made:
+        shutil.copy(Path(__file__).with_name("crews.py"), made)
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def make(folder: Path) -> AsyncIterator[Make]:
+    made: dict[str, Agent] = {}
+
+    def build(name: str, *, again: bool = False, **options: Any) -> Agent:
+        if name not in made or again:
+            setting = Setting(folder, read_reference=lambda reference: KEY)
+            agent = build_agent(entry("crewai", {"crew": f"crews:{name}", **options}, isolation="process", parallel=2), setting)
+            made[name if name not in made else f"{name} {len(made)}"] = Wrapped(agent)
+            return list(made.values())[-1]
+        return made[name]
+
+    yield build
+    for agent in made.values():
+        await agent.close()
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    with open_folder() as made:
+        yield made
+
+
+async def fault_of(agent: Agent, *args: Any, **more: Any) -> AgentFault:
+    with pytest.raises(AgentFault) as raised:
+        await agent.run(call(*args, **more))
+    return raised.value
+
+
+# --- as every backend ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [None, 0.5, "ü\u2028", [], {"a": [{"b": None}], "ключ": 10**20}])
+async def test_inputs_reach_the_crew_and_its_output_comes_back(make: Make, value: Any) -> None:
+    await contract.test_inputs_reach_the_agent_and_its_output_comes_back(make, value)
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        contract.test_attempts_at_once_do_not_mix,
+        contract.test_inputs_larger_than_a_pipe_reach_the_agent,
+        contract.test_a_failure_tells_the_script_who_and_how_and_the_journal_why,
+        contract.test_an_output_beyond_the_bound_is_refused_and_not_kept,
+        contract.test_what_is_no_json_is_refused_and_not_repeated_to_the_script,
+        contract.test_an_agent_says_what_it_is_the_same_each_time_and_in_texts_of_one_line,
+        contract.test_an_agent_that_is_another_says_other_facts,
+    ],
+)
+async def test_it_does_what_every_backend_does(make: Make, behaviour: Callable[[Make], Awaitable[None]]) -> None:
+    await behaviour(make)
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        contract.test_a_cancelled_attempt_ends_promptly_and_the_agent_serves_on,
+        contract.test_cancellation_kills_what_the_agent_had_started,
+        contract.test_what_an_agent_is_made_of_names_no_folder_of_this_machine,
+        contract.test_close_kills_attempts_that_run_and_leaves_no_process,
+    ],
+)
+async def test_it_ends_as_every_backend_does(
+    make: Make, tmp_path: Path, behaviour: Callable[[Make, Path], Awaitable[None]]
+) -> None:
+    await behaviour(make, tmp_path)
+
+
+async def test_close_may_be_called_without_an_attempt_and_twice(make: Make) -> None:
+    agent = make("echo", again=True)
+    await agent.close()
+    await agent.close()
+
+
+# --- outputs ---------------------------------------------------------------------------------
+
+
+async def test_the_json_of_a_typed_task_is_the_output(make: Make) -> None:
+    assert await make("typed").run(call(1)) == {"score": 0.5}
+
+
+async def test_the_model_of_a_task_is_the_output(make: Make) -> None:
+    assert await make("modelled").run(call(1)) == {"score": 0.25}
+
+
+async def test_a_text_is_the_output_where_the_policy_says_so(make: Make) -> None:
+    assert await make("garbage", again=True, output_as="text").run(call(1)) == "this is no JSON"
+
+
+async def test_a_class_in_the_style_of_crewai_is_asked_for_its_crew(make: Make) -> None:
+    assert await make("InStyle").run(call(1)) == "in style"
+
+
+async def test_the_text_of_an_agent_error_reaches_the_script(make: Make) -> None:
+    assert (await fault_of(make("refusing"))).message == "no such vendor"
+
+
+async def test_what_is_no_crew_is_told_by_its_type_to_the_journal_alone(make: Make) -> None:
+    fault = await fault_of(make("nothing"))
+
+    assert (fault.kind, fault.message) == ("failed", 'agent "a" raised TypeError')
+    assert "it returns a int, and no crew" in fault.detail
+
+
+async def test_inputs_that_have_no_names_are_refused_before_anything_is_started(folder: Path) -> None:
+    agent = build_agent(entry("crewai", {"crew": "crews:echo"}, isolation="process"), Setting(folder))
+    fault = await fault_of(agent, [1])
+
+    assert (fault.kind, fault.message) == ("invalid_input", 'agent "a" takes an object: names and their values')
+
+
+# --- credentials, usage, silence -------------------------------------------------------------
+
+
+async def test_a_tool_reaches_the_gateway_and_the_token_is_nowhere(make: Make) -> None:
+    credential = HandCredential()
+    one = call(1, credential=credential, output_bytes=10_000_000)
+    told = await make("with_tool").run(one)
+    (door,) = credential.doors
+    await credential.close()
+
+    assert [f"{asked.method} {asked.host}{asked.target}" for asked in credential.requests] == ["GET crm/customers/42"]
+    assert "GET http://crm/customers/42" in told["asked"][-1]
+    assert (told["attempt"], told["resources"]) == (2, [])
+    assert door.door.key not in json.dumps(told)
+
+
+async def test_a_raw_token_is_in_the_call_alone(make: Make) -> None:
+    credential = HandCredential(crm=CANARY)
+    told = await make("with_tool").run(call(1, credential=credential, output_bytes=10_000_000))
+    await credential.close()
+
+    assert told["resources"] == ["crm"] and credential.observed == ["none"]
+    assert CANARY not in json.dumps(told)
+
+
+async def test_an_output_that_repeats_a_token_is_refused(make: Make) -> None:
+    credential = HandCredential(crm=CANARY)
+    fault = await fault_of(make("repeating"), credential=credential)
+    await credential.close()
+
+    assert (fault.kind, fault.message) == ("invalid_output", 'agent "a" returned a credential that it was handed')
+    assert CANARY not in fault.detail
+
+
+async def test_what_the_models_used_is_told_also_where_the_crew_failed(make: Make) -> None:
+    done, failed = call(1), call(2)
+    await make("echo").run(done)
+    with pytest.raises(AgentFault):
+        await make("fail").run(failed)
+
+    assert done.usage == ModelUsage("fake-1", 100, 20)
+    # CrewAI itself tries a task twice more.
+    assert failed.usage == ModelUsage("fake-1", 300, 60)
+
+
+async def test_a_worker_is_silent_serves_again_and_keeps_nothing(make: Make, folder: Path) -> None:
+    agent = make("facts", env={"MODEL_KEY": Reference("env", ("K",)), "MODEL_URL": "http://model"})
+    first, second = [await agent.run(call(n)) for n in range(2)]
+
+    assert first["pid"] == second["pid"] and first["connected"] == second["connected"] == []
+    assert first["cwd"] == str(folder) and first["home"] != str(Path.home())
+    assert first["variables"].pop("CREWAI_STORAGE_DIR") != second["variables"].pop("CREWAI_STORAGE_DIR")
+    assert {name: text for name, text in first["variables"].items() if not name.startswith("MODEL_")} == {
+        "CREWAI_DISABLE_TELEMETRY": "true", "CREWAI_DISABLE_TRACKING": "true", "CREWAI_DISABLE_VERSION_CHECK": "true",
+        "CREWAI_TRACING_ENABLED": "false", "OTEL_SDK_DISABLED": "true",
+    }  # fmt: skip
+
+
+async def test_a_key_kept_by_reference_is_there_for_the_call_and_refused_in_its_output(make: Make) -> None:
+    fault = await fault_of(make("key", env={"MODEL_KEY": Reference("env", ("K",))}))
+
+    assert (fault.kind, fault.message) == ("invalid_output", 'agent "a" returned a value that its policy keeps by reference')
+    assert KEY not in fault.detail
+
+
+# --- before a run ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("crews:ecco", 'the module has no "ecco"'),
+        ("nowhere:echo", 'there is no module "nowhere"'),
+        ("broken:echo", "SyntaxError: expected ':' (<unknown>, line 1)"),
+    ],
+)
+async def test_a_path_that_leads_nowhere_is_told_with_its_line_and_imports_nothing(folder: Path, path: str, why: str) -> None:
+    (folder / "broken.py").write_text("def echo()")
+    text = f"version: 1\nagents:\n  a:\n    description: a\n    crewai: {path}\n    input: {{}}\n    output: {{}}\n"
+    found = load_policy_text(text, folder=folder, name="p")
+    with pytest.raises(PolicyError) as refused:
+        build_agent(found.agents["a"], Setting(folder))
+
+    assert refused.value.message == f':3: agent "a" calls "{path}", which cannot be imported: {why}'
+    assert refused.value.line == 3
+    assert "crewai" not in sys.modules
+
+
+async def test_its_facts_are_its_files_and_the_version(make: Make) -> None:
+    facts = make("echo").facts()
+
+    assert sorted(facts) == ["call", "code", "crewai"]
+    assert facts["crewai"] == metadata.version("crewai")
