@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runner.clock import Clock
-    from runner.policy.model import AgentEntry, Reference
+    from runner.policy.model import AgentEntry, Policy, Reference
     from runner.seams import Agent, StartRun
 
 __all__ = ["AgentError", "Setting", "build_agent"]
@@ -43,7 +43,9 @@ class Setting:
     """
     clock: Clock | None = None
     start_run: StartRun | None = None
-    """Begins runs within this one; None: an entry that needs one is refused."""
+    """Begins runs within this one; None: an entry that needs one can be looked at, and its call is refused."""
+    policy: Policy | None = None
+    """Whose entries these are, for those that run within it; None: an entry that needs it is refused."""
 
 
 def build_agent(entry: AgentEntry, setting: Setting) -> Agent:

@@ -79,7 +79,7 @@ class Attempts:
         self._trace = trace
         self._agent_of = agent_of
         self._reach = reach
-        self._slots = Slots(
+        self.slots = Slots(
             policy.limits.parallel_spawns, {name: entry.parallel for name, entry in policy.agents.items()}
         )
         self.accepts = Accepts()
@@ -95,7 +95,7 @@ class Attempts:
 
     @property
     def parallel_peak(self) -> int:
-        return self._slots.peak
+        return self.slots.peak
 
     def span(self, spawn: int, attempt: int) -> str:
         """Return the W3C span id of an attempt; of the spawn itself for attempt 0."""
@@ -152,7 +152,7 @@ class Attempts:
 
     def _take(self, live: LiveSpawn) -> None:
         """Start an attempt now if there is a slot, else once there is one."""
-        if self._slots.take(live):
+        if self.slots.take(live):
             self._start(live)
 
     def over(self, live: LiveSpawn) -> float:
@@ -302,7 +302,7 @@ class Attempts:
             output_bytes=self._output_bytes_cap,
             idempotency_key=f"{self._journal.run}:{live.n}:{attempt.number}",
             traceparent=f"00-{self._trace}-{self.span(live.n, attempt.number)}-01",
-            credential=attempt.account,
+            credential=attempt.account, scopes=attempt.permit.scopes,
         )
 
     def _returned(self, attempt: Attempt, output: Json) -> None:
@@ -388,8 +388,8 @@ class Attempts:
     def _free(self, attempt: Attempt) -> None:
         if attempt.stopped is not None and not attempt.stopped.done():
             attempt.stopped.set_result(None)
-        self._slots.give_back(attempt.permit.entry.name)
-        while (queued := self._slots.next()) is not None:
+        self.slots.give_back(attempt.permit.entry.name)
+        while (queued := self.slots.next()) is not None:
             self._start(queued)
 
     def _count(self, attempt: Attempt) -> float:

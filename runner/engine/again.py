@@ -18,7 +18,6 @@ from runner.engine.sandboxes import GuestOnTheWay
 from runner.engine.submission import Handed, Reuse, Reviewed, Submission, exact
 from runner.errors import RecordBroken, UsageError
 from runner.events import Event
-from runner.journal import RegisterKind
 from runner.models import Json, RunResult, Script, Verdict
 from runner.policy import load_policy
 from runner.policy.model import Policy
@@ -126,7 +125,7 @@ class Again(Running):
         try:
             reviewed = await self._review_again(record, submission, verdict)
             async with self._guest(policy, record.sandbox, looks=False) as guest:
-                backends = self._backends(policy)
+                backends, nesting = self._ready(submission)
                 backends.prepare(verdict.reach.agents)
                 await self._prepare_credentials(policy, verdict)
                 execution = ResumedExecution(
@@ -135,9 +134,8 @@ class Again(Running):
                     ledger_of=lambda journal: self._ledger(submission, journal),
                     elsewhere=self._elsewhere(reuse, backends, policy), reviewed=reviewed,
                 )  # fmt: skip
-                execution.begun_after = self.store.begun_after(run)
-                for entry in self.store.entries(RegisterKind.REVOCATION, after=execution.begun_after):
-                    execution.revoke(self._selection_of(entry))
+                nesting.of(execution)
+                self._catch_up(execution, self.store.begun_after(run))
                 return await self._serve(execution, submission)
         finally:
             if not self._entered:
