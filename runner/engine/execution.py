@@ -29,7 +29,7 @@ from runner.guest.dialect import VERSION as DIALECT
 from runner.models import Json, Limits, RunError, RunResult, RunState, SandboxFacts, Usage, Verdict, digest_of
 from runner.policy.nested import Nested
 from runner.seams import Call, Channel, Elsewhere, Journal, Responder, RunJournal
-from runner.session import Ending, Session, start_of
+from runner.session import Ending, Held, Session, start_of
 
 # What a run waits for its revocations after its end; the revoker goes on without it.
 REVOCATION_SECONDS = 3.0
@@ -80,6 +80,8 @@ class Execution:
         self._facts: SandboxFacts | None = None
         self._journal: RunJournal = self._open(store, submission)
         self._ledger = ledger_of(self._journal)
+        self.held = Held()
+        """What runs within it used while another host served it."""
         self.begun_after = 0
         """The register's last entry when it began: what was revoked before is not its business."""
 
@@ -198,6 +200,7 @@ class Execution:
         session = self._session = Session(
             channel, responder, limits=self._policy.limits, clock=self._clock, wall_left=left
         )
+        add(session.held, self.held)
         ready = await session.greet()
         self._note_sandbox(channel.facts, ready)
         for body in reached:

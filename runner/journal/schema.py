@@ -74,7 +74,7 @@ CREATE TABLE run (
 ) STRICT;
 CREATE INDEX run_newest ON run (submitted_us, run);
 CREATE TABLE trait (                      -- by what a run is found
-    kind TEXT NOT NULL,                   -- 'script', 'policy', 'origin', 'parent': of its first event; 'agent', 'outcome'
+    kind TEXT NOT NULL,                   -- 'script', 'policy', 'origin', 'parent' (first event), 'agent', 'outcome'
     value TEXT NOT NULL,                  -- a digest, a run; an agent that was called, how a spawn settled
     run TEXT NOT NULL,
     PRIMARY KEY (kind, value, run)
