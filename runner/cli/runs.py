@@ -109,4 +109,5 @@ def row_cells(row: RunRow, now: float) -> tuple[str, ...]:
     else:
         took = seconds(max(0.0, now - row.submitted_at)) if row.alive else ""
     started = moment(row.submitted_at, now=now)
-    return row.run, clean(row.script, limit=40), row.state, f"{row.spawns:,}", started, took
+    script = clean(row.script, limit=40) + (f", in {clean(row.parent)}" if row.parent else "")
+    return row.run, script, row.state, f"{row.spawns:,}", started, took

@@ -25,7 +25,7 @@ from runner.policy.archived import archived_policy
 from runner.policy.comparing import Kind
 from runner.policy.diff import policy_diff
 from runner.policy.files import read_script_text
-from runner.policy.model import AgentEntry, Policy
+from runner.policy.model import AgentEntry, Effects, Policy
 from runner.policy.resolve import limits_form
 from runner.policy.source import Place
 
@@ -143,6 +143,7 @@ def require_narrower(policy: Policy, entry: AgentEntry, place: Place) -> None:
     if entry.call_tokens is not None and (inner.limits.model_tokens or 0) > entry.call_tokens:
         used = f'a call of "{entry.name}" uses {entry.call_tokens:,}'
         told.append(f"limits: model_tokens is {inner.limits.model_tokens:,}; {used}")
+    told += _hidden(entry, inner)
     if inner.review is not policy.review:
         told.append(f"review is {inner.review}, was {policy.review}: the decision on this policy covers the inner one")
     if not told:
@@ -153,6 +154,16 @@ def require_narrower(policy: Policy, entry: AgentEntry, place: Place) -> None:
         file=place.file, line=place.line,
         hint="an inner policy has agents of the outer one, with the same code, and nothing wider",
     )  # fmt: skip
+
+
+def _hidden(entry: AgentEntry, inner: Policy) -> Iterable[str]:
+    """Yield what a script agent says less of than its agents do: a review goes by what it says."""
+    order = list(Effects)
+    for name, other in inner.agents.items():
+        if order.index(other.effects) > order.index(entry.effects):
+            yield f'agent "{name}" has effects "{other.effects}"; "{entry.name}" says "{entry.effects}"'
+        if entry.trusted and not other.trusted:
+            yield f'agent "{name}" is not trusted; "{entry.name}" is, and may return what it returned'
 
 
 # --- when a run needs one --------------------------------------------------------------------
