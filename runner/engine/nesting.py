@@ -20,7 +20,7 @@ from runner.engine.submission import Outer, Submission, exact
 from runner.errors import AgentFault, RunnerError, StoreError
 from runner.models import Json, OutcomeKind, RunResult, RunState, Verdict
 from runner.policy.model import AgentEntry
-from runner.policy.nested import MAX_DEPTH, Nested, narrowed, nested_of
+from runner.policy.nested import MAX_DEPTH, Nested, narrowed, nested_of, scripts_of
 from runner.seams import Agent, Call
 from runner.session import Held
 
@@ -82,10 +82,11 @@ class Nesting:
 
     async def _within(self, execution: Execution, entry: AgentEntry, call: Call, seat: Seat, deadline: float) -> Json:
         nested, verdict = self._nested(entry)
+        # What its own nested runs spawn, the check of its script does not count.
+        spawns = None if scripts_of(nested.policy) else verdict.reach.spawns_at_most
         part = execution.take_slice(
-            nested.policy.limits, agent=entry.name, seconds=deadline - execution.monotonic(),
-            spawns=verdict.reach.spawns_at_most,
-        )  # fmt: skip
+            nested.policy.limits, agent=entry.name, seconds=deadline - execution.monotonic(), spawns=spawns
+        )
         spent = Held()
         try:
             policy = narrowed(self._policy, nested.policy, scopes=call.scopes, limits=part.limits)
@@ -142,6 +143,10 @@ def result_of(agent: str, result: RunResult) -> Json:
             raise AgentFault(OutcomeKind.CANCELLED, f'the run of agent "{agent}" was stopped', detail=told)
         case RunState.LIMIT:
             raise AgentFault(OutcomeKind.LIMIT_REACHED, f'the run of agent "{agent}" reached "{kind}"', detail=told)
+        case RunState.REJECTED:
+            # Under the whole inner policy the check has accepted it: what is missing is what the spawn did not ask for.
+            message = f'the script of agent "{agent}" needs scopes that its spawn did not ask for'
+            raise AgentFault(OutcomeKind.DENIED, message, detail=told)
         case RunState.FAILED:
             raise AgentFault(OutcomeKind.FAILED, f'the script of agent "{agent}" raised {kind}', detail=told)
         case _:
