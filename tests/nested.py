@@ -40,6 +40,6 @@ def nested(
     more: dict[str, Any] | None = None, **outer: Any,
 ) -> Policy:  # fmt: skip
     """Return a policy with agents of tests/actors.py, and an agent "inner" that runs a script over the same."""
-    write(folder, "inner", script=script, agents=agents(*names), **inner or {})
+    write(folder, "inner", script=script, **{"agents": agents(*names), **(inner or {})})
     entries = agents(*names, inner=script_agent(**agent or {}), **more or {})
     return load_policy(write(folder, "outer", agents=entries, **{"sandbox": "process", **outer}))

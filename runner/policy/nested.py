@@ -134,7 +134,7 @@ def _bounded(share: Limits, entry: AgentEntry) -> Limits:
 
 def require_narrower(policy: Policy, entry: AgentEntry, place: Place) -> None:
     """Raise PolicyError if what a script agent runs under gives anything that this policy, or the agent, does not."""
-    inner = nested_of(policy, entry).policy
+    inner = _written(policy, entry).policy
     told = [found.message for found in policy_diff(policy, inner).entries if found.kind in (Kind.WIDENED, Kind.CHANGED)]
     beyond = {scope: name for name, other in inner.agents.items() for scope in sorted(other.scopes - entry.scopes)}
     told += [f'agent "{name}" has scope "{scope}"; "{entry.name}" has not' for scope, name in beyond.items()]
@@ -174,6 +174,12 @@ def nested_of(policy: Policy, entry: AgentEntry) -> Nested:
 
     Raises PolicyError: it does not hold them, or others than its digests say.
     """
+    found = _written(policy, entry)
+    agents = {name: _as_outside(policy, one) for name, one in found.policy.agents.items()}
+    return Nested(found.script, replace(found.policy, agents=agents))
+
+
+def _written(policy: Policy, entry: AgentEntry) -> Nested:
     options = entry.options
     try:
         source, resolved = str(options["source"]), canonical(options["within"])
@@ -182,8 +188,7 @@ def nested_of(policy: Policy, entry: AgentEntry) -> Nested:
     if digest_of(source) != options.get("script_digest") or digest_of(resolved) != options.get("policy_digest"):
         raise PolicyError(f'agent "{entry.name}" has another script or policy than its digests say', line=entry.line)
     inner = archived_policy(resolved, name=FilePath(options["policy"]).stem, folder=str(policy.folder))
-    script = Script(FilePath(options["file"]).stem, source.encode())
-    return Nested(script, replace(inner, agents={name: _as_outside(policy, one) for name, one in inner.agents.items()}))
+    return Nested(Script(FilePath(options["file"]).stem, source.encode()), inner)
 
 
 def _as_outside(policy: Policy, entry: AgentEntry) -> AgentEntry:
