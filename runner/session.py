@@ -71,6 +71,16 @@ class LimitReached(RunnerError):
         self.limit = limit
 
 
+@dataclass(slots=True)
+class Held:
+    """What runs within a run hold of its limits, or have used of them: the run itself has so much less."""
+
+    spawns: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    log_bytes: int = 0
+
+
 def start_of(
     script: Script, policy: Policy, inputs: Json, *, seed: int, now: float, dialect: int = DIALECT, trace: bool = False
 ) -> wire.Start:
@@ -100,8 +110,9 @@ class Session:
         self._talk: asyncio.Task[Ending] | None = None
         self._leaving: asyncio.Task[None] | None = None
         self._interrupted: Ending | RunnerError | None = None
+        self.held = Held()
         self._told = 0
-        self._spawned = 0
+        self.spawned = 0
         self._waited = 0
         self.lines: tuple[int, ...] = ()
         """The lines of the script that it told it had reached; none where it was not asked, or was ended."""
@@ -263,7 +274,7 @@ class Session:
                 messages = [wire.decode_guest(payload) for payload in self._reader.feed(data)]
             except wire.WireError as error:
                 raise GuestMisbehaved(f"the guest broke the protocol: {error}") from None
-            if self._reader.total > self._limits.bytes_in:
+            if self._reader.total + self.held.bytes_in > self._limits.bytes_in:
                 raise LimitReached("bytes_in", f"the guest sent more than {self._limits.bytes_in} bytes")
             if messages:
                 return messages
@@ -277,7 +288,7 @@ class Session:
 
     async def _send(self, data: bytes) -> None:
         self.bytes_out += len(data)
-        if self.bytes_out > self._limits.bytes_out:
+        if self.bytes_out + self.held.bytes_out > self._limits.bytes_out:
             raise LimitReached("bytes_out", f"the guest was owed more than {self._limits.bytes_out} bytes")
         await self._channel.send(data)
 
@@ -320,14 +331,17 @@ class Session:
         if spawn.fills:
             self._check_known(handles_of(spawn.fills), "spawn")
         self._check_number(spawn.n)
-        self._spawned += 1
-        if self._spawned > self._limits.spawns:
+        self.spawned += 1
+        if self.spawned > self._limits.spawns:
             raise GuestMisbehaved(f"the guest spawned beyond its limit of {self._limits.spawns}")
+        if self.spawned + self.held.spawns > self._limits.spawns:
+            held = f"{self.held.spawns:,} of {self._limits.spawns:,} are those of runs within it"
+            raise LimitReached("spawns", f"the script asked for one spawn more than are left; {held}")
 
     def _check_then(self, then: wire.Then) -> None:
         self._check_known(then.of, "then")
         self._check_number(then.n)
-        if self._told - self._spawned > wire.thens_allowed(self._limits.spawns):
+        if self._told - self.spawned > wire.thens_allowed(self._limits.spawns):
             raise GuestMisbehaved("the guest made more thens than it may")
 
     def _check_number(self, n: int) -> None:
@@ -347,7 +361,7 @@ class Session:
         self.log_bytes += len(output.text.encode())
         if output.fields:
             self.log_bytes += len(wire.canonical(output.fields).encode())
-        if self.log_bytes > self._limits.log_bytes:
+        if self.log_bytes + self.held.log_bytes > self._limits.log_bytes:
             raise LimitReached("logged", f"the script printed more than {self._limits.log_bytes} bytes")
 
     # --- the end ---------------------------------------------------------------------------

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     from runner.agents.facts import CallFacts
     from runner.clock import Clock
-    from runner.policy.model import AgentEntry, LockedAgent, Reference, Resource
+    from runner.policy.model import AgentEntry, Policy, Reference
     from runner.seams import Agent, StartRun
 
 __all__ = ["AgentError", "Setting", "build_agent", "current_call"]
@@ -54,11 +54,9 @@ class Setting:
     """
     clock: Clock | None = None
     start_run: StartRun | None = None
-    """Begins runs within this one; None: an entry that needs one is refused."""
-    resources: Sequence[Resource] = ()
-    """Those of the policy: an agent whose URL lies under one is reached through the gateway."""
-    lock: Mapping[str, LockedAgent] | None = None
-    """What each agent was when its policy was locked; an agent that learns only later what it is holds itself to it."""
+    """Begins runs within this one; None: an entry that needs one can be looked at, and its call is refused."""
+    policy: Policy | None = None
+    """Whose entries these are, with its resources and its lock; None: an entry that runs within it is refused."""
 
 
 def build_agent(entry: AgentEntry, setting: Setting) -> Agent:

@@ -21,8 +21,8 @@ from runner.agents import Setting, faults, origins
 from runner.agents.adapted import InAdapter
 from runner.agents.extras import need, version_of
 from runner.agents.facts import Access, CallFacts, NoJson
+from runner.agents.functions import CredentialAccess
 from runner.agents.imports import is_own
-from runner.agents.python import CredentialAccess
 from runner.agents.sources import Source
 from runner.agents.workers import Adapter, told_of
 from runner.clock import Clock, SystemClock

@@ -66,7 +66,8 @@ class McpAgent:
         headers = {} if self._remote is None else self._remote.headers.as_written()
         written = {name: value for name, value in options.items() if name not in ("env", "command")}
         self._facts = {"tool": self._tool, "request": digest_of(canonical({**written, "headers": headers}))}
-        locked = None if setting.lock is None else setting.lock.get(entry.name)
+        lock = None if setting.policy is None else setting.policy.lock
+        locked = None if lock is None else lock.get(entry.name)
         self._held = {} if locked is None else {name: locked.facts[name] for name in _LEARNED if name in locked.facts}
         """What the server must be, by the lock."""
         self._learned: Mapping[str, str] = self._held

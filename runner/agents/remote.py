@@ -60,7 +60,8 @@ class Remote:
         """Raises PolicyError: its headers have references, and nothing reads them."""
         self.name = entry.name
         self.headers = Kept(entry, "headers", setting)
-        self._at_resource = resource_of(setting.resources, url) is not None
+        resources = () if setting.policy is None else setting.policy.resources.values()
+        self._at_resource = resource_of(resources, url) is not None
         self._clock = clock
 
     async def values(self) -> Values:

@@ -106,7 +106,7 @@ _BODY: Mapping[str, Right] = {
     **dict.fromkeys(
         ("spawn", "attempt", "attempts", "line", "bytes", "handle", "wait", "group", "need", "errors", "warnings",
          "dialect", "pid", "epoch", "uses", "refused", "tries", "use", "status", "redacted", "origin_spawn",
-         "dropped_bytes"), _count,
+         "parent_spawn", "parent_attempt", "dropped_bytes"), _count,
     ),
     **dict.fromkeys(("seconds", "backoff", "now", "not_before"), _number),
     **dict.fromkeys(("issued_at", "expires_at"), _moment),
@@ -121,11 +121,11 @@ _BODY: Mapping[str, Right] = {
     **dict.fromkeys(
         ("runner", "python", "sandbox", "backend", "origin", "next", "token", "subject", "enforced", "why", "observed",
          "how", "failure", "reason", "rest", "ended", "state", "image", "container", "bundle", "lock", "fingerprint",
-         "door", "decision", "source", "risk"),
+         "door", "decision", "source", "risk", "parent", "run"),
         _word,
     ),
     **dict.fromkeys(
-        ("script_digest", "policy_digest", "inputs_digest", "trace", "span", "key", "report"), _digest,
+        ("script_digest", "policy_digest", "inputs_digest", "trace", "span", "key", "report", "parent_policy"), _digest,
     ),
     **dict.fromkeys(("scopes", "stated"), _or_none(_all(_text))),
     **dict.fromkeys(("hardening", "missing"), _all(_text)),

@@ -37,6 +37,8 @@ class AttemptStory:
     """What followed: "retry", "fallback" or nothing."""
     backoff: float = 0.0
     lingered: bool = False
+    run: str = ""
+    """Of a script agent: the run that it was."""
 
 
 @dataclass(slots=True)
@@ -119,6 +121,10 @@ class SpawnStory:
         for one in self.attempts:
             one.lingered = one.lingered or one.attempt == event.body["attempt"]
 
+    def _nested(self, event: Event) -> None:
+        for one in self.attempts:
+            one.run = event.body["run"] if one.attempt == event.body["attempt"] else one.run
+
     def _cancelled(self, event: Event) -> None:
         self.cancelled_by = event.body["by"]
 
@@ -151,6 +157,7 @@ _APPLY = {
     EventKind.ATTEMPT_STARTED: SpawnStory._attempted,
     EventKind.ATTEMPT_FAILED: SpawnStory._attempt_failed,
     EventKind.AGENT_LINGERED: SpawnStory._lingered,
+    EventKind.RUN_NESTED: SpawnStory._nested,
     EventKind.SPAWN_CANCELLED: SpawnStory._cancelled,
     EventKind.SPAWN_SETTLED: SpawnStory._settled,
     EventKind.ANSWERED: SpawnStory._answered,

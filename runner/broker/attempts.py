@@ -72,12 +72,12 @@ class Attempts:
         self._trace = trace
         self._agent_of = agent_of
         self._reach = reach
-        self._turns = Turns(policy, rates, clock, start=self._start, refuse=self._not_admitted)
-        self.budget = self._turns.admission.budget
+        self.turns = Turns(policy, rates, clock, start=self._start, refuse=self._not_admitted)
+        self.budget = self.turns.admission.budget
         self.accepts = Accepts()
         self._starting: list[Attempt] = []
         self._lingering: set[Attempt] = set()
-        self._pursuits = Pursuits(journal, clock, begin=self._turns.take, count=self._count, give_up=self._give_up)
+        self._pursuits = Pursuits(journal, clock, begin=self.turns.take, count=self._count, give_up=self._give_up)
         self._span = secrets.randbits(64)
         self._output_bytes_cap = policy.limits.frame_bytes - FRAME_MARGIN
         self.count = 0
@@ -87,7 +87,7 @@ class Attempts:
 
     @property
     def parallel_peak(self) -> int:
-        return self._turns.peak
+        return self.turns.peak
 
     def span(self, spawn: int, attempt: int) -> str:
         """Return the W3C span id of an attempt; of the spawn itself for attempt 0."""
@@ -120,7 +120,7 @@ class Attempts:
         if live.rule is not None or len(live.chain) > 1 or live.begun is not None or may_be_slowed(live.permit.entry):
             live.inputs_text = canonical(live.inputs)
         if live.begun is None:
-            self._turns.take(live)
+            self.turns.take(live)
         else:
             begun, live.begun = live.begun, None
             self._go_on(live, begun)
@@ -134,10 +134,10 @@ class Attempts:
             return
         live.made = begun.made - 1
         entry = live.permit.entry
-        self._turns.admission.assume(live)
+        self.turns.admission.assume(live)
         if entry.idempotent or self._retry_unknown:
             live.attempts, live.again = begun.attempt - 1, True
-            self._turns.take(live)
+            self.turns.take(live)
             return
         attempt = live.attempt = Attempt(live, begun.attempt, live.permit)
         message = f'the host of the run died while agent "{entry.name}" was at work'
@@ -149,7 +149,7 @@ class Attempts:
         if live.attempt is None:
             return 0.0
         live.attempt.over = True
-        self._turns.over(live.attempt, live.kind)
+        self.turns.over(live.attempt, live.kind)
         if live.attempt.account is not None:
             self._authority.close(live.attempt, live.kind)
         return self._count(live.attempt)
@@ -167,7 +167,7 @@ class Attempts:
         with suppress(StoreError):
             await self._journal.durable()
         self._pursuits.cancel()
-        self._turns.close()
+        self.turns.close()
         tasks = [one.task for one in self._lingering if one.task is not None and not one.task.done()]
         for task in tasks:
             task.cancel()
@@ -293,7 +293,7 @@ class Attempts:
             output_bytes=self._output_bytes_cap,
             idempotency_key=f"{self._journal.run}:{live.n}:{attempt.number}",
             traceparent=f"00-{self._trace}-{self.span(live.n, attempt.number)}-01",
-            credential=attempt.account,
+            credential=attempt.account, scopes=attempt.permit.scopes,
         )
 
     def _returned(self, attempt: Attempt, output: Json) -> None:
@@ -327,7 +327,7 @@ class Attempts:
             kind = OutcomeKind.OUTCOME_UNKNOWN
         failed = Failed(kind, fault.message, fault.detail, sure=not fault.lost)
         if fault.slow_down is not None and not attempt.over:
-            self._turns.slow_down(attempt, failed, fault.slow_down)
+            self.turns.slow_down(attempt, failed, fault.slow_down)
         self._failed(attempt, failed)
 
     def _failed(self, attempt: Attempt, failed: Failed) -> None:
@@ -335,7 +335,7 @@ class Attempts:
         if attempt.over:
             return
         attempt.over = True
-        self._turns.over(attempt, failed.kind, sure=failed.sure)
+        self.turns.over(attempt, failed.kind, sure=failed.sure)
         if attempt.account is not None:
             self._authority.close(attempt, str(failed.kind))
         live = attempt.live
@@ -390,7 +390,7 @@ class Attempts:
     def _free(self, attempt: Attempt) -> None:
         if attempt.stopped is not None and not attempt.stopped.done():
             attempt.stopped.set_result(None)
-        self._turns.free(attempt.permit.entry.name)
+        self.turns.free(attempt.permit.entry.name)
 
     def _count(self, attempt: Attempt) -> float:
         """Add up what an attempt took, once. Return its seconds; 0.0 where it never ran, or was counted."""

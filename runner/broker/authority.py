@@ -57,6 +57,8 @@ class Authority:
         return None
 
     def _bound(self, permitted: Permit, inputs: Json) -> Grant | None:
+        if permitted.entry.backend == "script":
+            return None  # Its own spawns get tokens, for what each of them asks.
         asked = self._asked.get(permitted.scopes)
         if asked is None:
             if len(self._asked) >= MOST_KEPT:

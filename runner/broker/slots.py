@@ -83,6 +83,16 @@ class Slots:
         self._count(lane)
         return heappop(lane.queue)[1]
 
+    def lend(self, most: int) -> int:
+        """Give up to so many slots that are free now to a run within this one. Return how many."""
+        lent = max(0, min(most, self._limit - self.running))
+        self._limit -= lent
+        return lent
+
+    def returned(self, count: int) -> None:
+        """A run within this one gives back what it was lent. An attempt ends with it, and starts what is queued."""
+        self._limit += count
+
     def _count(self, lane: _Lane) -> None:
         lane.running += 1
         self.running += 1

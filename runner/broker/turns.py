@@ -66,6 +66,14 @@ class Turns:
         self._slots.give_back(agent)
         self._start_queued()
 
+    def lend(self, most: int) -> int:
+        """Give up to so many slots that are free now to a run within this one. Return how many."""
+        return self._slots.lend(most)
+
+    def returned(self, count: int) -> None:
+        """A run within this one gives back what it was lent. An attempt ends with it, and starts what is queued."""
+        self._slots.returned(count)
+
     def close(self) -> None:
         """Start nothing more by itself."""
         if self._timer is not None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from runner.archive.story import Story
 
 SHOWN_AGENTS = 30
+SHOWN_NESTED = 20
 _DIGEST_DIGITS = 12
 
 
@@ -25,6 +26,12 @@ def background_lines(story: Story, *, now: float) -> list[str]:
     view = story.view
     reused = sum(spawn.reused is not None for spawn in view.spawns.values())
     lines = []
+    if view.parent is not None:
+        run, spawn, attempt = view.parent
+        lines.append(f"nested in run {clean(run)}: attempt {attempt} of its spawn {spawn}")
+    lines += [_nested_line(body) for body in list(view.nested.values())[:SHOWN_NESTED]]
+    if len(view.nested) > SHOWN_NESTED:
+        lines.append(f"and {len(view.nested) - SHOWN_NESTED:,} more runs within it: runner runs --parent {view.run}")
     if view.origin or reused:
         spawns = plural(len(view.spawns), "spawn")
         lines.append(f"reuses run {clean(view.origin)}: {reused:,} of {spawns} had its outcome")
@@ -36,6 +43,11 @@ def background_lines(story: Story, *, now: float) -> list[str]:
     if len(view.agents) > SHOWN_AGENTS:
         lines.append(f"and {len(view.agents) - SHOWN_AGENTS:,} more agents: runner show {view.run} --json")
     return lines
+
+
+def _nested_line(body: dict[str, Any]) -> str:
+    named = f"{clean(str(body['script']))} under {clean(str(body['policy']))}"
+    return f"spawn {body['spawn']} ran {named} as run {clean(str(body['run']))}, attempt {body['attempt']}"
 
 
 def _decided_line(said: dict[str, Any]) -> str:
@@ -92,6 +104,11 @@ def story_object(story: Story) -> dict[str, Any]:
     view: RunView = story.view
     return {
         "origin": view.origin or None,
+        "parent": None if view.parent is None else dict(zip(("run", "spawn", "attempt"), view.parent, strict=True)),
+        "nested": {
+            run: {key: body[key] for key in ("spawn", "attempt", "script", "policy")}
+            for run, body in view.nested.items()
+        },
         "reused": {
             str(spawn.n): {"run": spawn.reused[0], "spawn": spawn.reused[1]}
             for spawn in view.spawns.values()

@@ -80,6 +80,8 @@ def _fill(at: list[str | int], ref: dict[str, Any]) -> str:
 def _attempt(one: AttemptStory, story: SpawnStory, now: float) -> list[str]:
     again = ", made again after its host had died" if one.again else ""
     head = f"attempt {one.attempt} of {clean(one.agent)}{again}: began at {moment(one.began_at, now=now)}"
+    if one.run:
+        head += f" as run {clean(one.run)}"
     if not one.outcome:
         return [f"{head}, and its end is not in the record"]
     around = one.ended_at - one.began_at - one.seconds

@@ -57,6 +57,9 @@ def runs(
     origin: Annotated[
         str, typer.Option(metavar="RUN", help="Only runs that reuse outcomes of this one.", autocompletion=run_ids)
     ] = "",
+    parent: Annotated[
+        str, typer.Option(metavar="RUN", help="Only runs nested in this one.", autocompletion=run_ids)
+    ] = "",
     since: Annotated[
         str | None, typer.Option(metavar="T", help="Only runs submitted since then: 2h, 3d, or an ISO time.")
     ] = None,
@@ -72,7 +75,7 @@ def runs(
     _check_known("outcome", outcome, (OK, *OutcomeKind))
     now = time.time()
     matching = RunFilter(
-        state=state, script=script, policy=policy, agent=agent, outcome=outcome, origin=origin,
+        state=state, script=script, policy=policy, agent=agent, outcome=outcome, origin=origin, parent=parent,
         since=moment_of(since, now) or 0.0, until=moment_of(until, now) or 0.0,
     )  # fmt: skip
     with opened() as runner:
@@ -106,4 +109,5 @@ def row_cells(row: RunRow, now: float) -> tuple[str, ...]:
     else:
         took = seconds(max(0.0, now - row.submitted_at)) if row.alive else ""
     started = moment(row.submitted_at, now=now)
-    return row.run, clean(row.script, limit=40), row.state, f"{row.spawns:,}", started, took
+    script = clean(row.script, limit=40) + (f", in {clean(row.parent)}" if row.parent else "")
+    return row.run, script, row.state, f"{row.spawns:,}", started, took

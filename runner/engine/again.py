@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,6 @@ from runner.engine.sandboxes import GuestOnTheWay
 from runner.engine.submission import Handed, Reuse, Reviewed, Submission, exact
 from runner.errors import RecordBroken, UsageError
 from runner.events import Event
-from runner.journal import RegisterKind
 from runner.models import Json, RunResult, Script, Verdict
 from runner.policy import load_policy
 from runner.policy.model import Policy
@@ -104,15 +103,20 @@ class Again(Running):
         outcome is unknown. `old_policy` goes on under the archived policy although its file was changed.
 
         Raises:
-            UsageError: It may not go on: it has ended, is alive, the host is frozen, its policy has changed.
+            UsageError: It may not go on: it has ended, is alive, the host is frozen, its policy has changed, it is
+                nested in a run that can go on.
             ReviewNeeded: The decision that it was begun with does not hold any more, and no other one does.
             Diverged: The guest left its record. The run is as it was.
             SandboxError: No guest could be had. The run is as it was.
             RecordBroken, RunNotFound, StoreError.
         """
+        from runner.engine.closing import may_be_closed, parent_of, require_outermost, spent_within
         from runner.engine.resumable import require_resumable
         from runner.engine.resuming import ResumedExecution
 
+        require_outermost(self.store, run)
+        if parent_of(self.store, run) and may_be_closed(self.store, run):
+            return await self._close(run, by=by, on_event=on_event)
         record, policy, verdict = require_resumable(self.store, run, old_policy=old_policy)
         origin = str(record.submitted.get("origin", ""))
         reuse = Reuse(origin, float(record.submitted.get("not_before", 0.0))) if origin else None
@@ -126,7 +130,7 @@ class Again(Running):
         try:
             reviewed = await self._review_again(record, submission, verdict)
             async with self._guest(policy, record.sandbox, looks=False) as guest:
-                backends = self._backends(policy)
+                backends, nesting = self._ready(submission)
                 backends.prepare(verdict.reach.agents)
                 await self._prepare_credentials(policy, verdict)
                 execution = ResumedExecution(
@@ -135,9 +139,10 @@ class Again(Running):
                     ledger_of=lambda journal: self._ledger(submission, journal), rates=self._rates(policy),
                     elsewhere=self._elsewhere(reuse, backends, policy), reviewed=reviewed,
                 )  # fmt: skip
-                execution.begun_after = self.store.begun_after(run)
-                for entry in self.store.entries(RegisterKind.REVOCATION, after=execution.begun_after):
-                    execution.revoke(self._selection_of(entry))
+                nesting.of(execution)
+                await self._close_within(run, by=by)
+                execution.held = spent_within(self.store, run)
+                self._catch_up(execution, self.store.begun_after(run))
                 return await self._serve(execution, submission)
         finally:
             if not self._entered:
@@ -148,15 +153,49 @@ class Again(Running):
 
         Return the agent that is given up. Raises UsageError, RunNotFound, StoreError.
         """
+        from runner.engine.closing import require_outermost
         from runner.engine.resumable import give_up
 
+        require_outermost(self.store, run)
         return await give_up(self.store, run, spawn, by=by, reason=reason)
 
     def interrupted(self) -> list[str]:
-        """Return the runs that have not ended and whose host is gone, oldest first."""
-        return self.store.interrupted()
+        """Return the runs that have not ended and whose host is gone, oldest first; of nested ones the outermost."""
+        from runner.engine.closing import is_alone
+
+        return [run for run in self.store.interrupted() if is_alone(self.store, run)]
 
     # --- how ---
+
+    async def _close_within(self, run: str, *, by: str) -> None:
+        """End the runs that are nested in this one, whose host died with it."""
+        from runner.engine.closing import may_be_closed, nested_in
+
+        for nested in list(nested_in(self.store, run)):
+            if may_be_closed(self.store, nested):
+                # One whose record is broken stays as it is: that is no reason for the outer one not to go on.
+                with suppress(RecordBroken, UsageError):
+                    await self._close(nested, by=by)
+
+    async def _close(
+        self, run: str, *, by: str, on_event: Callable[[Event], object] | None = None
+    ) -> RunResult:
+        """End a nested run whose host died, and all within it. Starts no guest and calls no agent."""
+        from runner.check import check
+        from runner.engine.closing import ClosedExecution
+        from runner.engine.replaying import read_whole_record
+
+        record = read_whole_record(self.store, run)
+        submission = Submission(record.script, record.policy, record.inputs, record.seed, on_event)
+        guest = GuestOnTheWay(await self._opened().choose(record.policy), record.policy.limits)
+        execution = ClosedExecution(
+            record, submission, verdict=check(record.script, record.policy), store=self.store, by=by,
+            retry_unknown=False, clock=self._clock, guest=guest, backends=self._backends(record.policy),
+            ledger_of=lambda journal: self._ledger(submission, journal),
+        )  # fmt: skip
+        result = await self._serve(execution, submission)
+        await self._close_within(run, by=by)
+        return result
 
     async def _review_again(self, record: Record, submission: Submission, verdict: Verdict) -> Reviewed | None:
         """Return what its journal lacks of a decision. Raises ReviewNeeded."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from runner.agents import Setting, build_agent
@@ -22,16 +23,22 @@ OnReached = Callable[[dict[str, Any]], object]
 class Backends:
     """Makes agents from a policy's entries, and closes them all at the run's end."""
 
-    def __init__(self, policy: Policy, clock: Clock, start_run: StartRun | None = None) -> None:
+    def __init__(self, policy: Policy, clock: Clock) -> None:
         self._policy = policy
         folder = policy.folder
-        self._setting = Setting(
-            folder, lambda reference: read_reference(reference, folder), clock, start_run,
-            resources=tuple(policy.resources.values()), lock=policy.lock,
-        )  # fmt: skip
+        self._setting = Setting(folder, lambda reference: read_reference(reference, folder), clock, policy=policy)
         self._made: dict[str, Agent] = {}
         self._reached: dict[str, Reached] = {}
         self._on_reached: OnReached | None = None
+        self._wrapped: Callable[[AgentEntry, Agent], Agent] | None = None
+
+    def begin_runs(self, start_run: StartRun) -> None:
+        """Agents that are scripts begin their runs so. Call before the first agent is made."""
+        self._setting = replace(self._setting, start_run=start_run)
+
+    def wrap(self, wrapped: Callable[[AgentEntry, Agent], Agent]) -> None:
+        """Agents are what this makes of them. Call before the first one is made."""
+        self._wrapped = wrapped
 
     def prepare(self, names: Iterable[str]) -> None:
         """Make these now, and see that their schemas can be held: nothing has run yet.
@@ -59,6 +66,8 @@ class Backends:
             if self._policy.lock is not None:
                 # Nothing of it was called, and nothing started: one that is refused leaves nothing to close.
                 require_locked(self._policy, entry.name, entry.backend, _facts(made))
+            if self._wrapped is not None:
+                made = self._wrapped(entry, made)
             self._made[entry.name] = made
             if self._on_reached is not None:
                 self._on_reached(reached_body(entry, made))

@@ -20,14 +20,16 @@ from runner.credentials.ledger import Ledger
 from runner.credentials.selection import Selection
 from runner.engine.backends import Backends
 from runner.engine.sandboxes import GuestOnTheWay
+from runner.engine.slices import Slice, add, take_slice, used_by
 from runner.engine.submission import Reviewed, Submission, os_user
 from runner.errors import SandboxError, StoreError
 from runner.events import EventKind
 from runner.guest import wire
 from runner.guest.dialect import VERSION as DIALECT
-from runner.models import Json, RunError, RunResult, RunState, SandboxFacts, Usage, Verdict, digest_of
-from runner.seams import Channel, Elsewhere, Journal, Rates, Responder, RunJournal
-from runner.session import Ending, Session, start_of
+from runner.models import Json, Limits, RunError, RunResult, RunState, SandboxFacts, Usage, Verdict, digest_of
+from runner.policy.nested import Nested
+from runner.seams import Call, Channel, Elsewhere, Journal, Rates, Responder, RunJournal
+from runner.session import Ending, Held, Session, start_of
 
 # What a run waits for its revocations after its end; the revoker goes on without it.
 REVOCATION_SECONDS = 3.0
@@ -66,7 +68,8 @@ class Execution:
         self._guest = guest
         self._backends = backends
         self._seed = secrets.randbits(63) if submission.seed is None else submission.seed
-        self._trace = secrets.token_hex(16)
+        self._outer = submission.outer
+        self._trace = secrets.token_hex(16) if submission.outer is None else submission.outer.trace
         self._session: Session | None = None
         self._channel: Channel | None = None
         self._broker: Broker | None = None
@@ -79,6 +82,8 @@ class Execution:
         self._facts: SandboxFacts | None = None
         self._journal: RunJournal = self._open(store, submission)
         self._ledger = ledger_of(self._journal)
+        self.held = Held()
+        """What runs within it used while another host served it."""
         self.begun_after = 0
         """The register's last entry when it began: what was revoked before is not its business."""
 
@@ -127,8 +132,47 @@ class Execution:
             self._session.interrupt(self._stopped())
 
     def revoke(self, selection: Selection) -> int:
-        """Close the open tokens that are selected, and mint none of these any more. Return how many."""
+        """Close the open tokens that are selected, and mint none of these any more. Return how many.
+
+        A run that this one is within is revoked with all that its spawns have begun.
+        """
+        for run, spawn, agent in () if self._outer is None else self._outer.above:
+            if selection.run == run and selection.spawn in (0, spawn):
+                within = selection.agent if selection.agent != agent else ""
+                selection = replace(selection, run=self.run_id, spawn=0, agent=within)
+        if selection.spawn and selection.run not in ("", self.run_id):
+            return 0  # The number is that of a spawn of another run.
         return self._ledger.revoke(selection)
+
+    # --- runs within this one ----------------------------------------------------------------
+
+    @property
+    def trace(self) -> str:
+        return self._trace
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+    def take_slice(self, inner: Limits, *, agent: str, seconds: float, spawns: int | None) -> Slice:
+        """Hold what a run within this one may use. Raises AgentFault: nothing is left."""
+        session, broker = self._session, self._broker
+        assert session is not None and broker is not None
+        wall = self._policy.limits.wall_seconds - self._wall_seconds - (self._clock.monotonic() - self._started)
+        return take_slice(
+            self._policy.limits, inner, session, broker, agent=agent, seconds=min(seconds, wall), spawns=spawns
+        )
+
+    async def note_nested(self, call: Call, run: str, nested: Nested) -> None:
+        """Journal which run an attempt begins; durable on return."""
+        self._journal.append(
+            EventKind.RUN_NESTED,
+            {
+                "spawn": call.spawn, "attempt": call.attempt, "run": run, "script": nested.script.name,
+                "script_digest": nested.script.digest, "policy": nested.policy.name,
+                "policy_digest": nested.policy.digest,
+            },
+        )  # fmt: skip
+        await self._journal.durable()
 
     # --- the steps -------------------------------------------------------------------------
 
@@ -158,6 +202,7 @@ class Execution:
         session = self._session = Session(
             channel, responder, limits=self._policy.limits, clock=self._clock, wall_left=left
         )
+        add(session.held, self.held)
         ready = await session.greet()
         self._note_sandbox(channel.facts, ready)
         for body in reached:
@@ -175,6 +220,8 @@ class Execution:
         finally:
             self._wall_seconds += self._clock.monotonic() - self._started
             await asyncio.shield(responder.finished())
+            if self._outer is not None:
+                add(self._outer.spent, used_by(session))
 
     def _responder(self) -> Responder:
         """Return who answers the guest."""
@@ -227,6 +274,10 @@ class Execution:
             "sandbox": policy.sandbox.demand, "submitter": self._handed.submitter or os_user(),
             "door": self._handed.door,
         }  # fmt: skip
+        if self._outer is not None:
+            outer = self._outer
+            body |= {"parent": outer.run, "parent_spawn": outer.spawn, "parent_attempt": outer.attempt,
+                     "parent_policy": outer.policy_digest}  # fmt: skip
         if self._reuse is not None:
             body |= {"origin": self._reuse.run, "not_before": self._reuse.not_before}
         self._journal.append(EventKind.RUN_SUBMITTED, body, wire.compact(value))

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from runner.clock import Clock, SystemClock
+from runner.engine.guests import Guests
 from runner.engine.reading import Reading
 from runner.engine.sandboxes import GuestOnTheWay, Sandboxes
 from runner.engine.submission import STDIN, Handed, Reuse, Reviewed, Submission, exact, read_script
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from runner.credentials.selection import Selection
     from runner.engine.backends import Backends
     from runner.engine.execution import Execution
+    from runner.engine.nesting import Nesting
     from runner.engine.what_if import WhatIf
     from runner.review.flags import Flags
 
@@ -70,11 +72,12 @@ class Running(Reading):
         self._revocations_seen = -1
         """The register's entry up to which revocations were looked at; -1 before the first run."""
         self._running: dict[str, Execution] = {}
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._leaving: set[asyncio.Task[Any]] = set()
         self._looking: set[asyncio.Task[Any]] = set()
         """What replays and rehearses just now: it is cancelled where the Runner is closed."""
         self._polling: asyncio.Task[None] | None = None
         self._entered = False
+        self.guests = Guests()
 
     async def __aenter__(self) -> Self:
         self._entered = True
@@ -186,10 +189,10 @@ class Running(Reading):
 
         verdict = check(submission.script, submission.policy)
         reviewed = await self._review(submission, verdict)
-        backends = self._backends(submission.policy)
+        backends, nesting = self._ready(submission)
         if verdict.accepted:
             backends.prepare(verdict.reach.agents)
-        run = new_run_id()
+        run = new_run_id() if submission.outer is None else submission.outer.own
         if verdict.accepted:
             await self._prepare_credentials(submission.policy, verdict)
         execution = Execution(
@@ -197,8 +200,45 @@ class Running(Reading):
             ledger_of=lambda journal: self._ledger(submission, journal), rates=self._rates(submission.policy),
             elsewhere=self._elsewhere(submission.reuse, backends, submission.policy), reviewed=reviewed,
         )  # fmt: skip
-        execution.begun_after = self.store.last_entry()
+        nesting.of(execution)
+        if submission.outer is None:
+            execution.begun_after = self.store.last_entry()
+        else:
+            self._catch_up(execution, submission.outer.begun_after)
         return await self._serve(execution, submission)
+
+    def _ready(self, submission: Submission) -> tuple[Backends, Nesting]:
+        """Return what makes the agents of a run, and what begins the runs of those that are scripts."""
+        from runner.engine.nesting import Nesting
+
+        backends, nesting = self._backends(submission.policy), Nesting(self, submission)
+        backends.begin_runs(nesting)
+        if submission.outer is not None:
+            backends.wrap(submission.outer.wrapped)
+        return backends, nesting
+
+    def _catch_up(self, execution: Execution, begun_after: int) -> None:
+        """Let a run that goes on, or is within another, know what was revoked since it, or that one, began."""
+        execution.begun_after = begun_after
+        for entry in self.store.entries(RegisterKind.REVOCATION, after=begun_after):
+            execution.revoke(self._selection_of(entry))
+
+    # --- runs within runs --------------------------------------------------------------------
+
+    async def serve_nested(self, submission: Submission) -> RunResult:
+        """Run what a spawn of a script agent asks for."""
+        return await self._execute(submission)
+
+    def new_run_id(self) -> str:
+        return new_run_id()
+
+    def is_running(self, run: str) -> bool:
+        return run in self._running
+
+    def keep(self, task: asyncio.Task[Any]) -> None:
+        """The store stays open until this has ended."""
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
 
     async def _serve(self, execution: Execution, submission: Submission) -> RunResult:
         run = execution.run_id
@@ -228,7 +268,8 @@ class Running(Reading):
 
     async def _review(self, submission: Submission, verdict: Verdict) -> Reviewed | None:
         """Return the decision that lets it run. Raises ReviewNeeded."""
-        if not verdict.accepted or not self._is_gated(submission.policy):
+        # The decision on the outermost policy covers what runs within: scripts and policies stand in it.
+        if not verdict.accepted or submission.outer is not None or not self._is_gated(submission.policy):
             return None
         from runner.engine.deciding import review
 
@@ -277,6 +318,7 @@ class Running(Reading):
             issuers=self._opened_issuers(),
             read_reference=lambda reference: read_reference(reference, policy.folder),
             script=submission.script.digest,
+            parent="" if submission.outer is None else submission.outer.run,
             frozen=lambda: store.frozen,
             register=lambda kind, body: store.note(RegisterKind(str(kind)), body),
         )

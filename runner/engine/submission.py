@@ -13,13 +13,18 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner.errors import InputsError, ScriptUnreadable
 from runner.events import Event
 from runner.guest import wire
 from runner.models import MIB, Json, Script
-from runner.policy.model import Policy
+from runner.policy.model import AgentEntry, Policy
+from runner.seams import Agent
+
+if TYPE_CHECKING:
+    from runner.engine.guests import Seat
+    from runner.session import Held
 
 # The check refuses a script above 1 MiB; reading stops here so that a wrong file costs no memory.
 MAX_READ_BYTES = 16 * MIB
@@ -51,6 +56,29 @@ class Handed:
 
 
 @dataclass(frozen=True, slots=True)
+class Outer:
+    """The run that a run is nested in, and what of it began that."""
+
+    own: str
+    """The id of the nested run: the outer journal names it already."""
+    run: str
+    spawn: int
+    attempt: int
+    trace: str
+    policy_digest: str
+    """Of its policy as it stands in the outer one. Its own is that policy, narrowed to what was asked and is left."""
+    seat: Seat
+    begun_after: int
+    """The register's last entry when the outermost run began: what was revoked since is revoked here."""
+    above: tuple[tuple[str, int, str], ...]
+    """Run, spawn and agent of all that it is within, the outermost first."""
+    wrapped: Callable[[AgentEntry, Agent], Agent]
+    """What its agents are made into."""
+    spent: Held
+    """What it used of the outer run's limits, told at its end."""
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
     """What one run is asked for: everything read, nothing looked up later."""
 
@@ -64,6 +92,8 @@ class Submission:
     reuse: Reuse | None = None
     """The run whose outcomes it takes where it asks for the same."""
     handed: Handed = Handed()
+    outer: Outer | None = None
+    """Set for a nested run."""
 
 
 @dataclass(frozen=True, slots=True)

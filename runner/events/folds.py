@@ -26,6 +26,10 @@ class RunView:
     trace: str = ""
     origin: str = ""
     """The run whose outcomes it reuses; "" for none."""
+    parent: tuple[str, int, int] | None = None
+    """Run, spawn and attempt that it is nested in; None for a run by itself."""
+    nested: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Runs within it, by their ids: the bodies of run_nested."""
     submitted_at: float = 0.0
     started_at: float = 0.0
     finished_at: float = 0.0
@@ -88,6 +92,8 @@ def _submitted(view: RunView, event: Event) -> None:
     view.script, view.script_digest = body["script"], body["script_digest"]
     view.policy, view.policy_digest, view.trace = body["policy"], body["policy_digest"], body["trace"]
     view.origin = body.get("origin", "")
+    if "parent" in body:
+        view.parent = body["parent"], body["parent_spawn"], body["parent_attempt"]
 
 
 def _checked(view: RunView, event: Event) -> None:
@@ -155,6 +161,10 @@ def _attempt_failed(view: RunView, event: Event) -> None:
 
 def _lingered(view: RunView, event: Event) -> None:
     view.spawns[event.body["spawn"]].lingered = True
+
+
+def _nested(view: RunView, event: Event) -> None:
+    view.nested[event.body["run"]] = event.body
 
 
 def _cancelled(view: RunView, event: Event) -> None:
@@ -238,6 +248,7 @@ _APPLY = {
     EventKind.ATTEMPT_STARTED: _attempt,
     EventKind.ATTEMPT_FAILED: _attempt_failed,
     EventKind.AGENT_LINGERED: _lingered,
+    EventKind.RUN_NESTED: _nested,
     EventKind.SPAWN_CANCELLED: _cancelled,
     EventKind.SPAWN_SETTLED: _settled,
     EventKind.THEN_REQUESTED: _derived,

@@ -23,6 +23,10 @@ spawn_reused says that no attempt is made: another run's outcome of the same key
 that goes on where a dead one stopped; `epoch` counts them, from 2. An attempt_started with `again` is the same attempt
 as before, made once more after that. spawn_settled with `by` was settled by a person, not by its agent.
 
+run_nested is durable before that run begins; a run that nobody has is one whose host died in between. What it names is
+the inner policy as it stands in the outer one; the nested run's own is that, narrowed to its slice, and its
+run_submitted names this attempt (parent, parent_spawn, parent_attempt) and that digest (parent_policy).
+
 review_decided stands where the policy or the host asks for a review. source is "register", "file" or "prompt", or
 "not required" where the review flagged nothing. What was approved at a terminal without a key has an id and no key.
 
@@ -31,6 +35,8 @@ review_decided stands where the policy or the host asks for a review. source is 
                         inputs_digest, runner, python, trace, span, sandbox,       folder, policy_file
                         submitter, door
                         [, origin (the run that it reuses), not_before]
+                        [, parent (the run that it is nested in),
+                        parent_spawn, parent_attempt, parent_policy]
     script_checked      accepted, errors, warnings, dialect, python                findings, reach
     review_decided      decision (id, or ""), rule, source, submitter,             decision (its signed file)
                         reviewer, key, flagged, risk, report (digest, or "")
@@ -49,6 +55,8 @@ review_decided stands where the policy or the host asks for a review. source is 
                         next ("retry", "fallback", "slowed"),
                         backoff [, model_usage]
     agent_lingered      spawn, attempt, agent                                      -
+    run_nested          spawn, attempt, run, script, script_digest, policy,        -
+                        policy_digest
     token_intent        token, spawn, attempt, agent, resource, audience,          rules [, details]
                         issuer, scopes, seconds, raw (where true)
     token_issued        token, issued_at, expires_at, fingerprint; external:       - (embedded: as token_intent)
@@ -105,6 +113,7 @@ class EventKind(StrEnum):
     ATTEMPT_STARTED = "attempt_started"
     ATTEMPT_FAILED = "attempt_failed"
     AGENT_LINGERED = "agent_lingered"
+    RUN_NESTED = "run_nested"
     TOKEN_INTENT = "token_intent"
     TOKEN_ISSUED = "token_issued"
     TOKEN_REFUSED = "token_refused"

@@ -59,6 +59,7 @@ def _row(row: tuple[Any, ...]) -> RunRow:
     return RunRow(
         run, script, policy, state, submitted_us / 1e6, finished_us / 1e6, spawns, bool(alive),
         first.get("script_digest", ""), first.get("policy_digest", ""), first.get("origin", ""),
+        first.get("parent", ""),
     )  # fmt: skip
 
 
@@ -88,6 +89,8 @@ def _conditions(matching: RunFilter) -> Iterator[Question]:
             yield "r.run IN (SELECT run FROM trait WHERE kind = ? AND value = ?)", (kind, _text(asked))
     if matching.origin:
         yield _begins_so("origin", matching.origin)
+    if matching.parent:
+        yield _begins_so("parent", matching.parent)
     if matching.since:
         yield "r.submitted_us >= ?", (int(matching.since * 1e6),)
     if matching.until:

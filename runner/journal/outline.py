@@ -63,7 +63,7 @@ def read_spawn(path: Path, run: str, n: int) -> Iterator[Event]:
     about = f"json_extract(body, '$.spawn') = {n:d}"
     told = f"EXISTS (SELECT 1 FROM json_each(body, '$.handles') WHERE value = {n:d})"
     of = (
-        f"((kind GLOB 'spawn_*' OR kind GLOB 'attempt_*' OR kind = 'agent_lingered') AND {about}"
+        f"((kind GLOB 'spawn_*' OR kind GLOB 'attempt_*' OR kind IN ('agent_lingered', 'run_nested')) AND {about}"
         f" OR kind = 'answered' AND {told})"
     )
     return read_events(path, run, 0, of=of)

@@ -33,7 +33,9 @@ _CAUSING = frozenset(
 )
 # What an event says of its run for the table `trait`: kind there, and the name in the body.
 _TELLING = {
-    EventKind.RUN_SUBMITTED: (("script", "script_digest"), ("policy", "policy_digest"), ("origin", "origin")),
+    EventKind.RUN_SUBMITTED: (
+        ("script", "script_digest"), ("policy", "policy_digest"), ("origin", "origin"), ("parent", "parent")
+    ),
     EventKind.ATTEMPT_STARTED: (("agent", "agent"),),
     EventKind.SPAWN_SETTLED: (("outcome", "outcome"),),
 }

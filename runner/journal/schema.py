@@ -74,7 +74,7 @@ CREATE TABLE run (
 ) STRICT;
 CREATE INDEX run_newest ON run (submitted_us, run);
 CREATE TABLE trait (                      -- by what a run is found
-    kind TEXT NOT NULL,                   -- 'script', 'policy', 'origin': see its first event; 'agent', 'outcome'
+    kind TEXT NOT NULL,                   -- 'script', 'policy', 'origin', 'parent' (first event), 'agent', 'outcome'
     value TEXT NOT NULL,                  -- a digest, a run; an agent that was called, how a spawn settled
     run TEXT NOT NULL,
     PRIMARY KEY (kind, value, run)
@@ -114,8 +114,8 @@ DERIVE_TRAITS = """
 INSERT OR IGNORE INTO trait
 SELECT of.column1, json_extract(e.body, of.column2) AS found, e.run
 FROM event e, (VALUES ('script', '$.script_digest', 'run_submitted'), ('policy', '$.policy_digest', 'run_submitted'),
-    ('origin', '$.origin', 'run_submitted'), ('agent', '$.agent', 'attempt_started'),
-    ('outcome', '$.outcome', 'spawn_settled')) of
+    ('origin', '$.origin', 'run_submitted'), ('parent', '$.parent', 'run_submitted'),
+    ('agent', '$.agent', 'attempt_started'), ('outcome', '$.outcome', 'spawn_settled')) of
 WHERE e.kind = of.column3 AND found <> ''
 """
 

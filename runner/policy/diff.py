@@ -137,7 +137,11 @@ class _Agents(_Named):
         plain = {key: value for key, value in was.items() if key not in ("options", "effects")}
         others = {key: value for key, value in now.items() if key not in ("options", "effects")}
         yield from _fields(path, called, plain, others, self._table, self._defaults)
-        yield from _told((*path, "options"), called, _code(was.get("options", {}), now.get("options", {})))
+        before, after = was.get("options", {}), now.get("options", {})
+        if "within" in before and "within" in after:
+            yield from _script((*path, "options"), called, before, after)
+        else:
+            yield from _told((*path, "options"), called, _code(before, after))
         if was.get("effects") != now.get("effects"):
             yield from _told((*path, "effects"), called, _effects(was.get("effects"), now.get("effects"), same_code))
 
@@ -156,6 +160,18 @@ def _code(was: Mapping[str, Json], now: Mapping[str, Json]) -> Iterator[Told]:
         else:
             word = {"call": "python", "argv": "command"}.get(key, key)
             yield Kind.CHANGED, f"other code: {word} is {shown(after)}, was {shown(before)}", before, after
+
+
+def _script(path: Path, called: str, was: Mapping[str, Json], now: Mapping[str, Json]) -> Iterator[PolicyDifference]:
+    """Yield what is other in a script agent: its script, and its policy part by part."""
+    for key, word in (("file", "script file"), ("policy", "policy file")):
+        if was.get(key) != now.get(key):
+            words = f"{called}: {word} is {shown(now.get(key))}, was {shown(was.get(key))}"
+            yield PolicyDifference((*path, key), Kind.EQUAL, words, was.get(key), now.get(key))
+    if was.get("source") != now.get("source"):
+        words = f"{called}: other code: script {shown(now.get('script_digest'))}, was {shown(was.get('script_digest'))}"
+        yield PolicyDifference((*path, "source"), Kind.CHANGED, words, was.get("source"), now.get("source"))
+    yield from _fields((*path, "within"), f"{called}, within", was["within"], now["within"], _TOP, _TOP_DEFAULTS)
 
 
 def _variables(was: Mapping[str, Json], now: Mapping[str, Json]) -> Iterator[Told]:

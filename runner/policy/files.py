@@ -23,7 +23,16 @@ def read_source(path: Path, *, shown: str, asked_by: tuple[str, int] = ("", 0)) 
     return read_json(text, file=shown) if path.suffix in (".json", ".lock") else read_yaml(text, file=shown)
 
 
-def _read_text(path: Path, shown: str, asked_by: tuple[str, int]) -> str:
+def read_script_text(path: Path, *, shown: str, asked_by: tuple[str, int], most_bytes: int) -> str:
+    """Return the text of a script that a policy names. Raises PolicyError: it cannot be read, or is too large."""
+    text = _read_text(path, shown, asked_by, most_bytes + 1)
+    if len(text.encode()) > most_bytes:
+        message = f'"{shown}" is larger than {most_bytes // 1024} KiB'
+        raise PolicyError(message, file=asked_by[0], line=asked_by[1], hint="a script of an agent stands in its policy")
+    return text
+
+
+def _read_text(path: Path, shown: str, asked_by: tuple[str, int], most: int = 4 * MAX_CHARS + 1) -> str:
     file, line = asked_by if asked_by[0] else (shown, 0)
     try:
         # Not blocking: a named pipe would wait for its writer for ever.
@@ -35,9 +44,9 @@ def _read_text(path: Path, shown: str, asked_by: tuple[str, int]) -> str:
         ) from error
     try:
         if not stat.S_ISREG(os.fstat(number).st_mode):
-            raise PolicyError(f'"{shown}" is not a file', file=file, line=line, hint="name the policy's YAML file")
+            raise PolicyError(f'"{shown}" is not a file', file=file, line=line, hint="name the file itself")
         with open(number, "rb", closefd=False) as opened:
-            data = opened.read(4 * MAX_CHARS + 1)
+            data = opened.read(most)
     finally:
         os.close(number)
     try:

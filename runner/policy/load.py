@@ -10,7 +10,7 @@ Not here: what is allowed in a policy (fields, resolve).
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from runner.errors import PolicyError
@@ -18,6 +18,7 @@ from runner.models import Json
 from runner.policy.files import read_source
 from runner.policy.lock import with_lock
 from runner.policy.model import Policy
+from runner.policy.nested import MAX_DEPTH, MAX_NESTED, scripts_of, with_scripts
 from runner.policy.problems import shown
 from runner.policy.resolve import resolve
 from runner.policy.source import Place, Source, read_yaml
@@ -63,19 +64,55 @@ def find_policy(script_path: Path | str | None) -> Path | None:
     return None
 
 
-def _loaded(source: Source, *, folder: Path, name: str, shown_name: str, file: Path | None) -> Policy:
-    files = _Files(shown_name, folder)
+def _loaded(
+    source: Source, *, folder: Path, name: str, shown_name: str, file: Path | None, inner: _Inner | None = None
+) -> Policy:
+    files = _Files(shown_name, folder, folder if file is None else file.parent.absolute())
+    inner = inner or _Inner(folder, () if file is None else (os.path.realpath(file),))
     whole = files.with_includes(source, shown_name, (os.path.realpath(file),) if file is not None else ())
-    policy = resolve(whole, folder=folder, name=name, read_file=files.read_schema)
+    policy = resolve(whole, folder=folder, name=name, read_file=files.read_schema, within=inner.within)
+    if scripts_of(policy):
+        policy = with_scripts(policy, whole.place, inner.load)
     return policy if file is None else replace(policy, file=_printable(str(file.absolute())))
+
+
+@dataclass(slots=True)
+class _Inner:
+    """Loads the policies of script agents. What they use resolves against the folder of the outermost policy."""
+
+    folder: Path
+    above: tuple[str, ...]
+    """The real paths of the policies that led here."""
+    within: Policy | None = None
+    loaded: list[str] = field(default_factory=list)
+    """All that were loaded for the outermost one."""
+
+    def load(self, file: Path, place: Place, within: Policy) -> Policy:
+        real, shown_name = os.path.realpath(file), _printable(os.path.relpath(file, self.folder))
+        wrong = ""
+        if real in self.above:
+            wrong, hint = f'"{shown_name}" is the policy of a script within itself', "break the circle"
+        elif len(self.above) > MAX_DEPTH:
+            wrong, hint = f"policies stand within policies more than {MAX_DEPTH} deep", "let an outer script do more"
+        elif len(self.loaded) >= MAX_NESTED:
+            wrong, hint = f"more than {MAX_NESTED} policies stand within this one", "let fewer agents be scripts"
+        if wrong:
+            raise PolicyError(wrong, file=place.file, line=place.line, hint=hint)
+        self.loaded.append(real)
+        source = read_source(file, shown=shown_name, asked_by=(place.file, place.line))
+        return _loaded(
+            source, folder=self.folder, name=_printable(file.stem), shown_name=shown_name, file=file,
+            inner=_Inner(self.folder, (*self.above, real), within, self.loaded),
+        )  # fmt: skip
 
 
 class _Files:
     """The files that one policy consists of, and the folder of each."""
 
-    def __init__(self, shown_name: str, folder: Path) -> None:
+    def __init__(self, shown_name: str, root: Path, folder: Path) -> None:
+        """`folder` is that of the file itself; errors name files as seen from `root`."""
         self._folders = {shown_name: folder}
-        self._root = folder
+        self._root = root
         self._schemas: dict[str, Json] = {}
         self._included = 0
 

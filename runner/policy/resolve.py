@@ -54,11 +54,17 @@ _LIMITS = {
 }  # fmt: skip
 
 
-def resolve(source: Source, *, folder: FolderPath, name: str, read_file: ReadFile) -> Policy:
-    """Return the policy. Raises PolicyError that tells every problem found."""
+_INHERITED = ("sandbox", "imports", "review", "risk", "providers")
+"""What an inner policy has as the outer one, where it says nothing of it; limits likewise, each by itself."""
+
+
+def resolve(
+    source: Source, *, folder: FolderPath, name: str, read_file: ReadFile, within: Policy | None = None
+) -> Policy:
+    """Return the policy; one of a script agent is `within` another. Raises PolicyError that tells every problem."""
     fields = _validated(source)
     problems: list[Problem] = []
-    limits = _limits(fields.limits)
+    limits = _limits(fields.limits, Limits() if within is None else within.limits)
     problems += _contradictions(fields, limits, source)
     problems += resource_entries.contradictions(fields, source)
     problems += served.contradictions(fields, source)
@@ -77,6 +83,9 @@ def resolve(source: Source, *, folder: FolderPath, name: str, read_file: ReadFil
         risk=dict(fields.risk),
         review=ReviewRule(fields.review),
     )  # fmt: skip
+    if within is not None:
+        silent = [key for key in _INHERITED if key not in fields.model_fields_set]
+        policy = replace(policy, **{key: getattr(within, key) for key in silent})
     resolved = canonical(_resolved_form(fields, policy))
     told = tuple(_warnings(fields, policy, source))
     return replace(policy, resolved=resolved, digest=digest_of(resolved), warnings=told)
@@ -97,9 +106,9 @@ def _validated(source: Source) -> PolicyFields:
         refuse(problems)
 
 
-def _limits(fields: LimitsFields) -> Limits:
+def _limits(fields: LimitsFields, unwritten: Limits) -> Limits:
     written = {_LIMITS[key]: value for key, value in fields if value is not None}
-    limits = replace(Limits(), **written)
+    limits = replace(unwritten, **written)
     if fields.frame is not None:
         return limits
     return replace(limits, frame_bytes=min(limits.frame_bytes, limits.bytes_in, limits.bytes_out))
@@ -315,7 +324,7 @@ def _resolved_form(fields: PolicyFields, policy: Policy) -> Json:
         "version": fields.version,
         "description": fields.description,
         **review,
-        "limits": _limits_form(policy.limits),
+        "limits": limits_form(policy.limits),
         "sandbox": asdict(policy.sandbox),
         "imports": None if policy.imports is None else sorted(policy.imports),
         "resources": {name: resource_form(resource) for name, resource in policy.resources.items()},
@@ -327,7 +336,8 @@ def _resolved_form(fields: PolicyFields, policy: Policy) -> Json:
     }
 
 
-def _limits_form(limits: Limits) -> Json:
+def limits_form(limits: Limits) -> Json:
+    """Return limits as they stand in a resolved form."""
     later = ("cost_usd", "model_tokens")
     return {name: value for name, value in asdict(limits).items() if name not in later or value is not None}
 

@@ -5,8 +5,11 @@ Not here: what the script's text tells (check), what a rehearsal did.
 
 from __future__ import annotations
 
+from runner.amounts import plural
+from runner.check import check
 from runner.models import Verdict
 from runner.policy.model import AgentEntry, Effects, Policy
+from runner.policy.nested import nested_of
 from runner.review.report import AgentReach, ReachView, ScopeReach
 
 _NOT_STOPPED = {
@@ -46,7 +49,27 @@ def _agent(
         calls_at_most=spawns,
         timeout_seconds=entry.max_timeout_seconds,
         cost_usd=entry.cost_usd,
+        runs=_runs(entry, policy) if entry.backend == "script" else "",
     )
+
+
+def _runs(entry: AgentEntry, policy: Policy) -> str:
+    """Return what a script agent runs, and what that can ask for at most, at any depth."""
+    nested = nested_of(policy, entry)
+    verdict, options = check(nested.script, nested.policy), entry.options
+    script, inner = nested.script.digest[:12], nested.policy.digest[:12]
+    head = f'"{options["file"]}" ({script}) under "{options["policy"]}" ({inner})'
+    if not verdict.accepted:
+        return f"{head}, which the check refuses"
+    reach = reach_view(verdict, nested.policy)
+    asked = ", ".join(_asked(agent) for agent in reach.agents) or "no agent"
+    within = [f"; {agent.name} runs {agent.runs}" for agent in reach.agents if agent.runs]
+    return f"{head}: at most {plural(reach.spawns_at_most, 'spawn')}, of {asked}{''.join(within)}"
+
+
+def _asked(agent: AgentReach) -> str:
+    scopes = ", ".join(scope.scope for scope in agent.scopes)
+    return f"{agent.name} ({agent.effects}{f', {scopes}' if scopes else ''})"
 
 
 def _scope(scope: str, policy: Policy) -> ScopeReach:

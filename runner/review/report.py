@@ -42,6 +42,8 @@ class AgentReach:
     timeout_seconds: float
     cost_usd: float | None
     """Of one call, as the policy says; None where it does not."""
+    runs: str = ""
+    """Of a script agent: its script and policy, and the most that these can ask for, in words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,9 @@ def _reach(view: ReachView) -> Iterator[Block]:
         yield Said(("it can ask no agent",))
         return
     yield _agents(view.agents)
+    for agent in view.agents:
+        if agent.runs:
+            yield Said((Code(agent.name), f" runs {_cut(agent.runs, 600)}"))
     opened = [
         (Code(agent.name), Code(one.scope), Code(one.resource) if one.resource else "nothing", *_rules(one.rules))
         for agent in view.agents

@@ -272,6 +272,8 @@ class RunRow:
     policy_digest: str = ""
     origin: str = ""
     """The run whose outcomes it reuses; "" for none."""
+    parent: str = ""
+    """The run that it is nested in; "" for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +290,8 @@ class RunFilter:
     """A spawn settled so."""
     origin: str = ""
     """How the id of the run begins whose outcomes it reuses."""
+    parent: str = ""
+    """How the id of the run begins that it is nested in."""
     since: float = 0.0
     """Submitted at this time (epoch seconds) or later."""
     until: float = 0.0

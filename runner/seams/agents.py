@@ -48,6 +48,8 @@ class Call:
     """W3C trace context of this attempt, ready to be sent as a header."""
     credential: Credential | None = None
     """What it may use; None where no scope of a resource was asked."""
+    scopes: tuple[str, ...] = ()
+    """What its spawn may use of it, as permitted: a run that is begun for it may use no other scope."""
     seconds_alone: float | None = None
     """Set by a backend that can tell: what the attempt took without standing in line behind others of the
     run, for a worker or a processor. It is what the attempt would count one after the other."""
@@ -105,11 +107,10 @@ class TellsSchemas(Protocol):
 class StartRun(Protocol):
     """Begins a run within a run, for a spawn of an agent that is a script."""
 
-    async def __call__(self, call: Call, *, file: str, policy: str) -> Json:
-        """Run a script under a policy within that of the run that asks, and return its result.
+    async def __call__(self, call: Call) -> Json:
+        """Run the script that the agent is, within the run that asks, and return its result.
 
-        `file` and `policy` are as written, relative to the policy's folder. Cancelled, it stops the run that it began
-        and returns when that has ended. Raises AgentFault.
+        Cancelled, it stops the run that it began and returns when that has ended. Raises AgentFault, StoreError.
         """
         ...
 

@@ -120,6 +120,15 @@ result = [one["who"] for one in gather([spawn("find", {"who": w}) for w in "ab"]
 """
 
 
+NESTED = b"""
+result = gather([spawn("within", {"names": names}) for names in ("ab", "c")])
+"""
+WITHIN = {
+    "description": "A script in this one.", "script": {"file": "within.py", "policy": "within.yaml"}, "input": ANY_OBJECT,
+    "output": ANY_OBJECT, "effects": "read",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Workload:
     name: str
@@ -146,6 +155,8 @@ class Workload:
     def policy(self, crm_url: str, server_url: str = "") -> Policy:
         """Return its policy. `crm_url`: of the resource server; `server_url`: of the authorization server."""
         agents, more = dict(AGENTS), {}
+        if self.name == "nested":
+            agents["within"] = WITHIN
         if crm_url:
             agents |= SCOPED
             crm: dict[str, Any] = {
@@ -185,6 +196,7 @@ WORKLOADS = {
         Workload("stopped", STOPPED, ("stop_requested",), stop=True),
         Workload("reuses", REUSE, ("spawn_reused",), origin_names="ab"),
         Workload("reviewed", REVIEWED, ("review_decided",), review="when_flagged"),
+        Workload("nested", NESTED, ("run_nested",)),
         Workload("wide", FAN, (), names="abcdefghijklmnopqrstuvwxyz"),
     )
 }  # fmt: skip

@@ -205,7 +205,7 @@ async def test_the_walks_go_everywhere(tmp_path: Path) -> None:
     assert states["misbehaved"] + states["wall"] < AT_ONCE / 3
     assert {str(kind) for kind in EventKind} - set(map(str, TOKEN_KINDS)) - kinds.keys() <= {
         "script_checked", "sandbox_started", "agent_lingered", "stop_requested", "agent_reached", "spawn_reused",
-        "run_resumed", "review_decided",
+        "run_resumed", "review_decided", "run_nested",
     }  # fmt: skip
     assert {OK, *map(str, OutcomeKind)} - outcomes.keys() <= {"unauthorised"}
     assert kinds["answered"] > 5 * AT_ONCE
@@ -234,7 +234,7 @@ def _broken(one: Walk, ending: Ending, events: list[Event]) -> Iterator[str]:
 
 def _left(broker: Broker) -> Iterator[str]:
     """What a run must give back."""
-    slots = broker.attempts._slots
+    slots = broker.attempts.slots
     if slots.running or any(lane.running for lane in slots._lanes.values()):
         yield f"{slots.running} slots are taken"
     if broker._filled_bytes:
