@@ -225,6 +225,8 @@ class Execution:
             "sandbox": policy.sandbox.demand, "submitter": self._handed.submitter or os_user(),
             "door": self._handed.door,
         }  # fmt: skip
+        if self._handed.client:
+            body["client"] = self._handed.client
         if self._reuse is not None:
             body |= {"origin": self._reuse.run, "not_before": self._reuse.not_before}
         self._journal.append(EventKind.RUN_SUBMITTED, body, wire.compact(value))
