@@ -65,8 +65,10 @@ async def _serve(
             (leave or over.cancel)()
             await asyncio.wait({over}, timeout=LEAVE_SECONDS)
             if not over.done():
+                say("stopped: a client does not read its last answer")
                 await runner.close()
                 os._exit(ExitCode.STOPPED)
+    say("stopped")
     raise KeyboardInterrupt
 
 
