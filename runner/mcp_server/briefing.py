@@ -7,12 +7,11 @@ Not here: which policies there are (engine.named).
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Any
 
 from runner.policy.model import AgentEntry, Policy
-from runner.printable import clean, clean_block
+from runner.printable import clean, clean_block, json_text
 
 POLICIES = "runner://policies"
 
@@ -74,4 +73,4 @@ def _agent(entry: AgentEntry) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+    return json_text(value, indent=True) + "\n"

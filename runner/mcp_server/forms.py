@@ -212,12 +212,12 @@ def _finding(found: dict[str, Any]) -> Finding:
     return Finding(**{**found, "severity": Severity(found["severity"])})
 
 
-def of_error(error: RunnerError, *, script: str | None = None) -> RunForm:
-    """Return the form of a call of which nothing was started."""
+def of_error(error: RunnerError, *, script: str | None = None, run: str | None = None) -> RunForm:
+    """Return the form of a call of which nothing was started, or whose `run` could not be recorded to its end."""
     approve = error.hint if isinstance(error, ReviewNeeded) and error.hint.startswith("runner approve ") else None
     told = "a person must approve it: tell them the command, and call again once they have" if approve else None
     return RunForm(
-        script=_prose(script) if script is not None else None, exit_code=int(error.exit_code),
+        run=run, script=_prose(script) if script is not None else None, exit_code=int(error.exit_code),
         error=of_exception(error), usage=_usage(Usage()), approve=approve, next=told,
     )  # fmt: skip
 

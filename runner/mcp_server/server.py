@@ -29,7 +29,7 @@ from runner.mcp_server.forms import Form, ReviewForm, RunForm
 from runner.mcp_server.live import Live, LiveRun
 from runner.models import MIB, RunResult, Script
 from runner.policy.model import Policy
-from runner.printable import clean
+from runner.printable import clean, json_text
 
 DEFAULT_WAIT_SECONDS = 30.0
 MAX_WAIT_SECONDS = 600.0
@@ -108,6 +108,7 @@ class Tools:
         Where the check refuses it, state is "rejected": correct what `mend` says and call again. A run that takes
         longer than wait_seconds goes on: state is "running", and get_run asks again. Cancelling this stops the run.
         """
+        run: LiveRun | None = None
         try:
             chosen = await asyncio.to_thread(self._policies.load, policy)
             run = await self._live.start(
@@ -120,7 +121,7 @@ class Tools:
                 raise
             return await self._told(run, ended, chosen)
         except RunnerError as error:
-            return _refusal(error, forms.of_error(error, script=name))
+            return _refusal(error, forms.of_error(error, script=name, run=None if run is None else run.run))
 
     async def get_run(
         self, run: RunId, ctx: Context[Any, Any], wait_seconds: Wait = 0.0
@@ -245,9 +246,9 @@ def _refusal(error: RunnerError, form: RunForm | ReviewForm) -> CallToolResult:
 
 
 def _result(form: Form, *, is_error: bool) -> CallToolResult:
-    # Text as well: clients that know no structured content show that.
+    # As text too, without what says nothing: clients that know no structured content give that to the model.
+    text = json_text(form.model_dump(mode="json", exclude_defaults=True), indent=False)
+    structured = form.model_dump(mode="json")
     return CallToolResult(
-        content=[TextContent(type="text", text=form.model_dump_json(exclude_defaults=True))],
-        structured_content=form.model_dump(mode="json"),
-        is_error=is_error,
+        content=[TextContent(type="text", text=text)], structured_content=structured, is_error=is_error
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import Implementation
 
 from runner import Handed, Runner, Script
+from runner.cli.app import command
 from runner.engine.submission import os_user
 from runner.errors import UsageError
 from runner.events import Event, EventKind
@@ -26,6 +28,7 @@ from runner.mcp_server.live import Live
 from runner.mcp_server.server import make_server
 from runner.models import RunState
 from runner.policy import load_policy
+from runner.policy.source import read_yaml
 from tests.runs import mcp_home
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -380,3 +383,35 @@ async def _text(served: Served, uri: str) -> str:
 async def test_the_instructions_name_the_policies_and_their_agents(home):
     async with serving() as served:
         assert served.client.instructions.endswith("Policies:\n- plain: agents echo, slow")
+
+
+# --- the page -----------------------------------------------------------------------------------
+
+
+def rows(heading: str) -> list[list[str]]:
+    """Return the cells of the last table below a heading of docs/mcp-server.md, without its head."""
+    section = (DOCS / "mcp-server.md").read_text().split(f"## {heading}\n", 1)[1].split("\n## ")[0]
+    tables = re.findall(r"(?:^\|.*\n)+", section, re.MULTILINE)
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for table in tables for line in table.splitlines()[2:]]
+
+
+async def test_the_page_tells_of_every_tool_field_and_resource_and_no_other(home):
+    async with serving() as served:
+        tools = {tool.name: set(tool.input_schema["properties"]) for tool in (await served.client.list_tools()).tools}
+        templates = (await served.client.list_resource_templates()).resource_templates
+    told = {row[0].strip("`"): set(re.findall(r"`(\w+)`", row[1])) for row in rows("Tools") if len(row) == 3}
+    fields = {name for row in rows("Tools") if len(row) == 2 for name in re.findall(r"`(\w+)`", row[0])}
+    uris = {row[0].strip("`") for row in rows("Resources")}
+
+    assert told == tools
+    assert fields == set(RunForm.model_fields)
+    assert uris == {"runner://policies", *(one.uri_template for one in templates)}
+
+
+def test_the_configuration_of_the_page_starts_a_server_that_there_is():
+    page = (DOCS / "mcp-server.md").read_text()
+    config = json.loads(page.split("```json\n", 1)[1].split("```")[0])["mcpServers"]["runner"]
+    given = command().get_command(None, "mcp").make_context("mcp", config["args"][1:]).params
+
+    assert (config["command"], config["args"][0], given["policy"]) == ("runner", "mcp", ["research"])
+    assert read_yaml(page.split("```yaml\n", 1)[1].split("```")[0], file="trust.yaml").value["policies"]["mcp"]
