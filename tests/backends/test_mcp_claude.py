@@ -1,6 +1,6 @@
 """The real Claude CLI, with `runner mcp` as its server and a stub as its model: a model's call of run_script runs a script.
 
-Needs the CLI, which the wheel of claude-agent-sdk brings along (`make test-backends`), and the extra mcp.
+Needs the CLI, and the extra mcp.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,15 @@ import pytest
 from runner import Runner
 from runner.events import EventKind
 from tests.runs import mcp_home
-from tests.vendors import Say, Vendors
 
-SDK = find_spec("claude_agent_sdk")
-CLI = Path(SDK.origin or "").parent / "_bundled" / "claude" if SDK is not None else Path("no claude CLI")
+# Its wheel brings the CLI along, so that `make test-backends` alone has it.
+sdk = pytest.importorskip("claude_agent_sdk")
+
+from tests.vendors import Say, Vendors  # noqa: E402
+
+CLI = Path(sdk.__file__).parent / "_bundled" / "claude"
 ROOT = Path(__file__).parents[2]
 SCRIPT = "result = [out['said'] for out in gather([spawn('echo', {'say': f'{word}!'}) for word in inputs['words']])]"
-
-pytestmark = pytest.mark.skipif(not CLI.exists(), reason="the Claude CLI is not installed")
 
 
 def asked(vendors: Vendors, home: Path, tmp_path: Path, prompt: str) -> dict[str, Any]:
@@ -50,24 +50,34 @@ def asked(vendors: Vendors, home: Path, tmp_path: Path, prompt: str) -> dict[str
     return found
 
 
-def test_a_script_that_the_model_hands_in_runs_and_its_result_comes_back_to_it(tmp_path: Path) -> None:
+def test_a_script_that_the_model_hands_in_is_mended_runs_and_comes_back_to_it(tmp_path: Path) -> None:
     home = mcp_home(tmp_path / "home", {"echoes": ["echo"]})
-    call = {"script": SCRIPT, "policy": "echoes", "inputs": {"words": ["one", "two"]}}
 
     def answer(request: Any) -> Say:
-        results = request.tool_results
-        if results:
-            return Say(text=f"the script said {json.loads(results[-1][0])['result']}")
-        return Say(calls=[("mcp__runner__run_script", call)])
+        results = [json.loads(text) for text, _ in request.tool_results]
+        if not results:
+            return hand_in(f"import os\n{SCRIPT}")
+        if results[-1]["state"] == "rejected":
+            return hand_in(SCRIPT)
+        return Say(text=f"the script said {results[-1]['result']}")
 
     with Vendors(answer) as vendors:
         told = asked(vendors, home, tmp_path, "run the script")
-        returned = [json.loads(text) for request in vendors.requests for text, _ in request.tool_results]
+        refused, done = [json.loads(text) for text, _ in vendors.requests[-1].tool_results]
 
     runner = Runner(home=home)
-    (row,) = runner.runs()
-    submitted = next(runner.events(row.run))
+    rows = {row.run: row.state for row in runner.runs()}
+    submitted = next(runner.events(done["run"]))
     assert (told["is_error"], told["result"]) == (False, "the script said ['one!', 'two!']")
-    assert (returned[0]["run"], returned[0]["state"], returned[0]["result"]) == (row.run, "done", ["one!", "two!"])
+    assert (refused["state"], refused["findings"][0]["rule"]) == ("rejected", "import-not-allowed")
+    assert refused["mend"].startswith("The script is rejected, with 1 error:\n- line 1 `os`")
+    assert (done["state"], done["result"], done["spawns"]) == ("done", ["one!", "two!"], {"ok": 2})
+    assert rows == {refused["run"]: "rejected", done["run"]: "done"}
     assert submitted.kind is EventKind.RUN_SUBMITTED
     assert (submitted.body["door"], submitted.body["client"]) == ("mcp", "claude-code")
+
+
+def hand_in(script: str) -> Say:
+    """The model calls run_script."""
+    arguments = {"script": script, "policy": "echoes", "inputs": {"words": ["one", "two"]}}
+    return Say(calls=[("mcp__runner__run_script", arguments)])
