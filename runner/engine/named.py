@@ -45,16 +45,15 @@ class NamedPolicies:
             raise UsageError("trust.yaml lets MCP use no policy", hint=self._remedy())
         return found
 
-    def refusals(self) -> dict[str, str]:
-        """Return name → why it cannot be used now, "" for those that can."""
-        return {name: self._refusal(name) for name in self.names()}
-
-    def _refusal(self, name: str) -> str:
-        try:
-            self.load(name)
-        except RunnerError as error:
-            return f"{error.message}\n{error.hint}" if error.hint else error.message
-        return ""
+    def look(self) -> dict[str, Policy | RunnerError]:
+        """Return each name's policy, or why it cannot be used now. Raises UsageError: there is no name."""
+        found: dict[str, Policy | RunnerError] = {}
+        for name in self.names():
+            try:
+                found[name] = self.load(name)
+            except RunnerError as error:
+                found[name] = error
+        return found
 
     def load(self, name: str) -> Policy:
         """Return the policy of a name, as it is now.

@@ -7,9 +7,11 @@ Not here: which policies there are (engine.named).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from runner.errors import RunnerError
 from runner.policy.model import AgentEntry, Policy
 from runner.printable import clean, clean_block, json_text
 
@@ -24,11 +26,11 @@ than wait_seconds goes on: call get_run with its id. Where a person must approve
 Policies:"""
 
 
-def instructions(policies: dict[str, Policy | None]) -> str:
-    """Return what a client is told when it connects; None stands for a policy that cannot be used now."""
+def instructions(policies: Mapping[str, Policy | RunnerError]) -> str:
+    """Return what a client is told when it connects; an error stands for a policy that cannot be used now."""
     told = []
     for name, policy in policies.items():
-        if policy is None:
+        if isinstance(policy, RunnerError):
             told.append(f"- {name} (cannot be used now)")
             continue
         agents = ", ".join(clean(agent, limit=60) for agent in list(policy.agents)[:20])
@@ -36,12 +38,13 @@ def instructions(policies: dict[str, Policy | None]) -> str:
     return "\n".join([INSTRUCTIONS, *told])
 
 
-def listing(refusals: dict[str, str]) -> str:
+def listing(policies: Mapping[str, Policy | RunnerError]) -> str:
     """Return the policies that can be named, and why some cannot be used now, as JSON."""
     found = [
-        {"name": name, "usable": not why, "why": clean_block(why) or None, "policy": f"{POLICIES}/{name}",
-         "prompt": f"{POLICIES}/{name}/prompt"}
-        for name, why in refusals.items()
+        {"name": name, "usable": isinstance(known, Policy),
+         "why": clean_block(known.message) if isinstance(known, RunnerError) else None,
+         "policy": f"{POLICIES}/{name}", "prompt": f"{POLICIES}/{name}/prompt"}
+        for name, known in policies.items()
     ]  # fmt: skip
     return _text({"version": 1, "policies": found})
 

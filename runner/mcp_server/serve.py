@@ -18,11 +18,12 @@ from typing import Any
 from mcp.server import MCPServer
 
 from runner.engine import Runner
-from runner.errors import ExitCode
+from runner.errors import ExitCode, RunnerError, UsageError
 from runner.mcp_server.http import Door
 from runner.mcp_server.live import Live
 from runner.mcp_server.server import make_server
 from runner.mcp_server.stdio import claimed_streams, serve_stdio
+from runner.policy.model import Policy
 
 # What is written to a client that does not read never ends by itself.
 LEAVE_SECONDS = 3.0
@@ -52,9 +53,12 @@ async def _serve(
 ) -> None:  # fmt: skip
     async with Runner(sandbox=sandbox, progress=say) as runner, Live(runner) as live:
         named = runner.named_policies(policies)
-        server = make_server(runner, live, named)
-        for name, why in named.refusals().items():
-            say(f"policy {name}: {'usable' if not why else 'cannot be used: ' + why}")
+        known = named.look()
+        for name, policy in known.items():
+            say(f"policy {name}: {_state(policy)}")
+        if not any(isinstance(policy, Policy) for policy in known.values()):
+            raise UsageError("none of these policies can be used over MCP", hint="mend one: each says above what ails it")
+        server = make_server(runner, live, named, known=known)
         with _signals() as signalled:
             over = asyncio.ensure_future(transport(server))
             await asyncio.wait({over, signalled}, return_when=asyncio.FIRST_COMPLETED)
@@ -70,6 +74,12 @@ async def _serve(
                 os._exit(ExitCode.STOPPED)
     say("stopped")
     raise KeyboardInterrupt
+
+
+def _state(policy: Policy | RunnerError) -> str:
+    if isinstance(policy, Policy):
+        return "usable"
+    return "\nhint: ".join(text for text in (f"cannot be used: {policy.message}", policy.hint) if text)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Annotated, Any
 
 from mcp.server import MCPServer
@@ -29,7 +29,7 @@ from runner.mcp_server.forms import Form, ReviewForm, RunForm
 from runner.mcp_server.live import Live, LiveRun
 from runner.models import MIB, RunResult, Script
 from runner.policy.model import Policy
-from runner.printable import clean, json_text
+from runner.printable import clean, clean_block, json_text
 
 DEFAULT_WAIT_SECONDS = 30.0
 MAX_WAIT_SECONDS = 600.0
@@ -52,14 +52,19 @@ RunAnswer = Annotated[CallToolResult, RunForm]
 ReviewAnswer = Annotated[CallToolResult, ReviewForm]
 
 
-def make_server(runner: Runner, live: Live, policies: NamedPolicies) -> MCPServer[Any]:
-    """Return the MCP server of one Runner. Raises UsageError: no policy can be named."""
+def make_server(
+    runner: Runner, live: Live, policies: NamedPolicies, *, known: Mapping[str, Policy | RunnerError] | None = None
+) -> MCPServer[Any]:
+    """Return the MCP server of one Runner. `known` is how its policies looked just now.
+
+    Raises UsageError: no policy can be named.
+    """
     tools = Tools(runner, live, policies)
     server: MCPServer[Any] = MCPServer(
         "runner",
         title="runner",
         version=package.__version__,
-        instructions=briefing.instructions(tools.known()),
+        instructions=briefing.instructions(policies.look() if known is None else known),
         # What a client sends is its own business: only what went wrong in here goes to stderr.
         log_level="ERROR",
     )
@@ -89,13 +94,6 @@ class Tools:
         self._runner = runner
         self._live = live
         self._policies = policies
-
-    def known(self) -> dict[str, Policy | None]:
-        """Return the policies that can be named, None for one that cannot be used now. Raises UsageError: none."""
-        found: dict[str, Policy | None] = {}
-        for name, why in self._policies.refusals().items():
-            found[name] = None if why else self._policies.load(name)
-        return found
 
     # --- tools -----------------------------------------------------------------------------
 
@@ -196,7 +194,7 @@ class Tools:
 
     async def policies(self) -> str:
         """The policies that a script can be run under, and where their prompts are."""
-        return await _read(asyncio.to_thread(lambda: briefing.listing(self._policies.refusals())))
+        return await _read(asyncio.to_thread(lambda: briefing.listing(self._policies.look())))
 
     async def policy(self, name: str) -> str:
         """What a policy grants: its agents with their schemas, scopes and effects, its limits, its review rule."""
@@ -217,7 +215,7 @@ async def _read(text: Awaitable[str]) -> str:
 
 
 def _words(error: RunnerError) -> str:
-    return f"{error.message}\nhint: {error.hint}" if error.hint else error.message
+    return clean_block(f"{error.message}\nhint: {error.hint}" if error.hint else error.message)
 
 
 def _script(source: str, name: str) -> Script:

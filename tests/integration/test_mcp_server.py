@@ -213,6 +213,32 @@ async def test_a_run_is_stopped_by_its_id_and_a_second_time_too(home):
     assert (again["state"], again["error"]) == ("stopped", stopped["error"])
 
 
+async def test_a_call_that_is_cancelled_before_it_has_a_run_leaves_none(home):
+    async with serving() as served:
+        call = asyncio.ensure_future(served.run(SLOW))
+        await asyncio.sleep(0)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        after = await served.run(ECHOES, inputs={"words": []})
+        states = {row.state for row in served.runner.runs() if row.run != after["run"]}
+
+    assert after["state"] == "done" and states <= {"stopped"}
+
+
+async def test_a_run_of_another_server_on_this_store_is_stopped_too(home):
+    async with serving() as served, Runner(sandbox="process") as other:
+        handed = Handed(door="mcp", client="another")
+        running = asyncio.ensure_future(other.run(Script("s", SLOW.encode()), policy=home / "plain.yaml", handed=handed))
+        await until(lambda: served.events(EventKind.ATTEMPT_STARTED) != [])
+        run = served.runner.runs()[0].run
+        asked = await served.call("stop_run", run=run)
+        result = await running
+
+    assert asked["state"] == "running"
+    assert (result.state, result.error.message) == (RunState.STOPPED, "stopped by mcp client a model")
+
+
 async def test_no_run_outlives_its_server(home):
     async with serving() as served:
         began = await served.run(SLOW, wait_seconds=0)
@@ -282,14 +308,15 @@ async def test_the_operator_can_offer_fewer_and_only_what_the_host_trusts(home):
     (home / "other.yaml").write_text((home / "plain.yaml").read_text())
     async with Runner(sandbox="process") as runner:
         named = runner.named_policies({"small": str(home / "plain.yaml"), "other": str(home / "other.yaml")})
-        refusals = named.refusals()
+        found = named.look()
         with pytest.raises(UsageError, match='no policy is called "wide" here'):
             named.load("wide")
         with pytest.raises(UsageError, match="cannot be the name"):
             runner.named_policies({"a/b": ""})
 
-    assert refusals["small"] == ""
-    assert refusals["other"].startswith('policy "other" is none that trust.yaml lets MCP use\n')
+    assert (found["small"].name, set(found["small"].agents)) == ("plain", {"echo"})
+    assert found["other"].message == 'policy "other" is none that trust.yaml lets MCP use'
+    assert f"{{other: {home}/other.yaml}}" in found["other"].hint
 
 
 async def test_what_is_taken_out_of_the_trust_file_holds_at_once(home):

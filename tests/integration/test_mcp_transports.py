@@ -264,6 +264,20 @@ def test_the_verb_says_what_to_do_where_no_policy_may_be_named(own_home, capfd):
     ]
 
 
+def test_the_verb_says_of_each_policy_what_ails_it(home, capfd):
+    (home / "other.yaml").write_text((home / "plain.yaml").read_text())
+    code = call(["mcp", "--transport", "http", "--port", "0", "--policy", f"other={home}/other.yaml"])
+    said = capfd.readouterr().err.splitlines()
+
+    assert (code, said[-4:]) == (
+        2,
+        ['policy other: cannot be used: policy "other" is none that trust.yaml lets MCP use',
+         f"hint: whoever owns this host writes into {home}/trust.yaml (mode 0600): `version: 1` and "
+         f"`policies: {{mcp: {{other: {home}/other.yaml}}}}`",
+         "usage: none of these policies can be used over MCP", "hint: mend one: each says above what ails it"],
+    )  # fmt: skip
+
+
 def test_without_the_library_the_verb_says_which_extra_to_install(monkeypatch, capfd):
     def missing(name: str) -> str:
         raise metadata.PackageNotFoundError(name)
