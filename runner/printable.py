@@ -5,6 +5,7 @@ Rule 3 in one place: every room that prints what it did not write itself goes th
 
 from __future__ import annotations
 
+import json
 import re
 
 # ECMA-48 sequences: CSI, then OSC/DCS/SOS/PM/APC up to their terminator (or the end of the line), then
@@ -41,3 +42,23 @@ def clean_block(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return HIDDEN.sub("", _SEQUENCE.sub("", text.replace("\r\n", "\n")))
+
+
+def json_text(value: object, *, indent: bool) -> str:
+    """Return JSON on one compact line, or indented by two.
+
+    Keys stay in the script's order. Letters beyond ASCII stand as they are; characters that `clean`
+    would remove stand as escapes, so that the text parses to the same value everywhere.
+    """
+    separators = (",", ": ") if indent else (",", ":")
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2 if indent else None, separators=separators)
+    return text if text.isascii() and "\x7f" not in text else HIDDEN.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    # Line feeds are the indentation's own: inside JSON strings they are escaped already.
+    code = ord(found[0])
+    if code < 0x10000:
+        return f"\\u{code:04x}"
+    code -= 0x10000
+    return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"

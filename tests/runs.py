@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,3 +82,16 @@ async def run_script(
         events = list(runner.events(result.run))
         runner.verify(result.run)
     return Ran(result, events, home)
+
+
+def mcp_home(home: Path, policies: dict[str, list[str]], **more: Any) -> Path:
+    """Make a home whose trust.yaml lets MCP name these policies, each with these functions of tests/actors.py."""
+    home.mkdir(mode=0o700, exist_ok=True)
+    for name, calls in policies.items():
+        written = {"version": 1, "sandbox": "process", "agents": {call: agent(call) for call in calls}, **more}
+        (home / f"{name}.yaml").write_text(yaml.safe_dump(written))
+    shutil.copy(TESTS / "actors.py", home)
+    named = {name: str(home / f"{name}.yaml") for name in policies}
+    (home / "trust.yaml").write_text(yaml.safe_dump({"version": 1, "policies": {"mcp": named}}))
+    (home / "trust.yaml").chmod(0o600)
+    return home

@@ -116,7 +116,7 @@ _BODY: Mapping[str, Right] = {
     ),
     **dict.fromkeys(
         ("script", "policy", "by", "agent", "rule", "submitter", "reviewer", "resource", "audience", "issuer", "jti",
-         "scope", "method", "host", "kind"), _text,
+         "client", "scope", "method", "host", "kind"), _text,
     ),
     **dict.fromkeys(
         ("runner", "python", "sandbox", "backend", "origin", "next", "token", "subject", "enforced", "why", "observed",

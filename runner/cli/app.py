@@ -127,6 +127,7 @@ VERBS: Mapping[str, Verb] = {
             "schema": Verb("Print the JSON Schema of policy files.", "policy:schema"),
         },
     ),
+    "mcp": Verb("Serve run_script, review_script, get_run and stop_run to MCP clients.", "mcp:mcp"),
     "image": Verb(
         "Build, list and remove what the docker sandbox runs.",
         verbs={

@@ -7,7 +7,6 @@ Not here: the answers (credentials.service), the keys (credentials.keys), which 
 
 from __future__ import annotations
 
-import socket
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,9 +14,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runner.cli.runs import opened
-from runner.errors import ExitCode, UsageError
+from runner.errors import ExitCode
+from runner.listening import listening
 
 if TYPE_CHECKING:
+    import socket
+
     from runner.credentials.asgi import App
     from runner.credentials.keys import KeyFacts, Keys
 
@@ -44,7 +46,7 @@ def serve(
     from runner.credentials.service import IssuerService
 
     chosen = issuer_url() if url is None else checked_url(url)
-    with opened() as runner, _listening(host, port) as listener:
+    with opened() as runner, listening(host, port) as listener:
         clock = SystemClock()
         keys = Keys(runner.store.home, clock)
         keys.jwks()  # What is wrong with the keys is said now, not with the first request.
@@ -153,27 +155,6 @@ def _keys(home: Path) -> Keys:
     from runner.credentials.keys import Keys
 
     return Keys(home, SystemClock())
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    """Return a socket that listens. Raises UsageError."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, address = found[0]
-        # The protocol is named: where it is 0, asyncio leaves Nagle's algorithm on, which costs 40 ms a request.
-        listener = socket.socket(family, kind, protocol or socket.IPPROTO_TCP)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen()
-        except OSError:
-            listener.close()
-            raise
-    except OSError as error:
-        raise UsageError(
-            f'cannot listen on "{host}" port {port}: {error.strerror or error}', hint="--host and --port choose others"
-        ) from error
-    return listener
 
 
 def _serve(app: App, listener: socket.socket) -> None:

@@ -9,36 +9,13 @@ Not here: what is printed (story, summary, progress), or escaping for HTML.
 
 from __future__ import annotations
 
-import json
-import re
 import time
 from collections.abc import Iterable, Sequence
 
 from runner.amounts import plural as plural
 from runner.amounts import seconds as seconds
 from runner.amounts import size as size
-from runner.models import Json
-from runner.printable import HIDDEN
-
-
-def json_text(value: Json, *, indent: bool) -> str:
-    """Return JSON on one compact line, or indented by two.
-
-    Keys stay in the script's order. Letters beyond ASCII stand as they are; characters that `clean`
-    would remove stand as escapes, so that the text parses to the same value everywhere.
-    """
-    separators = (",", ": ") if indent else (",", ":")
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2 if indent else None, separators=separators)
-    return text if text.isascii() and "\x7f" not in text else HIDDEN.sub(_escaped, text)
-
-
-def _escaped(found: re.Match[str]) -> str:
-    # Line feeds are the indentation's own: inside JSON strings they are escaped already.
-    code = ord(found[0])
-    if code < 0x10000:
-        return f"\\u{code:04x}"
-    code -= 0x10000
-    return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
+from runner.printable import json_text as json_text
 
 
 def tokens(count: int) -> str:

@@ -201,7 +201,7 @@ class Again(Running):
         """Return what its journal lacks of a decision. Raises ReviewNeeded."""
         from runner.engine.deciding import names_decision, review_again
 
-        if not self._is_gated(submission.policy) and not names_decision(self.store, record.run):
+        if not self._is_gated(submission) and not names_decision(self.store, record.run):
             return None
         return await review_again(self.store, record, submission, verdict, await self._flags(submission, verdict))
 

@@ -54,6 +54,17 @@ _KINDS = asking.KINDS
 # --- before a run ----------------------------------------------------------------------------
 
 
+async def asks_for_review(store: SqliteJournal, submission: Submission) -> bool:
+    """Say whether the policy or the host asks for a decision. Raises UsageError: this door may not use the policy."""
+
+    def asked() -> bool:
+        trust = read_trust(store.home, reviewer_key(store.home))
+        require_permitted(trust, submission)
+        return trust.rule(submission.policy) is not ReviewRule.NONE
+
+    return await asyncio.to_thread(asked)
+
+
 async def review(store: SqliteJournal, submission: Submission, verdict: Verdict, flags: Flags) -> Reviewed | None:
     """Return what was decided of a submission that may run; None where no review is asked for.
 
@@ -89,6 +100,10 @@ def _review(store: SqliteJournal, submission: Submission, verdict: Verdict, flag
     return reviewed(answer, case, unsigned)
 
 
+_ONE_OF = "by digest, by signer, or by name and path"
+_NAMED = {Door.CLI: _ONE_OF, Door.LIBRARY: _ONE_OF, Door.MCP: "as NAME: /absolute/path"}
+
+
 def require_permitted(trust: Trust, submission: Submission) -> None:
     """Raises UsageError: trust.yaml does not let this door use the policy."""
     policy, door = submission.policy, Door(submission.handed.door)
@@ -96,7 +111,7 @@ def require_permitted(trust: Trust, submission: Submission) -> None:
     if not trust.permits(door, policy, signed):
         raise UsageError(
             f'policy "{policy.name}" (digest "{policy.digest[:12]}") is none that trust.yaml lets the {door} use',
-            hint=f"policies.{door} in trust.yaml names those by digest, by signer, or by name and path",
+            hint=f"policies.{door} in trust.yaml names those {_NAMED[door]}",
         )
 
 

@@ -6,6 +6,7 @@ Not here: whether a decision counts (review.gate), what stops a run (deciding).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from runner.models import Json, Script, Verdict, digest_of
 from runner.policy.model import Policy
 
 if TYPE_CHECKING:
+    from runner.engine.named import NamedPolicies
     from runner.journal import SqliteJournal
     from runner.review.asked import Asked
     from runner.review.decisions import Choice, Signed
@@ -68,6 +70,12 @@ class DecisionVerbs(ABC):
 
     @abstractmethod
     async def _flags(self, submission: Submission, verdict: Verdict) -> Flags: ...
+
+    def named_policies(self, chosen: Mapping[str, str] | None = None) -> NamedPolicies:
+        """Return what may be named over MCP: all that trust.yaml lists, or `chosen` of it (name → file, or "")."""
+        from runner.engine.named import NamedPolicies
+
+        return NamedPolicies(self.store.home, chosen or {})
 
     # --- deciding --------------------------------------------------------------------------
 

@@ -278,6 +278,8 @@ class Execution:
             outer = self._outer
             body |= {"parent": outer.run, "parent_spawn": outer.spawn, "parent_attempt": outer.attempt,
                      "parent_policy": outer.policy_digest}  # fmt: skip
+        if self._handed.client:
+            body["client"] = self._handed.client
         if self._reuse is not None:
             body |= {"origin": self._reuse.run, "not_before": self._reuse.not_before}
         self._journal.append(EventKind.RUN_SUBMITTED, body, wire.compact(value))

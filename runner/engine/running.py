@@ -176,7 +176,7 @@ class Running(Reading):
             if "runner.engine.execution" not in sys.modules:
                 # The first run of a process imports most of runner, which takes as long as a container takes to
                 # start: both at once. Later runs start a guest only for a script that was accepted.
-                if not self._is_gated(submission.policy):
+                if not self._is_gated(submission):
                     guest.start()
                 await asyncio.to_thread(importlib.import_module, "runner.engine.execution")
             return await self._execute_with(guest, submission)
@@ -256,9 +256,10 @@ class Running(Reading):
 
     # --- decisions -------------------------------------------------------------------------
 
-    def _is_gated(self, policy: Policy) -> bool:
+    def _is_gated(self, submission: Submission) -> bool:
         """Say whether a decision or trust.yaml may matter. For most runs this is all that a review costs."""
-        if policy.review is not ReviewRule.NONE:
+        # Where there is no trust.yaml, that is what lets MCP use nothing.
+        if submission.policy.review is not ReviewRule.NONE or submission.handed.door == "mcp":
             return True
         try:
             os.lstat(f"{self.store.home}/trust.yaml")
@@ -269,10 +270,13 @@ class Running(Reading):
     async def _review(self, submission: Submission, verdict: Verdict) -> Reviewed | None:
         """Return the decision that lets it run. Raises ReviewNeeded."""
         # The decision on the outermost policy covers what runs within: scripts and policies stand in it.
-        if not verdict.accepted or submission.outer is not None or not self._is_gated(submission.policy):
+        if not verdict.accepted or submission.outer is not None or not self._is_gated(submission):
             return None
-        from runner.engine.deciding import review
+        from runner.engine.deciding import asks_for_review, review
 
+        # Before the report, which rehearses the script: where nobody asks for a decision, nobody needs it.
+        if not await asks_for_review(self.store, submission):
+            return None
         return await review(self.store, submission, verdict, await self._flags(submission, verdict))
 
     async def _flags(self, submission: Submission, verdict: Verdict) -> Flags:

@@ -47,6 +47,8 @@ class Handed:
     """"cli", "library" or "mcp": trust.yaml says which policies each may use."""
     submitter: str = ""
     """Who asks for the run; "" for the operating system's user that this process runs as."""
+    client: str = ""
+    """What the program calls itself that hands it in, "" for none: for the record. No rule looks at it."""
     path: str = ""
     """The script's file, beside which its decision may lie; "" where it came otherwise."""
     approval: Path | None = None

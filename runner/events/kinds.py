@@ -33,7 +33,7 @@ review_decided stands where the policy or the host asks for a review. source is 
     kind                body                                                       value
     run_submitted       script, script_digest, policy, policy_digest,              script, policy, inputs,
                         inputs_digest, runner, python, trace, span, sandbox,       folder, policy_file
-                        submitter, door
+                        submitter, door [, client (what it calls itself)]
                         [, origin (the run that it reuses), not_before]
                         [, parent (the run that it is nested in),
                         parent_spawn, parent_attempt, parent_policy]

@@ -16,6 +16,7 @@ from runner.clock import SystemClock
 from runner.credentials.clients import Clients
 from runner.credentials.keys import LEAD_SECONDS, KeyFacts, Keys
 from runner.errors import UsageError
+from runner.listening import listening
 
 NOW = 1_750_000_000
 
@@ -95,11 +96,11 @@ def test_serve_says_where_it_listens_and_what_may_be_wrong_with_that(url: str, a
 
 
 def test_a_port_that_is_taken_is_one_clear_error(own_home: Path) -> None:
-    with issuer._listening("127.0.0.1", 0) as taken:
+    with listening("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
 
         with pytest.raises(UsageError, match=f'cannot listen on "127.0.0.1" port {port}: Address already in use'):
-            issuer._listening("127.0.0.1", port)
+            listening("127.0.0.1", port)
 
 
 PROCESS = """
@@ -110,12 +111,13 @@ from runner.clock import SystemClock
 from runner.credentials.clients import Clients
 from runner.credentials.keys import Keys
 from runner.credentials.service import IssuerService
+from runner.listening import listening
 import os, sys
 terminate_as_interrupt()
 home = Path(os.environ["RUNNER_HOME"])
 def act():
     clock = SystemClock()
-    with issuer._listening("127.0.0.1", 0) as listener:
+    with listening("127.0.0.1", 0) as listener:
         print(listener.getsockname()[1], flush=True)
         service = IssuerService(
             Keys(home, clock), url="http://127.0.0.1:8640", clients=Clients(home), state_of=lambda jti: None,
