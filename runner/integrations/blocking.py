@@ -38,11 +38,10 @@ def blocking(begin: Callable[[], Coroutine[Any, Any, T]], caller: Caller) -> T:
 
 
 def _in_a_thread(begin: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    begun: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None]] = []
-    ended, context = Future[T](), contextvars.copy_context()
+    ended, context, cancelling = Future[T](), contextvars.copy_context(), _Cancelling()
 
     async def known() -> T:
-        begun.append((asyncio.get_running_loop(), asyncio.current_task()))
+        cancelling.begun()
         return await begin()
 
     def serve() -> None:
@@ -52,20 +51,37 @@ def _in_a_thread(begin: Callable[[], Coroutine[Any, Any, T]]) -> T:
             ended.set_exception(error)
 
     thread = threading.Thread(target=serve, name="runner-blocking-call", daemon=True)
-    thread.start()
     try:
+        # It waits for the thread, and can be interrupted in that as well.
+        thread.start()
         return ended.result()
     except BaseException:
-        if not ended.done():
-            _cancel(begun)
+        cancelling.ask()
         raise
     finally:
-        thread.join()
+        if thread.ident is not None:
+            thread.join()
 
 
-def _cancel(begun: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None]]) -> None:
-    for loop, task in begun:
-        # It may end by itself in this moment, and its loop with it.
-        with suppress(RuntimeError):
-            if task is not None:
-                loop.call_soon_threadsafe(task.cancel)
+class _Cancelling:
+    """Cancels a task of another thread, whether it has begun, will begin or has ended."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asked = False
+        self._task: asyncio.Task[Any] | None = None
+
+    def begun(self) -> None:
+        """Called by the task itself."""
+        with self._lock:
+            self._task = asyncio.current_task()
+            if self._asked and self._task is not None:
+                self._task.cancel()
+
+    def ask(self) -> None:
+        with self._lock:
+            self._asked = True
+            if self._task is not None:
+                # It may have ended by itself, and its loop with it.
+                with suppress(RuntimeError):
+                    self._task.get_loop().call_soon_threadsafe(self._task.cancel)

@@ -11,7 +11,7 @@ Not here: a graph as an agent of a policy (agents.langgraph).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from runner.errors import Defect, RunnerError, UsageError
 from runner.integrations import envelope
 from runner.integrations.blocking import blocking
 from runner.integrations.core import REVIEW, RUN, Caller, result_of
-from runner.integrations.vendor import told
+from runner.integrations.vendor import part, told
 from runner.integrations.writing import Ask, Message
 from runner.models import Json, Script
 from runner.policy.model import Policy
@@ -34,7 +34,7 @@ def script_node(
     *,
     script: Script | str | Path | None = None,
     script_key: str = "script",
-    inputs_key: str | Callable[[Mapping[str, Any]], Json] = "inputs",
+    inputs_key: str | Callable[[Any], Json] = "inputs",
     result_key: str = "result",
     envelope_key: str = "",
     runner: Runner | None = None,
@@ -55,8 +55,8 @@ def script_node(
     path = "" if script is None or isinstance(script, Script) else str(script)
     caller = Caller(policy, runner=runner, **options)
 
-    async def node(state: Mapping[str, Any]) -> dict[str, Any]:
-        inputs = inputs_key(state) if callable(inputs_key) else state.get(inputs_key)
+    async def node(state: Any) -> dict[str, Any]:
+        inputs = inputs_key(state) if callable(inputs_key) else part(state, inputs_key)
         try:
             ran = await caller.run(fixed or _written(caller, state, script_key), inputs, path=path)
         except RunnerError as error:
@@ -67,14 +67,14 @@ def script_node(
             return {envelope_key: caller.told(ran), result_key: ran.result}
         return {result_key: result_of(ran)}
 
-    def node_of_sync_code(state: Mapping[str, Any]) -> dict[str, Any]:
+    def node_of_sync_code(state: Any) -> dict[str, Any]:
         return blocking(lambda: node(state), caller)
 
     return runnables.RunnableLambda(node_of_sync_code, afunc=node, name="script")
 
 
-def _written(caller: Caller, state: Mapping[str, Any], key: str) -> Script:
-    found = state.get(key)
+def _written(caller: Caller, state: Any, key: str) -> Script:
+    found = part(state, key)
     if not isinstance(found, str):
         raise UsageError(f'the state has no script: under "{key}" is "{type(found).__name__}", not a text')
     return caller.script_of(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,13 @@ class State(TypedDict, total=False):
     told: Any
 
 
+@dataclass
+class Whole:
+    script: str
+    inputs: dict[str, Any]
+    result: Any = None
+
+
 @pytest.fixture
 async def runner(own_home: Path) -> AsyncIterator[Runner]:
     async with Runner(home=own_home, sandbox="process") as entered:
@@ -66,6 +74,14 @@ async def test_a_node_runs_the_script_of_the_state_and_writes_its_value(runner: 
     assert await graph.ainvoke({"script": f"```python\n{GOOD}```", "inputs": NAMES}) == {
         "script": f"```python\n{GOOD}```", "inputs": NAMES, "result": SAID,
     }  # fmt: skip
+
+
+async def test_a_state_may_be_a_class(runner: Runner) -> None:
+    graph = StateGraph(Whole)
+    graph.add_node("script", script_node(POLICY, runner=runner))
+    graph.add_edge(START, "script")
+
+    assert (await graph.compile().ainvoke(Whole(GOOD, NAMES)))["result"] == SAID
 
 
 async def test_a_node_with_a_script_of_its_own_takes_inputs_by_a_function(runner: Runner, tmp_path: Path) -> None:

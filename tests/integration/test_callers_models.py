@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +26,7 @@ from runner.engine import envelope as whole
 from runner.errors import PolicyError, UsageError
 from runner.events import EventKind
 from runner.integrations import anthropic, openai, orchestrate
+from runner.integrations.blocking import blocking
 from runner.integrations.core import MAX_DESCRIPTION, NAMES, Caller
 from runner.integrations.envelope import FIELDS
 from runner.models import MIB, RunResult, RunState
@@ -31,6 +36,7 @@ POLICY = policy_of(agents={"echo": agent("echo"), "slow": agent("slow", timeout=
 REQUIRED = policy_of(agents={"echo": agent("echo")}, review="required")
 GOOD = 'result = spawn("echo", {"say": inputs["name"]}).result()["said"]\n'
 BAD = 'result = spawn("ech", {}).result()\n'
+ROOT = Path(__file__).parents[2]
 CANARY = "canary-5f1d0c6e"
 
 
@@ -42,6 +48,14 @@ async def runner(own_home: Path) -> AsyncIterator[Runner]:
 
 def ran(answer: Any) -> dict[str, Any]:
     return json.loads(answer)
+
+
+def test_importing_a_door_loads_no_library() -> None:
+    doors = ", ".join(f"runner.integrations.{name}" for name in ("anthropic", "openai", "langgraph", "crewai", "claude"))
+    program = f"import sys, {doors}; print(*sorted(name.partition('.')[0] for name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert not {"anthropic", "openai", "langgraph", "langchain_core", "crewai", "claude_agent_sdk"} & set(done.stdout.split())
 
 
 # --- definitions -----------------------------------------------------------------------------
@@ -203,6 +217,53 @@ async def test_cancelling_a_handler_stops_the_run(runner: Runner) -> None:
         await handling
 
     assert runner.view(runs[0].run).state is RunState.STOPPED
+
+
+async def test_a_policy_that_trust_does_not_let_the_library_use_is_answered(runner: Runner, own_home: Path) -> None:
+    trusted = own_home / "trust.yaml"
+    trusted.touch(mode=0o600)
+    trusted.write_text("version: 1\npolicies: {library: []}\n")
+
+    answer = ran((await anthropic.tool(POLICY, runner=runner).handle(use({"source": GOOD})))["content"])
+
+    assert answer["error"]["message"] == f'policy "test" (digest "{POLICY.digest[:12]}") is none that trust.yaml lets the library use'
+
+
+# --- from code that is not async ---------------------------------------------------------------
+
+
+def test_what_a_call_within_a_loop_raises_comes_through() -> None:
+    async def fails() -> None:
+        raise LookupError("no")
+
+    async def inside() -> None:
+        blocking(fails, Caller(POLICY))
+
+    with pytest.raises(LookupError, match="no"):
+        asyncio.run(inside())
+
+
+def test_an_interrupt_of_the_wait_cancels_the_call() -> None:
+    seen: list[str] = []
+
+    async def endless() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            raise
+
+    async def inside() -> None:
+        blocking(endless, Caller(POLICY))
+
+    # Of a loop that does not heed the signal itself, as asyncio.run does for the first one.
+    loop = asyncio.new_event_loop()
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(inside())
+    loop.close()
+
+    assert seen == ["cancelled"]
 
 
 # --- the envelope ----------------------------------------------------------------------------
