@@ -6,7 +6,10 @@
     │   │   ├── LockStale             2  the policy was changed after it was locked
     │   │   └── NotAsLocked           2  an agent is not what the lock of its policy says
     │   ├── InputsError               2  the run's inputs are not exact JSON
+    │   ├── LibraryMissing            2  an optional library is not installed, or at a version that was not tested
     │   └── ScriptUnreadable          2  the script could not be read as bytes
+    ├── NotAccepted                   3  no script that a model wrote was accepted; nothing was started
+    ├── NotDone                       1  a run that a caller relied on ended otherwise than as done
     ├── ReviewNeeded                  4  no decision lets it run, or one forbids it; nothing was started
     ├── SandboxError                  6  nothing of the script ran on after this
     │   ├── SandboxUnavailable        6  it could not be started; the hint says what mends it
@@ -29,6 +32,7 @@ Not here: how a *run* ended. A script that raised, a limit, a stop are states of
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Any
 
 
 class ExitCode(IntEnum):
@@ -87,8 +91,38 @@ class InputsError(UsageError):
     """The run's inputs are not exact JSON, or could not be read."""
 
 
+class LibraryMissing(UsageError, ImportError):
+    """An optional library is not here, does not import, or is at an untested version. The hint names its extra."""
+
+
 class ScriptUnreadable(UsageError):
     """The script file could not be read. What it says was not looked at."""
+
+
+class NotAccepted(RunnerError):
+    """The check refused every script that a model wrote in the tries it had. Nothing was started.
+
+    `drafts` are these scripts with their verdicts, as `runner.integrations.Draft`.
+    """
+
+    exit_code = ExitCode.REJECTED
+
+    def __init__(self, message: str, *, drafts: tuple[Any, ...], hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.drafts = drafts
+
+
+class NotDone(RunnerError):
+    """A run ended otherwise than as done where a caller needs its value. `result` is its `RunResult`.
+
+    What its agents did is done, and recorded: another run can reuse their good outcomes.
+    """
+
+    exit_code = ExitCode.SCRIPT_RAISED
+
+    def __init__(self, message: str, *, result: Any, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.result = result
 
 
 class ReviewNeeded(RunnerError):

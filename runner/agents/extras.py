@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module, metadata
 from types import ModuleType
 
-from runner.errors import PolicyError, UsageError
+from runner.errors import LibraryMissing, PolicyError
 from runner.policy.backends import BACKENDS
 from runner.policy.model import AgentEntry
 
@@ -28,29 +28,29 @@ def need(entry: AgentEntry, module: str) -> ModuleType:
     """
     try:
         return library(BACKENDS[entry.backend].extra, module, who=f'agent "{entry.name}"')
-    except UsageError as error:
-        raise PolicyError(error.message, line=entry.line, hint=error.hint) from error
+    except LibraryMissing as error:
+        raise PolicyError(error.message, line=entry.line, hint=error.hint) from error.__cause__
 
 
 def library(extra: str, module: str, *, who: str) -> ModuleType:
-    """Return a module of the library of an extra.
+    """Return a module of the library of an extra, for whoever needs it.
 
-    Raises UsageError: it is not installed, does not import, or is at a version that was not tested.
+    Raises LibraryMissing: it is not installed, does not import, or is at a version that was not tested.
     """
     distribution, lowest, below = TESTED[extra]
     hint = f'install it: pip install "spawn-runner[{extra}]"'
     try:
         version = metadata.version(distribution)
     except metadata.PackageNotFoundError:
-        raise UsageError(f"{who} needs {distribution}, which is not installed", hint=hint) from None
+        raise LibraryMissing(f"{who} needs {distribution}, which is not installed", hint=hint) from None
     if not _parts(lowest) <= _parts(version) < _parts(below):
         message = f"{who} needs {distribution} from {lowest} to below {below}; {version} is installed"
-        raise UsageError(message, hint=hint)
+        raise LibraryMissing(message, hint=hint)
     try:
         return import_module(module)
     except (Exception, SystemExit) as error:
         message = f"{who} needs {distribution}, which does not import: {type(error).__name__}: {error}"
-        raise UsageError(message, hint=hint) from error
+        raise LibraryMissing(message, hint=hint) from error
 
 
 def _parts(version: str) -> tuple[int, ...]:

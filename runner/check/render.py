@@ -140,6 +140,12 @@ def for_model(verdict: Verdict, agents: Iterable[str] = ()) -> str:
     A remark that holds for several places is told once, with its lines. `agents` are those of the policy: where a
     name was wrong they are listed, all that exist. At most MAX_FOR_MODEL remarks; the rest is counted.
     """
+    return findings_for_model(verdict.findings, agents)
+
+
+def findings_for_model(found: Iterable[Finding], agents: Iterable[str] = ()) -> str:
+    """Return the same of findings alone, such as those in a run's result."""
+    verdict = Verdict(tuple(found), Reach(), 0, "")
     if not verdict.findings:
         return "The script is accepted."
     groups: dict[tuple[bool, str, str, str], list[Finding]] = {}
@@ -147,8 +153,8 @@ def for_model(verdict: Verdict, agents: Iterable[str] = ()) -> str:
         key = (finding.severity is Severity.ERROR, finding.text, finding.message, finding.fix)
         groups.setdefault(key, []).append(finding)
     errors, warnings = counts(verdict)
-    found = " and ".join(_number(n, what) for n, what in ((errors, "error"), (warnings, "warning")) if n)
-    lines = [f"The script is {'accepted' if verdict.accepted else 'rejected'}, with {found}:"]
+    counted = " and ".join(_number(n, what) for n, what in ((errors, "error"), (warnings, "warning")) if n)
+    lines = [f"The script is {'accepted' if verdict.accepted else 'rejected'}, with {counted}:"]
     lines += [_for_model(same) for same in islice(groups.values(), MAX_FOR_MODEL)]
     if len(groups) > MAX_FOR_MODEL:
         lines.append(f"- and {len(groups) - MAX_FOR_MODEL} more")

@@ -1,42 +1,24 @@
-"""The JSON object that `--json` prints: one form, versioned, for every exit code.
+"""The JSON object that `--json` prints, for every exit code: the envelope of all doors, and the command to run next.
 
-Documented field by field in docs/cli.md, as a schema in docs/run-envelope.schema.json. A field is never
-left out; what does not apply is null or empty. A field may be added within a version, and none is
-removed, renamed or given another meaning without a new version.
-
-Not here: which exit code an exception has (errors), writing it (ends, output).
+Not here: its form (engine.envelope), which exit code an exception has (errors), writing it (ends, output).
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
+from runner.engine import envelope
 from runner.errors import ExitCode, ReviewNeeded, RunnerError, RunNotFound
 from runner.events import RunView
 from runner.guest.wire import OK
-from runner.models import STATE_EXIT, Finding, Json, RunError, RunResult, RunState, Usage
+from runner.models import STATE_EXIT, Json, RunResult, RunState
 
-VERSION = 1
+VERSION = envelope.VERSION
 
 
 def of_result(result: RunResult, *, path: str = "", policy: str = "") -> dict[str, Json]:
     """Return the envelope of a run that ended. `path` and `policy` are the caller's words, where known."""
-    return {
-        **_empty(result.exit_code),
-        "run": result.run,
-        "script": result.script,
-        "state": str(result.state),
-        "result": result.result,
-        "error": _error(result.error),
-        "spawns": dict(result.spawns),
-        "usage": _usage(result.usage),
-        "sandbox": result.sandbox or None,
-        "findings": [_finding(finding) for finding in result.findings],
-        "next": next_command(
-            result.state, run=result.run, path=path, policy=policy, good=result.spawns.get(OK, 0)
-        ),
-    }
+    good = result.spawns.get(OK, 0)
+    then = next_command(result.state, run=result.run, path=path, policy=policy, good=good)
+    return {**envelope.of_result(result), "next": then}
 
 
 def of_view(view: RunView, *, story: Json = None) -> dict[str, Json]:
@@ -56,14 +38,7 @@ def of_view(view: RunView, *, story: Json = None) -> dict[str, Json]:
 
 def of_error(error: BaseException, code: ExitCode, *, run: str | None = None) -> dict[str, Json]:
     """Return the envelope of a call that has no run to tell of: nothing was started, or nothing is known."""
-    message = error.message if isinstance(error, RunnerError) else str(error)
-    hint = error.hint if isinstance(error, RunnerError) else ""
-    return {
-        **_empty(code),
-        "run": run,
-        "error": _error(RunError(type(error).__name__, message, hint=hint)),
-        "next": next_after_error(error, code),
-    }
+    return {**envelope.of_error(error, code, run=run), "next": next_after_error(error, code)}
 
 
 def ended_code(state: RunState) -> ExitCode | None:
@@ -112,31 +87,3 @@ def quoted(text: str) -> str:
     import shlex
 
     return shlex.quote(text)
-
-
-def _empty(code: ExitCode) -> dict[str, Json]:
-    return {
-        "version": VERSION, "run": None, "script": None, "state": None, "exit_code": int(code), "result": None,
-        "error": None, "spawns": {}, "usage": _usage(Usage()), "sandbox": None, "findings": [], "story": None,
-        "next": None,
-    }  # fmt: skip
-
-
-def _error(error: RunError | None) -> Json:
-    if error is None:
-        return None
-    return {
-        "kind": error.kind,
-        "message": error.message,
-        "line": error.line or None,
-        "hint": error.hint or None,
-        "trace": [{"line": line, "function": function} for line, function in error.trace],
-    }
-
-
-def _usage(usage: Usage) -> dict[str, Any]:
-    return asdict(usage)
-
-
-def _finding(finding: Finding) -> dict[str, Json]:
-    return {**asdict(finding), "severity": str(finding.severity)}

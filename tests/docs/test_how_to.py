@@ -218,7 +218,7 @@ def test_the_blocks_of_the_pipeline_run_as_they_stand(place: Path) -> None:
 
 
 def test_every_page_has_a_test_that_executes_it() -> None:
-    assert [page.name for page in PAGES] == ["injected.md", "operate.md", "pipeline.md"]
+    assert [page.name for page in PAGES] == ["injected.md", "migrate.md", "operate.md", "pipeline.md"]
 
 
 # --- backup ----------------------------------------------------------------------------------
