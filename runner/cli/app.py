@@ -110,6 +110,24 @@ VERBS: Mapping[str, Verb] = {
             ),
         },
     ),
+    "agents": Verb(
+        "List and describe the agents of a policy, and call one alone.",
+        verbs={
+            "list": Verb(
+                "List the agents of a policy: how each is reached, what it may do, and what bounds it.",
+                "agents:list_agents",
+            ),
+            "describe": Verb(
+                "Say all that a policy says of one agent: schemas, scopes and what they open, limits, isolation, "
+                "credential.",
+                "agents:describe",
+            ),
+            "try": Verb(
+                "Call one agent alone, as a spawn would, and show what crosses its border and what is dropped.",
+                "agents_try:try_agent",
+            ),
+        },
+    ),
     "policy": Verb(
         "Check, explain, compare and lock policies, and print their schema for editors.",
         verbs={

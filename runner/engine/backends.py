@@ -8,6 +8,7 @@ from typing import Any
 
 from runner.agents import Setting, build_agent
 from runner.broker.reached import Reached
+from runner.broker.watched import Watch, WatchedAgent, WatchedReached
 from runner.clock import Clock
 from runner.errors import NotAsLocked
 from runner.policy.lock import fingerprint_of, require_locked
@@ -29,6 +30,11 @@ class Backends:
         self._made: dict[str, Agent] = {}
         self._reached: dict[str, Reached] = {}
         self._on_reached: OnReached | None = None
+        self._watch: Watch | None = None
+
+    def watch(self, watch: Watch) -> None:
+        """Let somebody see what comes back from agents that are made from now on."""
+        self._watch = watch
 
     def prepare(self, names: Iterable[str]) -> None:
         """Make these now, and see that their schemas can be held: nothing has run yet.
@@ -45,7 +51,8 @@ class Backends:
         """Return the border to an agent. Raises PolicyError."""
         reached = self._reached.get(entry.name)
         if reached is None:
-            reached = self._reached[entry.name] = Reached(entry)
+            made = Reached(entry) if self._watch is None else WatchedReached(entry, self._watch)
+            reached = self._reached[entry.name] = made
         return reached
 
     def get(self, entry: AgentEntry) -> Agent:
@@ -56,6 +63,8 @@ class Backends:
             if self._policy.lock is not None:
                 # Nothing of it was called, and nothing started: one that is refused leaves nothing to close.
                 require_locked(self._policy, entry.name, entry.backend, _facts(made))
+            if self._watch is not None:
+                made = WatchedAgent(made, self._watch)
             self._made[entry.name] = made
             if self._on_reached is not None:
                 self._on_reached(reached_body(entry, made))

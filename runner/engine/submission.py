@@ -13,13 +13,16 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner.errors import InputsError, ScriptUnreadable
 from runner.events import Event
 from runner.guest import wire
 from runner.models import MIB, Json, Script
 from runner.policy.model import Policy
+
+if TYPE_CHECKING:
+    from runner.broker.watched import Watch
 
 # The check refuses a script above 1 MiB; reading stops here so that a wrong file costs no memory.
 MAX_READ_BYTES = 16 * MIB
@@ -64,6 +67,8 @@ class Submission:
     reuse: Reuse | None = None
     """The run whose outcomes it takes where it asks for the same."""
     handed: Handed = Handed()
+    watch: Watch | None = None
+    """Who sees, in memory alone, what came back from agents before it was pruned."""
 
 
 @dataclass(frozen=True, slots=True)
