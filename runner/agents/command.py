@@ -15,6 +15,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -28,7 +29,7 @@ from runner.errors import AgentFault, PolicyError
 from runner.guest.wire import WireError, canonical, loads
 from runner.models import Json, OutcomeKind, digest_of
 from runner.policy.model import AgentEntry, Reference
-from runner.seams import Call
+from runner.seams import Call, Probe
 
 ReadReference = Callable[[Reference], str]
 
@@ -120,6 +121,21 @@ class CommandAgent:
         path = self._env.get("PATH", os.environ.get("PATH", os.defpath))
         found = origins.of_program(self._argv, self._own_files, path if isinstance(path, str) else None)
         return {"command": self._as_written, **found}
+
+    async def probe(self) -> list[Probe]:
+        """Look for the program, and for those of its arguments that are files of the policy. Nothing is started."""
+        path = self._env.get("PATH", os.environ.get("PATH", os.defpath))
+        if not isinstance(path, str):
+            return [Probe("program", True, f"{self._argv[0]} is looked for in a PATH that is kept elsewhere")]
+        found = shutil.which(self._argv[0], path=path)
+        if found is None:
+            fix = 'install it, make it executable, or correct "command" of the agent'
+            return [Probe("program", False, f"{self._argv[0]} is not there, or cannot be executed", fix)]
+        lost = [name for name in self._own_files.values() if not os.access(name, os.R_OK)]
+        unread = [Probe("argument", False, f"{name} cannot be read", "write it, or correct the path") for name in lost]
+        identity = self._identity(path)
+        uid = f"as the host's user ({identity.reason})" if identity.uid is None else "under a uid of its own"
+        return [Probe("program", True, f"{found}, {uid}"), *unread]
 
     async def close(self) -> None:
         await self._launcher.close()

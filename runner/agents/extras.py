@@ -26,22 +26,30 @@ def need(entry: AgentEntry, module: str) -> ModuleType:
 
     Raises PolicyError: it is not installed, does not import, or is at a version that was not tested.
     """
-    extra = BACKENDS[entry.backend].extra
-    distribution, lowest, below = TESTED[extra]
-    hint = f'install it: pip install "spawn-runner[{extra}]"'
+    require_version(entry)
+    try:
+        return import_module(module)
+    except (Exception, SystemExit) as error:
+        distribution, *_ = TESTED[BACKENDS[entry.backend].extra]
+        message = f'agent "{entry.name}" needs {distribution}, which does not import: {type(error).__name__}: {error}'
+        raise PolicyError(message, line=entry.line, hint=_hint(entry)) from error
+
+
+def require_version(entry: AgentEntry) -> None:
+    """Raises PolicyError: the library of an entry's backend is not installed, or at a version that was not tested."""
+    distribution, lowest, below = TESTED[BACKENDS[entry.backend].extra]
     try:
         version = metadata.version(distribution)
     except metadata.PackageNotFoundError:
         message = f'agent "{entry.name}" needs {distribution}, which is not installed'
-        raise PolicyError(message, line=entry.line, hint=hint) from None
+        raise PolicyError(message, line=entry.line, hint=_hint(entry)) from None
     if not _parts(lowest) <= _parts(version) < _parts(below):
         message = f'agent "{entry.name}" needs {distribution} from {lowest} to below {below}; {version} is installed'
-        raise PolicyError(message, line=entry.line, hint=hint)
-    try:
-        return import_module(module)
-    except (Exception, SystemExit) as error:
-        message = f'agent "{entry.name}" needs {distribution}, which does not import: {type(error).__name__}: {error}'
-        raise PolicyError(message, line=entry.line, hint=hint) from error
+        raise PolicyError(message, line=entry.line, hint=_hint(entry))
+
+
+def _hint(entry: AgentEntry) -> str:
+    return f'install it: pip install "spawn-runner[{BACKENDS[entry.backend].extra}]"'
 
 
 def _parts(version: str) -> tuple[int, ...]:

@@ -46,6 +46,16 @@ def load(call: str, folder: str) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
+def named(place: str, folder: str) -> Any:
+    """Return the object that "module:name" names, whatever it is. Raises what `load` raises, but for TypeError."""
+    module_name, _, attributes = place.partition(":")
+    importlib.invalidate_caches()
+    found: Any = _import_module(module_name, folder)
+    for attribute in attributes.split("."):
+        found = getattr(found, attribute)
+    return found
+
+
 def is_own(module: str) -> bool:
     """Say whether a module, by the name that it has in this process, is one of a policy's folder."""
     return module.startswith(_PREFIX)

@@ -118,7 +118,7 @@ def describe(
 
 
 def described_object(policy: Policy, entry: AgentEntry, live: LockedAgent | None) -> dict[str, Any]:
-    """Return all of it as JSON. Options are as they are archived: references by name, what looks like a key digested."""
+    """Return all of it as JSON. Options are as they are archived: references by name, a key by its digest."""
     from runner.cli.agents_words import credential_words, isolation_words
 
     resolved = archived(policy, entry)

@@ -129,7 +129,7 @@ VERBS: Mapping[str, Verb] = {
         },
     ),
     "policy": Verb(
-        "Check, explain, compare and lock policies, and print their schema for editors.",
+        "Begin, check, explain, compare and lock policies, and print their schema for editors.",
         verbs={
             "explain": Verb(
                 "Say whether an agent may have these scopes, what they open, or why not.", "policy:explain"
@@ -141,6 +141,10 @@ VERBS: Mapping[str, Verb] = {
             "lock": Verb(
                 "Import a policy's agents, and write what they are to its lock: others are refused then.",
                 "policy_lock:lock",
+            ),
+            "init": Verb(
+                "Write a starting policy from an import path or an MCP server, with remarks on what to look at.",
+                "policy_init:init",
             ),
             "schema": Verb("Print the JSON Schema of policy files.", "policy:schema"),
         },
@@ -157,7 +161,10 @@ VERBS: Mapping[str, Verb] = {
             ),
         },
     ),
-    "doctor": Verb("Say what this machine can run, and what would mend the rest.", "machine:doctor"),
+    "doctor": Verb(
+        "Say what this machine can run, or whether what a policy names could be used, and what would mend the rest.",
+        "machine:doctor",
+    ),
 }
 
 # Without this typer would draw help with rich: 60 ms, and boxes where a pipe wants lines.
