@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import subprocess
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,14 +64,29 @@ async def listed_by(server: Server, *, seconds: float = LISTING_SECONDS) -> list
     """Return the tools of a server. Raises NotTold."""
     statuses: list[int] = []
     try:
-        async with asyncio.timeout(seconds):
-            return await _listed(server, statuses)
+        with _library_unsaid():
+            async with asyncio.timeout(seconds):
+                return await _listed(server, statuses)
     except TimeoutError:
         raise NotTold(f"it did not say within {seconds:g} s") from None
     except NotTold:
         raise
     except Exception as error:
         raise NotTold(_why(error, statuses)) from None
+
+
+@contextmanager
+def _library_unsaid() -> Iterator[None]:
+    """Within, the library logs nothing: it shows whole what a server wrote that is no message."""
+    log = logging.getLogger("mcp")
+    before, quiet = log.propagate, logging.NullHandler()
+    log.addHandler(quiet)
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.propagate = before
+        log.removeHandler(quiet)
 
 
 async def _listed(server: Server, statuses: list[int]) -> list[Listed]:
