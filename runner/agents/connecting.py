@@ -45,6 +45,8 @@ async def beside(act: Callable[[], T]) -> T:
             value = act()
         except Exception as raised:
             error = raised
+        except BaseException as raised:  # Raised into the event loop, an exit would end the process.
+            error = RuntimeError(type(raised).__name__)
         try:
             loop.call_soon_threadsafe(settle, value, error)
         except RuntimeError:  # Nobody waits any more: the loop is closed.

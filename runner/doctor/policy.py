@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Iterable
 from pathlib import Path
 
 from runner.agents import Setting
-from runner.agents.probing import Listings, Look, probe
+from runner.agents.looking import Listings, Look
+from runner.agents.probing import probe
 from runner.clock import SystemClock
 from runner.doctor.diagnosis import Diagnosis, Level
 from runner.policy.model import Policy
