@@ -49,6 +49,7 @@ class CommandAgent:
         self._reads = reads
         self.facts = command.facts
         self.close = command.close
+        self.probe = command.probe
 
     async def run(self, call: Call) -> Json:
         attempt = _Attempt(self._name, call, self._reads)

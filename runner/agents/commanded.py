@@ -28,7 +28,7 @@ from runner.errors import AgentFault
 from runner.guest.wire import canonical
 from runner.models import digest_of
 from runner.policy.model import AgentEntry, Reference
-from runner.seams import Call
+from runner.seams import Call, Probe
 
 # Ours to set: a policy's `env` may have none of these, nor one that begins with TOKEN_VARIABLE.
 GATEWAY_VARIABLE, KEY_VARIABLE = "RUNNER_GATEWAY", "RUNNER_GATEWAY_KEY"
@@ -142,6 +142,21 @@ class Command:
     def facts(self) -> dict[str, str]:
         path = self._env.written("PATH", os.environ.get("PATH", os.defpath))
         return {"command": self._as_written, **origins.of_program(self._own_argv, self._own_files, path)}
+
+    async def probe(self) -> list[Probe]:
+        """Look for the program, and for those of its arguments that are files of the policy. Nothing is started."""
+        path, program = self._env.written("PATH", os.environ.get("PATH", os.defpath)), self._own_argv[0]
+        if path is None:
+            return [Probe("program", True, f"{program} is looked for in a PATH that is kept elsewhere")]
+        found = shutil.which(program, path=path)
+        if found is None:
+            fix = 'install it, make it executable, or correct "command" of the agent'
+            return [Probe("program", False, f"{program} is not there, or cannot be executed", fix)]
+        lost = [name for name in self._own_files.values() if not os.access(name, os.R_OK)]
+        unread = [Probe("argument", False, f"{name} cannot be read", "write it, or correct the path") for name in lost]
+        identity = self._identity(path)
+        uid = f"as the host's user ({identity.reason})" if identity.uid is None else "under a uid of its own"
+        return [Probe("program", True, f"{found}, {uid}"), *unread]
 
     async def close(self) -> None:
         await self._launcher.close()

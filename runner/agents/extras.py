@@ -32,25 +32,40 @@ def need(entry: AgentEntry, module: str) -> ModuleType:
         raise PolicyError(error.message, line=entry.line, hint=error.hint) from error.__cause__
 
 
+def require_version(entry: AgentEntry) -> None:
+    """Raise PolicyError: the library of an entry's backend is not installed, or at a version that was not tested."""
+    try:
+        _require(BACKENDS[entry.backend].extra, who=f'agent "{entry.name}"')
+    except LibraryMissing as error:
+        raise PolicyError(error.message, line=entry.line, hint=error.hint) from None
+
+
 def library(extra: str, module: str, *, who: str) -> ModuleType:
     """Return a module of the library of an extra, for whoever needs it.
 
     Raises LibraryMissing: it is not installed, does not import, or is at a version that was not tested.
     """
-    distribution, lowest, below = TESTED[extra]
-    hint = f'install it: pip install "spawn-runner[{extra}]"'
-    try:
-        version = metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        raise LibraryMissing(f"{who} needs {distribution}, which is not installed", hint=hint) from None
-    if not _parts(lowest) <= _parts(version) < _parts(below):
-        message = f"{who} needs {distribution} from {lowest} to below {below}; {version} is installed"
-        raise LibraryMissing(message, hint=hint)
+    _require(extra, who=who)
     try:
         return import_module(module)
     except (Exception, SystemExit) as error:
-        message = f"{who} needs {distribution}, which does not import: {type(error).__name__}: {error}"
-        raise LibraryMissing(message, hint=hint) from error
+        message = f"{who} needs {TESTED[extra][0]}, which does not import: {type(error).__name__}: {error}"
+        raise LibraryMissing(message, hint=_hint(extra)) from error
+
+
+def _require(extra: str, *, who: str) -> None:
+    distribution, lowest, below = TESTED[extra]
+    try:
+        version = metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        raise LibraryMissing(f"{who} needs {distribution}, which is not installed", hint=_hint(extra)) from None
+    if not _parts(lowest) <= _parts(version) < _parts(below):
+        message = f"{who} needs {distribution} from {lowest} to below {below}; {version} is installed"
+        raise LibraryMissing(message, hint=_hint(extra))
+
+
+def _hint(extra: str) -> str:
+    return f'install it: pip install "spawn-runner[{extra}]"'
 
 
 def _parts(version: str) -> tuple[int, ...]:

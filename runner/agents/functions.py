@@ -27,7 +27,7 @@ from runner.clock import Clock, SystemClock
 from runner.errors import PolicyError
 from runner.models import Json
 from runner.policy.model import AgentEntry
-from runner.seams import Agent, Call, Credential
+from runner.seams import Agent, Call, Credential, Probe
 
 
 def build_function(entry: AgentEntry, setting: Setting, path: str, *, key: str, name: str) -> Agent:
@@ -63,9 +63,10 @@ def build_function(entry: AgentEntry, setting: Setting, path: str, *, key: str, 
 class Origin:
     """What a function is made of, looked at when it was imported; its package when somebody asks."""
 
-    __slots__ = ("_facts", "_function", "in_host")
+    __slots__ = ("_call", "_facts", "_function", "in_host")
 
     def __init__(self, call: str, function: Callable[..., Any], *, in_host: bool) -> None:
+        self._call = call
         self.in_host = in_host
         self._function = function
         self._facts = origins.of_function(call, function, in_host=in_host)
@@ -73,16 +74,22 @@ class Origin:
     def facts(self) -> dict[str, str]:
         return self._facts | origins.package_of(self._function)
 
+    async def probe(self) -> list[Probe]:
+        """Tell what was imported. More than that would be calling it."""
+        where = "an async def, which runs in the host's process" if self.in_host else "a def, for worker processes"
+        return [Probe("function", True, f"{self._call} imports, and is {where}")]
+
 
 class InHost:
     """An async function of the inputs. What it adds to the bare await is one frame."""
 
-    __slots__ = ("_function", "_name", "facts")
+    __slots__ = ("_function", "_name", "facts", "probe")
 
     def __init__(self, name: str, function: Callable[[Json], Awaitable[Json]], origin: Origin) -> None:
         self._name = name
         self._function = function
         self.facts = origin.facts
+        self.probe = origin.probe
 
     async def run(self, call: Call) -> Json:
         if call.credential is not None:
@@ -99,13 +106,14 @@ class InHost:
 class InHostWithFacts:
     """An async function of the inputs and the facts of its call."""
 
-    __slots__ = ("_clock", "_function", "_name", "facts")
+    __slots__ = ("_clock", "_function", "_name", "facts", "probe")
 
     def __init__(self, name: str, function: Callable[..., Awaitable[Json]], clock: Clock, origin: Origin) -> None:
         self._name = name
         self._function = function
         self._clock = clock
         self.facts = origin.facts
+        self.probe = origin.probe
 
     async def run(self, call: Call) -> Json:
         access = NO_ACCESS if call.credential is None else CredentialAccess(call.credential)
@@ -141,11 +149,12 @@ class CredentialAccess(Access):
 class InWorkers:
     """A sync function, called in worker processes."""
 
-    __slots__ = ("_workers", "facts")
+    __slots__ = ("_workers", "facts", "probe")
 
     def __init__(self, workers: Workers, origin: Origin) -> None:
         self._workers = workers
         self.facts = origin.facts
+        self.probe = origin.probe
 
     async def run(self, call: Call) -> Json:
         return await self._workers.call(call)

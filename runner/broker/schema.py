@@ -13,7 +13,7 @@ Nothing is fetched: a reference to another document is a PolicyError when the sc
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -37,6 +37,8 @@ _NAME_CHARS = 200
 
 _CONTAINERS = (dict, list, tuple)
 _SCALARS = frozenset({str, int, float, bool, type(None)})
+OnDrop = Callable[[str, Json], object]
+"""Gets the JSON pointer of each part that is dropped, and the part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ class OutputSchema:
         self._told = Narrow(schema)
         self._mask = compile_mask(schema)
 
-    def prune(self, output: Json) -> Pruned:
+    def prune(self, output: Json, on_drop: OnDrop | None = None) -> Pruned:
         """Return the output without what the schema does not evaluate; an invalid one as it is.
 
         The value is the output itself where nothing was dropped. Pruning again drops nothing.
@@ -112,10 +114,10 @@ class OutputSchema:
         mask = self._mask(output)
         if mask is None:
             return Pruned(output, ())
-        return self._narrow(output, mask)
+        return self._narrow(output, mask, on_drop)
 
-    def _narrow(self, output: Json, mask: Mask) -> Pruned:
-        drops = _Drops()
+    def _narrow(self, output: Json, mask: Mask, on_drop: OnDrop | None) -> Pruned:
+        drops = _Drops(on_drop)
         while mask is not None:
             output = _kept(output, mask, "", drops)
             # Without the dropped parts another branch of the schema may hold, which evaluates less.
@@ -139,9 +141,10 @@ class OutputSchema:
 class _Drops:
     """What was dropped from one output so far."""
 
-    __slots__ = ("bytes", "count", "named")
+    __slots__ = ("_on_drop", "bytes", "count", "named")
 
-    def __init__(self) -> None:
+    def __init__(self, on_drop: OnDrop | None) -> None:
+        self._on_drop = on_drop
         self.named: list[tuple[str, int]] = []
         self.count = 0
         self.bytes = 0
@@ -152,6 +155,8 @@ class _Drops:
         self.bytes += size
         if len(self.named) < MAX_DROPPED_NAMES:
             self.named.append((path[:_NAME_CHARS], size))
+        if self._on_drop is not None:
+            self._on_drop(path, value)
 
 
 def _compiled(schema: Json) -> Any:

@@ -110,8 +110,26 @@ VERBS: Mapping[str, Verb] = {
             ),
         },
     ),
+    "agents": Verb(
+        "List and describe the agents of a policy, and call one alone.",
+        verbs={
+            "list": Verb(
+                "List the agents of a policy: how each is reached, what it may do, and what bounds it.",
+                "agents:list_agents",
+            ),
+            "describe": Verb(
+                "Say all that a policy says of one agent: schemas, scopes and what they open, limits, isolation, "
+                "credential.",
+                "agents:describe",
+            ),
+            "try": Verb(
+                "Call one agent alone, as a spawn would, and show what crosses its border and what is dropped.",
+                "agents_try:try_agent",
+            ),
+        },
+    ),
     "policy": Verb(
-        "Check, explain, compare and lock policies, and print their schema for editors.",
+        "Begin, check, explain, compare and lock policies, and print their schema for editors.",
         verbs={
             "explain": Verb(
                 "Say whether an agent may have these scopes, what they open, or why not.", "policy:explain"
@@ -123,6 +141,10 @@ VERBS: Mapping[str, Verb] = {
             "lock": Verb(
                 "Import a policy's agents, and write what they are to its lock: others are refused then.",
                 "policy_lock:lock",
+            ),
+            "init": Verb(
+                "Write a starting policy from an import path or an MCP server, with remarks on what to look at.",
+                "policy_init:init",
             ),
             "schema": Verb("Print the JSON Schema of policy files.", "policy:schema"),
         },
@@ -140,7 +162,10 @@ VERBS: Mapping[str, Verb] = {
             ),
         },
     ),
-    "doctor": Verb("Say what this machine can run, and what would mend the rest.", "machine:doctor"),
+    "doctor": Verb(
+        "Say what this machine can run, or whether what a policy names could be used, and what would mend the rest.",
+        "machine:doctor",
+    ),
 }
 
 # Without this typer would draw help with rich: 60 ms, and boxes where a pipe wants lines.

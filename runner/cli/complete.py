@@ -1,4 +1,4 @@
-"""Complete run ids and script names in a shell. Files are left to the shell itself.
+"""Complete run ids, script names and agents in a shell. Files are left to the shell itself.
 
 Cheap and silent: what an existing store has, or nothing at all.
 """
@@ -6,6 +6,9 @@ Cheap and silent: what an existing store has, or nothing at all.
 from __future__ import annotations
 
 import os
+from pathlib import Path
+
+import typer
 
 COMPLETED_RUNS = 30
 
@@ -47,3 +50,17 @@ def script_names(incomplete: str) -> list[tuple[str, str]]:
     # A name that a terminal would act on is none to be typed.
     named = [script for script in found if script.name.startswith(incomplete) and clean(script.name) == script.name]
     return [(script.name, plural(script.runs, "run")) for script in named[:COMPLETED_RUNS]]
+
+
+def agent_names(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Return the agents of the policy whose name begins so, with what each does."""
+    try:
+        from runner.cli.policy import chosen_policy
+        from runner.policy import load_policy
+        from runner.printable import clean
+
+        named = ctx.params.get("policy")
+        entries = load_policy(chosen_policy(Path(named) if named else None)).agents.values()
+    except Exception:  # As above.
+        return []
+    return [(one.name, clean(one.description, limit=60)) for one in entries if one.name.startswith(incomplete)]

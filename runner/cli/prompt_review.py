@@ -29,14 +29,14 @@ def can_ask() -> bool:
         return False
 
 
-def answers() -> Iterator[str]:
+def answers(question: str = QUESTION) -> Iterator[str]:
     """Yield what the person at the terminal answers, a line at a time."""
     while True:
         with suppress(Exception):  # Not each thing that can be asked has a line discipline.
             import termios
 
             termios.tcflush(0, termios.TCIFLUSH)
-        sys.stderr.write(QUESTION)
+        sys.stderr.write(question)
         sys.stderr.flush()
         line = sys.stdin.readline()
         if not line:

@@ -9,6 +9,7 @@ from typing import Any
 
 from runner.agents import Setting, build_agent
 from runner.broker.reached import Reached
+from runner.broker.watched import Watch, WatchedAgent, WatchedReached
 from runner.clock import Clock
 from runner.errors import NotAsLocked
 from runner.policy.lock import fingerprint_of, require_locked
@@ -30,15 +31,21 @@ class Backends:
         self._made: dict[str, Agent] = {}
         self._reached: dict[str, Reached] = {}
         self._on_reached: OnReached | None = None
-        self._wrapped: Callable[[AgentEntry, Agent], Agent] | None = None
+        self._watch: Watch | None = None
+        self._wraps: list[Callable[[AgentEntry, Agent], Agent]] = []
 
     def begin_runs(self, start_run: StartRun) -> None:
         """Agents that are scripts begin their runs so. Call before the first agent is made."""
         self._setting = replace(self._setting, start_run=start_run)
 
     def wrap(self, wrapped: Callable[[AgentEntry, Agent], Agent]) -> None:
-        """Agents are what this makes of them. Call before the first one is made."""
-        self._wrapped = wrapped
+        """Agents are what this makes of them, one after the other. Call before the first one is made."""
+        self._wraps.append(wrapped)
+
+    def watch(self, watch: Watch) -> None:
+        """Let somebody see what comes back from agents. Call before the first one is made."""
+        self._watch = watch
+        self.wrap(lambda entry, agent: WatchedAgent(agent, watch))
 
     def prepare(self, names: Iterable[str]) -> None:
         """Make these now, and see that their schemas can be held: nothing has run yet.
@@ -55,7 +62,8 @@ class Backends:
         """Return the border to an agent. Raises PolicyError."""
         reached = self._reached.get(entry.name)
         if reached is None:
-            reached = self._reached[entry.name] = Reached(entry)
+            made = Reached(entry) if self._watch is None else WatchedReached(entry, self._watch)
+            reached = self._reached[entry.name] = made
         return reached
 
     def get(self, entry: AgentEntry) -> Agent:
@@ -66,8 +74,8 @@ class Backends:
             if self._policy.lock is not None:
                 # Nothing of it was called, and nothing started: one that is refused leaves nothing to close.
                 require_locked(self._policy, entry.name, entry.backend, _facts(made))
-            if self._wrapped is not None:
-                made = self._wrapped(entry, made)
+            for wrapped in self._wraps:
+                made = wrapped(entry, made)
             self._made[entry.name] = made
             if self._on_reached is not None:
                 self._on_reached(reached_body(entry, made))

@@ -13,6 +13,7 @@ from runner.policy import load_policy
 from runner.policy.model import Policy
 
 if TYPE_CHECKING:
+    from runner.engine.drafting import Drafted
     from runner.engine.locking import LockReport
     from runner.journal import SqliteJournal
     from runner.policy.diff import PolicyDiff
@@ -60,6 +61,16 @@ class PolicyVerbs(ABC):
         from runner.engine.locking import lock
 
         return await lock(policy_file, into, SystemClock())
+
+    @staticmethod
+    async def draft_policy(into: Path, *, place: str = "", url: str = "", argv: tuple[str, ...] = ()) -> Drafted:
+        """Write a starting policy from an import path, or from an MCP server by its URL or its command.
+
+        Imports the code, or asks the server. Raises UsageError: nothing was written.
+        """
+        from runner.engine.drafting import draft_policy
+
+        return await draft_policy(into, place=place, url=url, argv=argv)
 
     @staticmethod
     def policy_diff(old: Policy, new: Policy) -> PolicyDiff:

@@ -16,14 +16,17 @@ from runner.engine.reviews import Reviews
 from runner.engine.submission import read_script
 from runner.events import Event, RunView, TokensView, fold
 from runner.journal import RegisterKind, freeze
-from runner.models import Script, Verdict
+from runner.models import Json, Script, Verdict
 from runner.policy import load_policy
 from runner.policy.model import Policy
 
 if TYPE_CHECKING:
     from runner.credentials.selection import Selection
     from runner.engine.audit import FoundToken
+    from runner.engine.calling import Called
     from runner.engine.explain import Explained
+    from runner.engine.submission import Handed
+    from runner.policy.model import LockedAgent
 
 
 class Runner(Reviews, ArchiveVerbs, DecisionVerbs, PolicyVerbs):
@@ -90,6 +93,31 @@ class Runner(Reviews, ArchiveVerbs, DecisionVerbs, PolicyVerbs):
     def request_stop(self, run: str, *, by: str) -> bool:
         """Ask the host of a live run, in whatever process, to stop it. False when it is not alive."""
         return self.store.request_stop(run, by)
+
+    # --- one agent -------------------------------------------------------------------------
+
+    async def call_agent(
+        self, policy: Policy, name: str, inputs: Json, *, scopes: tuple[str, ...] | None = None,
+        timeout: float | None = None, handed: Handed | None = None, on_start: Callable[[str], object] | None = None,
+    ) -> Called:  # fmt: skip
+        """Call one agent as a spawn would, in a run of its own, and tell what crossed its border. `scopes` None: its
+        default ones. Raises what `run` raises; UsageError: the policy has no such agent.
+        """
+        from runner.engine.calling import call_agent
+
+        return await call_agent(
+            self, policy, name, inputs, scopes=scopes, timeout=timeout, handed=handed, on_start=on_start
+        )
+
+    @staticmethod
+    async def live_facts(policy: Policy, name: str) -> LockedAgent:
+        """Make an agent, and return what it says of itself. Imports a python agent, asks a server for its schemas.
+
+        Raises UsageError: the policy has no such agent. PolicyError: it cannot be made, or asked.
+        """
+        from runner.engine.calling import live_facts
+
+        return await live_facts(policy, name)
 
     # --- credentials -----------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ from runner.policy.model import Policy, ReviewRule
 from runner.seams import Elsewhere, Rates, RunJournal
 
 if TYPE_CHECKING:
+    from runner.broker.watched import Watch
     from runner.credentials.issuers import Issuers
     from runner.credentials.ledger import Ledger
     from runner.credentials.selection import Selection
@@ -140,6 +141,7 @@ class Running(Reading):
         reuse: Reuse | None = None,
         on_reuse: Callable[[WhatIf], object] | None = None,
         handed: Handed | None = None,
+        watch: Watch | None = None,
     ) -> RunResult:
         """Check, run and journal one script; return how it ended.
 
@@ -162,7 +164,7 @@ class Running(Reading):
         if not isinstance(policy, Policy):
             policy = load_policy(policy)
         values = exact({} if inputs is None else inputs)
-        submission = Submission(script, policy, values, seed, on_event, on_start, reuse, handed)
+        submission = Submission(script, policy, values, seed, on_event, on_start, reuse, handed, watch=watch)
         try:
             return await self._execute(await self._prepared(submission, on_reuse))
         finally:
@@ -190,6 +192,8 @@ class Running(Reading):
         verdict = check(submission.script, submission.policy)
         reviewed = await self._review(submission, verdict)
         backends, nesting = self._ready(submission)
+        if submission.watch is not None:
+            backends.watch(submission.watch)
         if verdict.accepted:
             backends.prepare(verdict.reach.agents)
         run = new_run_id() if submission.outer is None else submission.outer.own

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from runner.engine.guests import Seat
     from runner.session import Held
 
+if TYPE_CHECKING:
+    from runner.broker.watched import Watch
+
 # The check refuses a script above 1 MiB; reading stops here so that a wrong file costs no memory.
 MAX_READ_BYTES = 16 * MIB
 STDIN = "-"
@@ -96,6 +99,8 @@ class Submission:
     handed: Handed = Handed()
     outer: Outer | None = None
     """Set for a nested run."""
+    watch: Watch | None = None
+    """Who sees, in memory alone, what came back from agents before it was pruned."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from runner.events import Event, EventKind
 from runner.guest.wire import Output, Settled, Then, Wait
 from runner.models import Json, Limits, SandboxFacts, Spawn
-from runner.seams.agents import Agent, Call, ModelUsage, Rates, StartRun, TellsSchemas
+from runner.seams.agents import Agent, Call, ModelUsage, Probe, Probes, Rates, StartRun, TellsSchemas
 from runner.seams.credentials import (
     Credential,
     Door,
@@ -30,8 +30,9 @@ from runner.seams.credentials import (
 
 __all__ = [
     "Agent", "Asked", "Call", "Channel", "Credential", "Door", "DoorRequest", "DoorResponse", "Elsewhere", "Exit",
-    "Issued", "Issuer", "Journal", "Minter", "ModelUsage", "NotIssued", "NotRevoked", "Order", "Rates", "Reply",
-    "Responder", "RunFilter", "RunJournal", "RunRow", "Sandbox", "StartRun", "Subject", "Taken", "TellsSchemas",
+    "Issued", "Issuer", "Journal", "Minter", "ModelUsage", "NotIssued", "NotRevoked", "Order", "Probe", "Probes",
+    "Rates", "Reply", "Responder", "RunFilter", "RunJournal", "RunRow", "Sandbox", "StartRun", "Subject", "Taken",
+    "TellsSchemas",
 ]  # fmt: skip
 
 # --- sandbox ---------------------------------------------------------------------------------

@@ -104,6 +104,27 @@ class TellsSchemas(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What was found of one thing that an agent needs."""
+
+    what: str
+    """In a word or two: "function", "address", "credential env:CRM_KEY"."""
+    ok: bool
+    fact: str
+    fix: str = ""
+    """What would mend it. Of a probe that is `ok`: what could be better; it is shown as a warning."""
+
+
+@runtime_checkable
+class Probes(Protocol):
+    """An agent whose backend can say whether a call could work, without doing work. For `runner doctor --policy`."""
+
+    async def probe(self) -> list[Probe]:
+        """Look at what a call would need. Raises nothing; starts nothing that is left; spends and changes nothing."""
+        ...
+
+
 class StartRun(Protocol):
     """Begins a run within a run, for a spawn of an agent that is a script."""
 

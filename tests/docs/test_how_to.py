@@ -28,7 +28,7 @@ import pytest
 import yaml
 
 from runner.cli.app import command
-from runner.doctor import FREE_BYTES_WANTED
+from runner.doctor.machine import FREE_BYTES_WANTED
 from runner.journal import open_store
 from runner.models import MIB
 from runner.policy.starter import write_starter

@@ -28,7 +28,7 @@ def test_doctor_starts_a_guest_and_says_what_holds_it(capfd, monkeypatch, tmp_pa
 
 
 def test_doctor_is_exit_6_where_no_run_could_work(capfd, monkeypatch):
-    monkeypatch.setattr("runner.doctor.TESTED_PYTHONS", ((3, 10),))
+    monkeypatch.setattr("runner.doctor.machine.TESTED_PYTHONS", ((3, 10),))
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
 
     assert call(["doctor"]) == 6

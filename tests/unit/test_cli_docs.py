@@ -28,7 +28,7 @@ def test_the_exit_codes_are_those_of_the_code():
 
 
 def test_every_verb_is_told_of_and_no_other():
-    named = {" ".join(re.findall(r"[a-z]+", re.match(r"\| `runner ([a-z]+(?: (?:check|schema|diff|lock|build|explain|serve|show|rotate|client|list|prune|hold|release|redact|key|head|new|sign)\b)?)", line)[1]))
+    named = {" ".join(re.findall(r"[a-z]+", re.match(r"\| `runner ([a-z]+(?: (?:check|schema|diff|lock|build|explain|serve|show|rotate|client|list|prune|hold|release|redact|key|head|new|sign|describe|try|init)\b)?)", line)[1]))
              for line in PAGE.splitlines() if line.startswith("| `runner ")}  # fmt: skip
     verbs = {f"{name} {below}".strip() for name, verb in VERBS.items() for below in (verb.verbs or [""])}
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import pytest
 
 from runner.cli.machine import diagnosis_lines, verdict_line
-from runner.doctor import (
-    Diagnosis,
-    Level,
-    can_run,
+from runner.doctor import Diagnosis, Level, can_run
+from runner.doctor.machine import (
     cgroups,
     component,
     engine_version,
@@ -147,7 +145,7 @@ def test_an_engine_that_refuses_is_named_as_what_auto_stumbles_over():
 
 
 def test_a_frozen_host_is_told_with_who_and_why(tmp_path):
-    from runner.doctor import frozen
+    from runner.doctor.machine import frozen
     from runner.journal import freeze, open_store
 
     assert frozen(tmp_path / "nowhere") == []

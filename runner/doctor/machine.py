@@ -3,7 +3,7 @@
 Nothing is assumed: each sandbox is proved by starting a guest in it, verifying its lock from outside and
 running a script. A Python minor or processor that was not tested is refused, not guessed at.
 
-Not here: mending anything, or printing (cli.machine).
+Not here: what a policy needs (policy), mending anything, printing (cli.machine).
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.doctor.diagnosis import Diagnosis, Level
 from runner.errors import RunnerError
 from runner.events import Event, EventKind
 from runner.guest import lock
@@ -40,22 +39,6 @@ SELF_TEST_SECONDS = 60.0
 # Container escapes by racing mounts and /proc writes, published in November 2025, fixed in these versions.
 RUNC_CVES = "CVE-2025-31133, CVE-2025-52565 and CVE-2025-52881"
 RUNC_FIXED = ((1, 2, 8), (1, 3, 3), (1, 4, 0))
-
-
-class Level(StrEnum):
-    OK = "ok"
-    WARNING = "warning"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """One subject: how it stands, the fact that tells, and what would mend it ("" when nothing is needed)."""
-
-    subject: str
-    level: Level
-    fact: str
-    fix: str = ""
 
 
 async def examine(home: Path) -> list[Diagnosis]:
