@@ -11,6 +11,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --no-input --disable-pip-version-check
 WORKERS ?= 2
+# Tests start hundreds of processes: where bytecode is not kept, each compiles the whole of runner anew.
+export PYTHONDONTWRITEBYTECODE :=
 SANDBOX := $(if $(filter none,$(DOCKER)),--sandbox process)
 
 .PHONY: help setup demo test check bench test-fresh test-crash test-pythons test-mutants fuzz image engine constraints clean

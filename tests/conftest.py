@@ -17,10 +17,12 @@ from tests.token_watch import WATCH
 
 def pytest_configure(config: pytest.Config) -> None:
     token_watch.install()
-    # A shell starts what it puts into the background with SIGINT ignored, and what is ignored is inherited: a command
-    # that a test starts would not hear the Ctrl-C that the test sends.
+    # A shell starts what it puts into the background with SIGINT ignored, nohup what it starts with SIGHUP, and what is
+    # ignored is inherited: a command that a test starts would not hear what the test sends.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
