@@ -486,7 +486,7 @@ async def test_an_erased_output_that_another_spawn_needs_fails_that_spawn_alone(
     run.case.assert_said_once()
 
 
-async def until(true: Callable[[], bool], seconds: float = 10.0) -> bool:
+async def until(true: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Wait until a condition holds; say whether it did."""
     end = time.monotonic() + seconds
     while not true():

@@ -261,7 +261,7 @@ def in_terminal(project: Path, *answers: str) -> tuple[int, str]:
             questions += 1
             os.write(master, (left.pop(0) if left else "\x04").encode())
     os.close(master)
-    return process.wait(10), seen
+    return process.wait(60), seen
 
 
 def test_in_a_terminal_the_answer_lets_it_run_signed_with_the_homes_key(project, capsys):
