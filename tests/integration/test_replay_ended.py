@@ -223,6 +223,7 @@ async def test_a_run_whose_host_died_before_its_script_was_sent_has_nothing_to_r
             await runner.replay("early", anyway=True)
 
 
+@pytest.mark.own_nursery
 async def test_no_guest_is_started_for_a_record_that_cannot_be_replayed(tmp_path):
     put(tmp_path, "early", load(KEPT / "growing.jsonl")[:2])
     async with Runner(home=tmp_path, sandbox="process") as runner:

@@ -19,6 +19,8 @@ from runner.models import RunState
 from runner.session import Session
 from tests.runs import agent, policy_of, run_script
 
+pytestmark = pytest.mark.own_nursery
+
 POLICY = policy_of(agents={"echo": agent("echo"), "slow": agent("slow", timeout="60s")})
 SOURCE = """
 hs = [spawn("echo", {"say": n}) for n in range(20)]

@@ -450,6 +450,7 @@ async def test_a_guest_that_cannot_be_had_leaves_the_run_as_it_was(dead, monkeyp
     assert (await run.resume()).result == FOUND
 
 
+@pytest.mark.own_nursery
 async def test_an_output_that_was_erased_leaves_the_run_interrupted_and_no_guest_behind(dead):
     run = dead(at=("attempt_started", 2, "durable"))
     (settled,) = run.events(EventKind.SPAWN_SETTLED)

@@ -25,6 +25,7 @@ from runner.errors import RecordBroken, RunnerError, RunNotFound, UsageError
 from runner.events import EventKind
 from runner.guest.dialect import VERSION as DIALECT
 from tests.journals.kept import Row, load, put
+from tests.nurseries import SHELF
 
 KEPT = Path(__file__).parents[1] / "journals" / "dialect2-python3.11"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -50,7 +51,7 @@ async def replay(home: Path, *, anyway: bool = False, run: str = RUN) -> Replaye
             async with asyncio.timeout(60):
                 return await runner.replay(run, anyway=anyway)
     finally:
-        left = [one for one in psutil.Process().children(recursive=True) if one.pid not in before]
+        left = [one for one in psutil.Process().children(recursive=True) if one.pid not in before | SHELF.pids]
         assert not psutil.wait_procs(left, timeout=60)[1]
 
 
