@@ -11,9 +11,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --no-input --disable-pip-version-check
 WORKERS ?= 2
+# Tests start hundreds of processes: where bytecode is not kept, each compiles the whole of runner anew.
+export PYTHONDONTWRITEBYTECODE :=
 SANDBOX := $(if $(filter none,$(DOCKER)),--sandbox process)
 
-.PHONY: help setup demo test check bench test-fresh test-crash test-pythons test-mutants fuzz image engine constraints clean
+.PHONY: help setup demo test check bench test-long test-fresh test-crash test-pythons test-mutants fuzz image engine constraints clean
 
 help: ## Say what there is
 	@echo "First time here: make demo"
@@ -69,6 +71,9 @@ bench: $(VENV)/.dev engine ## Measure; a table here, JSON in build/bench.json
 	@$(BIN)/python -m benchmarks --json build/bench.json
 
 # --- long forms of what `make test` does briefly ---
+
+test-long: $(VENV)/.dev engine ## Run the tests with every case of which `make test` takes some: the corpus in both sandboxes, each block of docs ...
+	@RUNNER_LONG=all $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test-fresh: $(VENV)/.dev engine ## Clone HEAD elsewhere, run `make demo` there, look at time and output
 	@$(BIN)/python -m pytest -s tests/integration/fresh_clone_long.py

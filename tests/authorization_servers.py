@@ -102,7 +102,7 @@ class OidcServer:
         names = (event, f"client_credentials.{event}")
         return [found.get("token", "") for found in self.events if found["event"] in names]
 
-    def wait(self, count: int, event: str, seconds: float = 20.0) -> list[str]:
+    def wait(self, count: int, event: str, seconds: float = 60.0) -> list[str]:
         """Return the digests once there are so many, or after so long."""
         until = time.monotonic() + seconds
         while len(found := self.tokens(event)) < count and time.monotonic() < until:

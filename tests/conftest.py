@@ -11,16 +11,19 @@ from pathlib import Path
 import pytest
 
 from runner.errors import RunnerError
-from tests import token_watch
+from tests import nurseries, token_watch
 from tests.token_watch import WATCH
 
 
 def pytest_configure(config: pytest.Config) -> None:
     token_watch.install()
-    # A shell starts what it puts into the background with SIGINT ignored, and what is ignored is inherited: a command
-    # that a test starts would not hear the Ctrl-C that the test sends.
+    nurseries.install()
+    # A shell starts what it puts into the background with SIGINT ignored, nohup what it starts with SIGHUP, and what is
+    # ignored is inherited: a command that a test starts would not hear what the test sends.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
@@ -86,9 +89,15 @@ def docker_engine() -> None:
         pytest.skip(f"no engine: {refusal}")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    nurseries.SHELF.open = item.get_closest_marker("own_nursery") is None
     if item.get_closest_marker("docker") is not None and (refusal := engine_refusal()):
         pytest.skip(f"no engine: {refusal}")
+
+
+def pytest_sessionfinish() -> None:
+    nurseries.SHELF.clear()
 
 
 @pytest.hookimpl(trylast=True)

@@ -50,7 +50,7 @@ class ResourceServer:
                 outer.arrived.set()
                 said = outer.answer(got)
                 if said.hold is not None:
-                    said.hold.wait(20)
+                    said.hold.wait(60)
                 try:
                     self.send_response(said.status)
                     for name, value in said.headers.items():

@@ -17,7 +17,7 @@ from runner.seams import Sandbox
 from tests.support import Answers, converse, ready, start_of
 from tests.workloads import ENDINGS, WORKLOADS
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.own_nursery]
 LIMITS = Limits(memory_bytes=128 * MIB)
 
 

@@ -44,7 +44,7 @@ _WARM = (
     "runner.sandbox.process", "tenacity",
 )  # fmt: skip
 # What a dead host leaves may end its work: a revoker asks again after 0.2, 0.4 ... s.
-ORPHAN_SECONDS = 25.0
+ORPHAN_SECONDS = 60.0
 
 
 class Deadly:

@@ -36,8 +36,8 @@ _ONCE = {
     "spawn_requested", "attempt_started", "attempt_failed", "spawn_settled", "then_requested", "then_returned",
     "then_settled", "wait_opened", "answered", "run_finished", "script_checked", "run_started", "spawn_cancelled",
 }  # fmt: skip
-# Beyond the longest pause between two revocations of a revoker that is alone.
-REVOKED_SECONDS = 10.0
+# Far beyond the longest pause between two revocations of a revoker that is alone.
+REVOKED_SECONDS = 60.0
 
 
 class World:

@@ -145,7 +145,7 @@ def host_of_a_run(home: Path) -> Iterator[str]:
     assert host.stdout is not None
     try:
         run = host.stdout.readline().strip()
-        store, end = open_store(home), time.monotonic() + 20
+        store, end = open_store(home), time.monotonic() + 60
         while sum(1 for _ in store.read(run)) < 50:
             assert time.monotonic() < end, "the run did not begin"
             time.sleep(0.05)
@@ -164,16 +164,31 @@ def live(own_home: Path) -> Iterator[str]:
         yield run
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> tuple[Path, Path, str]:
+    """A home, a folder, and the run that is done. The home has one that failed too, and one whose host died."""
+    home, folder = tmp_path_factory.mktemp("made"), tmp_path_factory.mktemp("starter")
+    home.chmod(0o700)
+    (home / "cache").symlink_to(shared_cache)
+    write_starter(folder)
+    (folder / "broken.py").write_text("raise ValueError('broken')\n")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RUNNER_HOME", str(home))
+        done = called("runner run hello.py --json", folder)
+        assert called("runner run broken.py", folder).returncode == 1
+        with host_of_a_run(home):
+            pass
+    return home, folder, json.loads(done.stdout)["run"]
+
+
 @pytest.fixture
-def place(own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(made: tuple[Path, Path, str], own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder to give commands in. The home has a run that is done, one that failed, and one whose host died."""
-    write_starter(tmp_path)
-    (tmp_path / "broken.py").write_text("raise ValueError('broken')\n")
-    done = called("runner run hello.py --json", tmp_path)
-    assert called("runner run broken.py", tmp_path).returncode == 1
-    with host_of_a_run(own_home):
-        pass
-    monkeypatch.setenv("RUN", json.loads(done.stdout)["run"])
+    home, folder, run = made
+    (own_home / "cache").unlink()
+    shutil.copytree(home, own_home, symlinks=True, dirs_exist_ok=True)
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    monkeypatch.setenv("RUN", run)
     monkeypatch.setenv("BACKUP", str(tmp_path / "backup"))
     monkeypatch.setenv("RESTORED", str(tmp_path / "restored"))
     return tmp_path

@@ -103,7 +103,7 @@ class Credentials(RuleBasedStateMachine):
 
     def wait(self, work: Any) -> Any:
         async def within() -> Any:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 return await work
 
         return self.loop.run_until_complete(within())

@@ -16,9 +16,9 @@ from tests.programs.both import dialectally, plainly
 from tests.programs.drawn import PRELUDE, constructs, program
 
 LONG = int(os.environ.get("RUNNER_FUZZ_EXAMPLES", "0"))
-PROGRAMS = max(2_000, LONG)
-LEAST = 25
-"""How often each production must have been used, of 2,000 programs."""
+PROGRAMS = max(2_000, LONG) if LONG else 500
+LEAST = 25 if LONG else 5
+"""How often each production must have been used, of 2,000 programs; of 500."""
 
 drawn = settings(deadline=None, derandomize=not LONG, database=None, suppress_health_check=list(HealthCheck))
 

@@ -58,7 +58,7 @@ async def inspected(container: str) -> dict[str, Any] | None:
 async def said(channel: DockerChannel, ending: bytes = b"") -> bytes:
     """Return what the guest says until this ending, or until it closes its end."""
     heard = b""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while piece := await channel.receive():
             heard += piece
             if ending and heard.endswith(ending):
@@ -97,6 +97,6 @@ async def cut_off(engine: Path, path: Path) -> AsyncIterator[Callable[[], None]]
 
 
 async def until(happened: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not await happened():  # noqa: ASYNC110  (the engine tells of no event)
             await asyncio.sleep(0.02)

@@ -47,7 +47,7 @@ asyncio.run(main())
 """
 
 
-def until(true: Callable[[], bool], seconds: float = 15.0) -> bool:
+def until(true: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Wait until a condition holds; say whether it did."""
     end = time.monotonic() + seconds
     while not true():

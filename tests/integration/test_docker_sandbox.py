@@ -170,7 +170,7 @@ async def test_close_ends_a_guest_whose_end_somebody_waits_for():
     channel = await sandbox.start(LIMITS)
     waiting = asyncio.ensure_future(channel.wait())
     await asyncio.sleep(0)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await sandbox.close()
 
     assert await waiting == Exit(-9, "killed")
@@ -206,7 +206,7 @@ async def test_bytes_pass_both_ways_whole_and_stderr_never_mixes_with_them():
     async with guest(echo) as channel:
         sending = asyncio.ensure_future(channel.send(sent))
         heard = b""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(heard) < len(sent):
                 piece = await channel.receive()
                 assert 0 < len(piece) <= 256 * 1024

@@ -150,7 +150,7 @@ def test_a_host_that_is_killed_leaves_no_external_token_out(own_home, oidc, crm,
         [sys.executable, "-m", "runner", "run", str(tmp_path / "script.py"), "--policy", str(tmp_path / "policy.yaml"), "--inputs", json.dumps(inputs), "--quiet"],
         cwd=TESTS.parent, env={**os.environ, "PYTHONPATH": str(TESTS.parent)}, stderr=subprocess.PIPE,
     )  # fmt: skip
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while len(crm.received) < 20 and time.monotonic() < until and host.poll() is None:
         time.sleep(0.02)
     assert len(crm.received) == 20, host.communicate()[1].decode()
@@ -169,7 +169,7 @@ def test_a_host_that_is_killed_leaves_no_external_token_out(own_home, oidc, crm,
 
 def _audited_until_closed(home: Path) -> list[Any]:
     """The revoker writes down what it did as it ends; the next who opens the store records it."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while True:
 
         async def look() -> list[Any]:
@@ -193,7 +193,7 @@ async def test_revoking_an_agents_tokens_reaches_the_server(own_home, oidc, crm)
         while len(crm.received) < 3:
             await asyncio.sleep(0.01)
         runner.revoke(Selection(agent="fetch"), by="tester", reason="test")
-        found = await asyncio.to_thread(oidc.wait, before + 3, "destroyed", 5)
+        found = await asyncio.to_thread(oidc.wait, before + 3, "destroyed")
         runner.stop_all("test")
         await running
 

@@ -20,7 +20,7 @@ from runner.sandbox.process import ProcessSandbox
 from runner.seams import Channel, Sandbox
 from tests.support import converse
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.own_nursery]
 LIMITS = Limits()
 
 

@@ -20,7 +20,7 @@ from runner.sandbox.process import ProcessSandbox
 from tests.bundles import NO_DIALECT, bundle_with_main
 from tests.support import Talk, converse
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.own_nursery]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -28,6 +28,8 @@ from runner.sandbox.process import ProcessSandbox
 from tests import bundles
 from tests.support import converse, interpreters, ready, start_of
 
+pytestmark = pytest.mark.own_nursery
+
 ROOT = Path(__file__).parents[2]
 AS_ROOT = os.geteuid() == 0
 MINORS = [f"{major}.{minor}" for major, minor in lock.PYTHONS]

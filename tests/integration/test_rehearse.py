@@ -75,7 +75,7 @@ async def test_ten_minutes_of_agents_are_rehearsed_in_moments(runner: Runner) ->
 
     assert (report.result, report.seconds, report.sequential_seconds) == ({"n": 2, "id": "x"}, 659.0, 1258.0)
     # Some 30 ms; the machine of a test may be busy.
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 120
 
 
 async def test_answers_of_a_file_come_in_order_and_the_rest_from_schemas(runner: Runner, tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from runner.models import RunState
 from runner.session import Session
 from tests.runs import agent, policy_of, run_script
 
+pytestmark = pytest.mark.own_nursery
+
 POLICY = policy_of(agents={"echo": agent("echo"), "slow": agent("slow", timeout="60s")})
 SOURCE = """
 hs = [spawn("echo", {"say": n}) for n in range(20)]
@@ -34,7 +36,7 @@ def guests() -> list[psutil.Process]:
 def require_none(before: list[psutil.Process]) -> None:
     known = {child.pid for child in before}
     left = [child for child in guests() if child.pid not in known]
-    assert not psutil.wait_procs(left, timeout=5)[1]
+    assert not psutil.wait_procs(left, timeout=60)[1]
 
 
 async def test_many_replays_at_once_are_each_identical(tmp_path):
@@ -175,15 +177,15 @@ async def test_ctrl_c_ends_a_replay_and_its_guest(tmp_path):
     try:
         assert host.stdout is not None
         host.stdout.readline()
-        ends = time.monotonic() + 10
+        ends = time.monotonic() + 60
         while not any(child.cpu_times().user > 0.1 for child in psutil.Process(host.pid).children(recursive=True)):
             assert time.monotonic() < ends
             await asyncio.sleep(0.05)
         children = psutil.Process(host.pid).children(recursive=True)
         os.kill(host.pid, signal.SIGINT)
-        host.communicate(timeout=10)
+        host.communicate(timeout=60)
 
-        assert not psutil.wait_procs(children, timeout=5)[1]
+        assert not psutil.wait_procs(children, timeout=60)[1]
         assert host.returncode != 0
     finally:
         host.kill()
@@ -197,7 +199,7 @@ async def test_a_runner_that_closes_ends_its_replays(tmp_path):
     async with runner:
         replaying = asyncio.ensure_future(runner.replay(ran.result.run, script=LOOP))
         await asyncio.sleep(0.3)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         (found,) = await asyncio.gather(replaying, return_exceptions=True)
 
     assert found is not None

@@ -450,6 +450,7 @@ async def test_a_guest_that_cannot_be_had_leaves_the_run_as_it_was(dead, monkeyp
     assert (await run.resume()).result == FOUND
 
 
+@pytest.mark.own_nursery
 async def test_an_output_that_was_erased_leaves_the_run_interrupted_and_no_guest_behind(dead):
     run = dead(at=("attempt_started", 2, "durable"))
     (settled,) = run.events(EventKind.SPAWN_SETTLED)
@@ -486,7 +487,7 @@ async def test_an_erased_output_that_another_spawn_needs_fails_that_spawn_alone(
     run.case.assert_said_once()
 
 
-async def until(true: Callable[[], bool], seconds: float = 10.0) -> bool:
+async def until(true: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Wait until a condition holds; say whether it did."""
     end = time.monotonic() + seconds
     while not true():

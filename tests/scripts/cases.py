@@ -43,3 +43,12 @@ def _read(path: Path) -> Case:
 
 
 CASES = [_read(path) for path in sorted(ACCEPTED.glob("*.py"))]
+
+IN_BOTH = (
+    "accept_retries", "budget_by_spawns_left", "cancelled_on_purpose", "denied_scope", "dependency_cause", "divide_and_conquer",
+    "enough_cannot", "fallback_list", "fallback_objects", "handle_twice_in_gather", "handles_as_keys", "hedged_request",
+    "invalid_inputs_by_hand", "limit_reached_caught", "limit_reached_uncaught", "polling_status", "publish_with_care",
+    "retry_decorator", "retry_objects", "retry_options_table", "seconds_left_guard", "uncaught_failure",
+)  # fmt: skip
+"""Scripts that together use every feature of the API, and end in every way that one of the corpus does: those that
+`make test` runs in the other sandbox too. A test holds them to that."""

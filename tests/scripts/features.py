@@ -52,29 +52,35 @@ def _members(node: ast.ClassDef) -> Iterator[str]:
             yield one.target.id
 
 
+@functools.cache
+def nodes(tree: ast.Module) -> tuple[ast.AST, ...]:
+    """Every node of a script: it is looked through for a hundred features."""
+    return tuple(ast.walk(tree))
+
+
 def uses(feature: str, tree: ast.Module) -> bool:
     """Say whether a script uses a feature of the API: by its name, a keyword of its call, or an attribute."""
     if feature.endswith("=)"):
         called, _, option = feature.removesuffix("=)").partition("(")
         return any(keyword.arg == option for call in _calls(tree, called) for keyword in call.keywords)
     if feature.endswith("[...]"):
-        return any(isinstance(node, ast.Subscript) for node in ast.walk(tree))
+        return any(isinstance(node, ast.Subscript) for node in nodes(tree))
     _, _, attribute = feature.partition(".")
     if attribute:
-        return any(isinstance(node, ast.Attribute) and node.attr == attribute for node in ast.walk(tree))
-    return any(isinstance(node, ast.Name) and node.id == feature for node in ast.walk(tree)) or bool(_calls(tree, feature))
+        return any(isinstance(node, ast.Attribute) and node.attr == attribute for node in nodes(tree))
+    return any(isinstance(node, ast.Name) and node.id == feature for node in nodes(tree)) or bool(_calls(tree, feature))
 
 
 def _calls(tree: ast.Module, name: str) -> list[ast.Call]:
     return [
         node
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
     ]
 
 
 def _has(*kinds: type[ast.AST]) -> Callable[[ast.Module], bool]:
-    return lambda tree: any(isinstance(node, kinds) for node in ast.walk(tree))
+    return lambda tree: any(isinstance(node, kinds) for node in nodes(tree))
 
 
 def _imports(*modules: str) -> Callable[[ast.Module], bool]:
@@ -82,19 +88,19 @@ def _imports(*modules: str) -> Callable[[ast.Module], bool]:
         return any(
             (isinstance(node, ast.Import) and any(one.name in modules for one in node.names))
             or (isinstance(node, ast.ImportFrom) and node.module in modules)
-            for node in ast.walk(tree)
+            for node in nodes(tree)
         )
 
     return look
 
 
 def _augments(*kinds: type[ast.AST]) -> Callable[[ast.Module], bool]:
-    return lambda tree: any(isinstance(node, ast.AugAssign) and isinstance(node.target, kinds) for node in ast.walk(tree))
+    return lambda tree: any(isinstance(node, ast.AugAssign) and isinstance(node.target, kinds) for node in nodes(tree))
 
 
 def _method(*names: str) -> Callable[[ast.Module], bool]:
     """A method of these is defined in a class."""
-    return lambda tree: any(isinstance(node, ast.FunctionDef) and node.name in names for node in ast.walk(tree))
+    return lambda tree: any(isinstance(node, ast.FunctionDef) and node.name in names for node in nodes(tree))
 
 
 def _decorated(*names: str) -> Callable[[ast.Module], bool]:
@@ -102,7 +108,7 @@ def _decorated(*names: str) -> Callable[[ast.Module], bool]:
         return any(
             isinstance(node, (ast.FunctionDef, ast.ClassDef))
             and any(ast.unparse(one).partition("(")[0] in names for one in node.decorator_list)
-            for node in ast.walk(tree)
+            for node in nodes(tree)
         )
 
     return look
@@ -118,12 +124,12 @@ def _unparsed(tree: ast.Module) -> str:
 
 
 def _top_level_return(tree: ast.Module) -> bool:
-    functions = {id(node) for outer in ast.walk(tree) if isinstance(outer, ast.FunctionDef) for node in ast.walk(outer)}
-    return any(isinstance(node, ast.Return) and id(node) not in functions for node in ast.walk(tree))
+    functions = {id(node) for outer in nodes(tree) if isinstance(outer, ast.FunctionDef) for node in ast.walk(outer)}
+    return any(isinstance(node, ast.Return) and id(node) not in functions for node in nodes(tree))
 
 
 def _pattern(kind: type[ast.AST]) -> Callable[[ast.Module], bool]:
-    return lambda tree: any(isinstance(node, kind) for node in ast.walk(tree))
+    return lambda tree: any(isinstance(node, kind) for node in nodes(tree))
 
 
 DIALECT: dict[str, Callable[[ast.Module], bool]] = {
@@ -145,10 +151,10 @@ DIALECT: dict[str, Callable[[ast.Module], bool]] = {
     "set comprehension": _has(ast.SetComp),
     "dict comprehension": _has(ast.DictComp),
     "with": _has(ast.With),
-    "try/finally": lambda tree: any(isinstance(node, ast.Try) and node.finalbody for node in ast.walk(tree)),
-    "try/else": lambda tree: any(isinstance(node, ast.Try) and node.orelse for node in ast.walk(tree)),
-    "while/else or for/else": lambda tree: any(isinstance(n, (ast.For, ast.While)) and n.orelse for n in ast.walk(tree)),
-    "raise from": lambda tree: any(isinstance(node, ast.Raise) and node.cause is not None for node in ast.walk(tree)),
+    "try/finally": lambda tree: any(isinstance(node, ast.Try) and node.finalbody for node in nodes(tree)),
+    "try/else": lambda tree: any(isinstance(node, ast.Try) and node.orelse for node in nodes(tree)),
+    "while/else or for/else": lambda tree: any(isinstance(n, (ast.For, ast.While)) and n.orelse for n in nodes(tree)),
+    "raise from": lambda tree: any(isinstance(node, ast.Raise) and node.cause is not None for node in nodes(tree)),
     "assert": _has(ast.Assert),
     "del": _has(ast.Delete),
     "top-level return": _top_level_return,

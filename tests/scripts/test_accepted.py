@@ -1,5 +1,7 @@
 """Every script of the corpus: the check accepts it, and it comes to the expected end, alike in both sandboxes.
 
+A container takes as long to start as twenty scripts to run: `make test` runs some in it (cases.IN_BOTH), `make test-long` all.
+
 One Runner for each sandbox serves the whole module; each run has a clock of its own, which stands unless nothing
 else can happen.
 """
@@ -9,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,13 @@ from runner.policy import load_policy
 from runner.policy.model import Policy
 from runner.policy.units import seconds_of
 from tests.held import PATIENCE_SECONDS, HeldRunner
+from tests.long import among
 from tests.scripts import agents, reference
-from tests.scripts.cases import CASES, HERE, Case
+from tests.scripts.cases import CASES, HERE, IN_BOTH, Case
 
 POLICY = load_policy(HERE / "policy.yaml")
 each = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+each_in_both = pytest.mark.parametrize("case", among(CASES, IN_BOTH), ids=lambda case: case.name)
 each_end = pytest.mark.parametrize(
     "case",
     [
@@ -145,15 +148,13 @@ async def test_its_replay_is_identical(case: Case, process: Stage):
     assert await process.replayed(case) == (None, ())
 
 
-@pytest.mark.parametrize("case", CASES[:: 1 if os.environ.get("RUNNER_CORPUS") == "all" else 8], ids=lambda case: case.name)
+@each_in_both
 @pytest.mark.docker
 async def test_its_replay_in_the_other_sandbox_is_identical(case: Case, docker: Stage):
     assert await docker.replayed(case) == (None, ())
 
 
-@each
+@each_in_both
 @pytest.mark.docker
 async def test_the_other_sandbox_makes_no_difference(case: Case, process: Stage, docker: Stage):
     assert await process.first(case) == await docker.first(case)
-
-

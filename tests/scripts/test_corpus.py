@@ -7,7 +7,7 @@ import ast
 import pytest
 
 from tests.scripts import reference
-from tests.scripts.cases import CASES, Case
+from tests.scripts.cases import CASES, IN_BOTH, Case
 from tests.scripts.features import DIALECT, api_features, uses
 
 TREES = {case.name: ast.parse(case.source) for case in CASES}
@@ -35,6 +35,15 @@ def test_every_kind_of_outcome_but_unauthorised_occurs():
         "ok", "denied", "invalid_input", "failed", "timed_out", "invalid_output", "dependency_failed", "cancelled",
         "outcome_unknown",
     }  # fmt: skip
+
+
+def test_the_scripts_that_run_in_both_sandboxes_use_every_feature_of_the_api_and_end_in_every_way():
+    chosen = [case for case in CASES if case.name in IN_BOTH]
+
+    assert [case.name for case in chosen] == list(IN_BOTH)
+    assert [feature for feature in api_features() if not any(uses(feature, TREES[name]) for name in IN_BOTH)] == []
+    for ways in (lambda case: case.counts, lambda case: case.limits, lambda case: [case.error]):
+        assert {way for case in chosen for way in ways(case)} == {way for case in CASES for way in ways(case)}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

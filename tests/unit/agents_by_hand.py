@@ -21,7 +21,7 @@ from runner.policy.model import AgentEntry
 from runner.seams import Agent, Call, Credential, Door, DoorRequest, DoorResponse
 
 # A process that was killed is gone in milliseconds; this is for a machine that is very busy.
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 60.0
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from runner.journal import open_store
 from runner.models import Json, Limits, Spawn
 from runner.policy.model import AgentEntry, Policy, SandboxRule
 from runner.seams import Call, Reply
+
+# What must happen takes milliseconds, but on a machine that has much else to do.
+PATIENCE_SECONDS = 60.0
 
 ANY = {"type": "object", "additionalProperties": True}
 
@@ -82,11 +86,10 @@ class Stage:
             await self.until(lambda: all(n in self.agent.calls for n in numbers))
 
     async def until(self, true: Any) -> None:
-        for _ in range(2000):
-            if true():
-                return
+        end = time.monotonic() + PATIENCE_SECONDS
+        while not true():
+            assert time.monotonic() < end, "it did not come to that"
             await asyncio.sleep(0.001)
-        raise AssertionError("it did not come to that")
 
     def wait(self, *handles: int, need: int | None = None, group: int = 0, **options: Any) -> asyncio.Task[Reply]:
         """Wait for handles, which are added to a group; a group of its own unless it is named."""
@@ -97,7 +100,7 @@ class Stage:
 
     async def told(self, *handles: int, **options: Any) -> list[tuple[int, str]]:
         """Wait, and return what the answer told: handles and kinds."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             return short(await self.wait(*handles, **options))
 
     async def end(self, n: int, output: Any = None) -> None:

@@ -466,7 +466,7 @@ def _refusal(path: str) -> bool:
     """True when this process is hung up on."""
     with socket.socket(socket.AF_UNIX) as peer:
         peer.connect(path)
-        peer.settimeout(5)
+        peer.settimeout(60)
         try:
             return peer.recv(1) == b""
         except ConnectionError:

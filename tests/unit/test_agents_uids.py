@@ -53,7 +53,7 @@ def everywhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 async def emptied(folder: Path) -> bool:
     """True once nothing is in a folder; False if something still is after a while."""
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while list(folder.iterdir()):
         if time.monotonic() > end:
             return False

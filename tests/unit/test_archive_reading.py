@@ -165,13 +165,13 @@ async def test_among_ten_thousand_runs_every_question_is_answered_at_once(tmp_pa
     await journal.durable()
     took = {}
     for asked in ({}, {"agent": "rare"}, {"state": "failed"}, {"script": "0000"}, {"outcome": "denied"}, {"script": "s7"}):
-        began = time.perf_counter()
+        began = time.process_time()
         rows = store.runs(RunFilter(**asked), limit=20)
-        took[str(asked)] = time.perf_counter() - began
+        took[str(asked)] = time.process_time() - began
         assert len(rows) == {"{'agent': 'rare'}": 1, "{'outcome': 'denied'}": 0}.get(str(asked), 20)
-    began = time.perf_counter()
+    began = time.process_time()
     assert sum(script.runs for script in scripts(store)) == 10_000
-    took["scripts"] = time.perf_counter() - began
+    took["scripts"] = time.process_time() - began
     store.close()
 
     # Some 20 ms each on two cores; a fold of every run takes seconds.

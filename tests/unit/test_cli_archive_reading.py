@@ -145,6 +145,6 @@ def test_a_shell_completes_script_names(home):
     code = "from runner.cli import main; main()"
     environment = {**os.environ, "_RUNNER_COMPLETE": "complete_bash"}
     environment |= {"COMP_WORDS": "runner scripts v", "COMP_CWORD": "2"}
-    names = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=30)
+    names = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
 
     assert names.stdout.split() == ["vendors"]

@@ -2,38 +2,51 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from runner.cli import call
 from runner.models import Token
 from tests.integration.test_gateway import READ, asks, crm_policy
 from tests.resource_server import ResourceServer
 from tests.runs import run_script
 
-TESTS = Path(__file__).parents[1]
-
-
-def runner(*args: str, home: Path, stdin: str = "", code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "runner", *args], cwd=TESTS.parent, env={**os.environ, "RUNNER_HOME": str(home), "COLUMNS": "200"},
-        input=stdin, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    assert done.returncode == code, done.stderr + done.stdout
-    return done.stdout if done.stdout else done.stderr
+Runs = Callable[..., str]
 
 
 @pytest.fixture
-async def audited(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A home with one run: three spawns, of which one used its token, one overreached, one did nothing."""
+def runner(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Runs:
+    """Runs a command line in this process, as `runner` does in its own."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def ran(*args: str, home: Path, stdin: str = "", code: int = 0) -> str:
+        monkeypatch.setenv("RUNNER_HOME", str(home))
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        capfd.readouterr()
+        ended = call(list(args))
+        out, err = capfd.readouterr()
+        assert ended == code, err + out
+        return out or err
+
+    return ran
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> tuple[Path, str, str]:
+    """A home with one run: three spawns, of which one used its token, one overreached, one did nothing.
+
+    No test of this module changes it."""
+    home = tmp_path_factory.mktemp("audited")
+    home.chmod(0o700)
+    (home / "cache").symlink_to(shared_cache)
     found: list[str] = []
     with ResourceServer() as server:
         said = server.answer
@@ -45,16 +58,16 @@ async def audited(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         server.answer = answer
         spawns = [asks(42, ["GET", "http://crm/customers/42"]), asks(7, ["GET", "http://crm/customers/8"]), asks(9)]
         inputs = {"agent": "fetch", "scopes": ["crm:read", "crm:write"], "spawns": spawns}
-        ran = await run_script(own_home, READ, policy=crm_policy(server), inputs=inputs)
-    return own_home, ran.result.run, found[0]
+        ran = asyncio.run(run_script(home, READ, policy=crm_policy(server), inputs=inputs))
+    return home, ran.result.run, found[0]
 
 
-def test_an_empty_store_has_no_tokens(own_home):
+def test_an_empty_store_has_no_tokens(runner, own_home):
     assert runner("audit", home=own_home) == "no tokens\n"
     assert json.loads(runner("audit", "--format", "json", home=own_home)) == {"version": 1, "tokens": []}
 
 
-def test_the_table_tells_each_token(audited):
+def test_the_table_tells_each_token(runner, audited):
     home, run, _ = audited
     lines = runner("audit", run, home=home).splitlines()
 
@@ -66,7 +79,7 @@ def test_the_table_tells_each_token(audited):
     ]  # fmt: skip
 
 
-def test_json_and_csv_have_every_field(audited):
+def test_json_and_csv_have_every_field(runner, audited):
     home, run, _ = audited
     tokens = json.loads(runner("audit", "--format", "json", home=home))["tokens"]
     rows = list(csv.DictReader(io.StringIO(runner("audit", "--format", "csv", home=home))))
@@ -88,13 +101,13 @@ def test_json_and_csv_have_every_field(audited):
         (["--since", "1h"], [1, 2, 3]), (["--until", "1h"], []), (["--since", "2020-01-01"], [1, 2, 3]), (["--until", "2020-01-01T10:00"], []),
     ],
 )  # fmt: skip
-def test_options_narrow_what_is_told(audited, options, spawns):
+def test_options_narrow_what_is_told(runner, audited, options, spawns):
     home, _, _ = audited
 
     assert [one["spawn"] for one in json.loads(runner("audit", "--format", "json", *options, home=home))["tokens"]] == spawns
 
 
-def test_uses_tell_every_request_refused_ones_too(audited):
+def test_uses_tell_every_request_refused_ones_too(runner, audited):
     home, run, _ = audited
     uses = json.loads(runner("audit", run, "--uses", "--format", "json", home=home))["uses"]
 
@@ -104,7 +117,7 @@ def test_uses_tell_every_request_refused_ones_too(audited):
     assert "refused: not-opened" in runner("audit", run, "--uses", home=home)
 
 
-def test_unused_names_scopes_that_nobody_needs(audited):
+def test_unused_names_scopes_that_nobody_needs(runner, audited):
     home, _, _ = audited
 
     assert json.loads(runner("audit", "--unused", "--format", "json", home=home))["over_asked"] == [
@@ -112,7 +125,7 @@ def test_unused_names_scopes_that_nobody_needs(audited):
     ]
 
 
-def test_a_token_that_was_found_is_named_and_not_shown(audited):
+def test_a_token_that_was_found_is_named_and_not_shown(runner, audited):
     home, run, text = audited
     told = runner("audit", "--token", "-", home=home, stdin=f"{text}\n")
 
@@ -121,7 +134,7 @@ def test_a_token_that_was_found_is_named_and_not_shown(audited):
     assert text not in told
 
 
-def test_a_token_with_altered_bytes_is_recognised_as_forged(audited):
+def test_a_token_with_altered_bytes_is_recognised_as_forged(runner, audited):
     home, _, text = audited
     forged = text[:-4] + ("AAAA" if not text.endswith("AAAA") else "BBBB")
 
@@ -129,7 +142,7 @@ def test_a_token_with_altered_bytes_is_recognised_as_forged(audited):
 
 
 @pytest.mark.parametrize("text", ["sk-unknown-unknown", "eyJhbGciOiJub25lIn0.e30."])
-def test_a_token_of_somebody_else_is_unknown(audited, text):
+def test_a_token_of_somebody_else_is_unknown(runner, audited, text):
     home, _, _ = audited
 
     assert runner("audit", "--token", "-", home=home, stdin=text, code=9) == "no token of this store\n"
@@ -148,18 +161,18 @@ def test_a_token_of_somebody_else_is_unknown(audited, text):
         (["revoke", "--token", "eyJ..."], "can be read by every process"),
     ],
 )
-def test_what_cannot_be_meant_is_told(own_home, args, said):
+def test_what_cannot_be_meant_is_told(runner, own_home, args, said):
     assert said in runner(*args, home=own_home, code=2)
 
 
-def test_a_spawn_is_named_by_its_run_and_number(audited):
+def test_a_spawn_is_named_by_its_run_and_number(runner, audited):
     home, run, _ = audited
 
     assert runner("revoke", f"{run}:1", home=home) == "no open token is selected\n"
     assert "is no spawn" in runner("revoke", f"{run}:x", home=home, code=2)
 
 
-def test_reconciling_with_nothing_external_agrees_with_an_empty_log_and_with_no_other(audited, tmp_path):
+def test_reconciling_with_nothing_external_agrees_with_an_empty_log_and_with_no_other(runner, audited, tmp_path):
     home, _, _ = audited
     log = tmp_path / "issued.jsonl"
     log.write_text("")
@@ -168,7 +181,7 @@ def test_reconciling_with_nothing_external_agrees_with_an_empty_log_and_with_no_
     assert "only there: entry 1 of issued.jsonl" in runner("audit", "--reconcile", str(log), home=home, code=9)
 
 
-def test_freeze_is_on_the_record_and_ends(own_home):
+def test_freeze_is_on_the_record_and_ends(runner, own_home):
     assert runner("freeze", "--reason", "incident 7", home=own_home).startswith("frozen")
     assert runner("freeze", home=own_home) == "it is frozen already\n"
     (own_home / "frozen").unlink()  # Somebody removes the file by hand: the register knows better.
@@ -204,11 +217,11 @@ def policy_file(tmp_path: Path) -> Path:
         (["--scopes", "crm:read", "--timeout", "1000"], 9, "may take 60 s at most"),
     ],
 )
-def test_explain_says_yes_or_no_and_why(policy_file, own_home, args, code, said):
+def test_explain_says_yes_or_no_and_why(runner, policy_file, own_home, args, code, said):
     assert said in runner("policy", "explain", str(policy_file), "--agent", "a", *args, home=own_home, code=code)
 
 
-def test_explain_of_an_unknown_agent_says_which_there_are(policy_file, own_home):
+def test_explain_of_an_unknown_agent_says_which_there_are(runner, policy_file, own_home):
     assert 'it lists "a"' in runner("policy", "explain", str(policy_file), "--agent", "bbb", home=own_home, code=9)
 
 

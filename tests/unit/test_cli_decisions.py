@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -9,6 +10,8 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -43,14 +46,26 @@ def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str
     return code, said.out, said.err
 
 
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run a script with the command line itself: stdin is nobody."""
-    return subprocess.run(
-        [sys.executable, "-m", "runner", "run", *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
-    )
+@dataclass(frozen=True)
+class Ran:
+    returncode: int
+    stdout: str
+    stderr: str
 
 
-def test_a_script_waits_is_approved_and_runs(project, capsys):
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
+    """Runs a script with the command line, in this process; at stdin is nobody."""
+
+    def ran(*words: str) -> Ran:
+        monkeypatch.setattr("sys.stdin", io.StringIO())
+        capsys.readouterr()
+        return Ran(*told(capsys, "run", *words))
+
+    return ran
+
+
+def test_a_script_waits_is_approved_and_runs(project, capsys, run):
     digest = Script("echo", SOURCE.encode()).digest
     stopped = run("echo.py", "--sandbox", "process", "--json")
     waits = told(capsys, "pending")
@@ -75,7 +90,7 @@ def test_a_script_waits_is_approved_and_runs(project, capsys):
     assert listed[1].splitlines()[1].split()[:3] == [approved[1][:12], "approve", "holds"]
 
 
-def test_the_command_that_is_hinted_at_is_the_one_that_approves(project, capsys):
+def test_the_command_that_is_hinted_at_is_the_one_that_approves(project, capsys, run):
     import shlex
 
     told(capsys, "key", "new", "--name", "ann")
@@ -88,7 +103,7 @@ def test_the_command_that_is_hinted_at_is_the_one_that_approves(project, capsys)
     assert run("echo.py", "--sandbox", "process", "-q").returncode == 0
 
 
-def test_a_decision_travels_with_its_script_to_another_home(project, capsys, monkeypatch, tmp_path):
+def test_a_decision_travels_with_its_script_to_another_home(project, capsys, monkeypatch, tmp_path, run):
     told(capsys, "key", "new", "--name", "ann")
     key = json.loads(told(capsys, "key", "show", "--json")[1])
     told(capsys, "approve", "echo.py", "--reason", "x", "-o", "echo.py.approval")
@@ -109,7 +124,7 @@ def test_a_decision_travels_with_its_script_to_another_home(project, capsys, mon
     assert (known.returncode, named.returncode) == (0, 0), known.stderr + named.stderr
 
 
-def test_a_rejection_and_a_revocation_end_with_4_and_say_why(project, capsys):
+def test_a_rejection_and_a_revocation_end_with_4_and_say_why(project, capsys, run):
     told(capsys, "key", "new", "--name", "ann")
     rejected = told(capsys, "reject", "echo.py", "--reason", "it says hi")
     refused = run("echo.py", "--sandbox", "process")
@@ -125,7 +140,7 @@ def test_a_rejection_and_a_revocation_end_with_4_and_say_why(project, capsys):
     assert [(row["decision"], row["state"]) for row in rows] == [("approve", "holds"), ("reject", "revoked")]
 
 
-def test_digits_name_what_waits_although_a_file_is_called_so(project, capsys):
+def test_digits_name_what_waits_although_a_file_is_called_so(project, capsys, run):
     """Whoever writes scripts may write files: none of them stands in for what was submitted."""
     digest = Script("echo", SOURCE.encode()).digest
     run("echo.py", "--sandbox", "process")
@@ -136,7 +151,7 @@ def test_digits_name_what_waits_although_a_file_is_called_so(project, capsys):
     assert json.loads(told(capsys, "decisions", "--json")[1])[0]["script_digest"] == digest
 
 
-def test_what_waits_can_be_approved_for_the_inputs_that_it_waits_with(project, capsys):
+def test_what_waits_can_be_approved_for_the_inputs_that_it_waits_with(project, capsys, run):
     run("echo.py", "--sandbox", "process", "--inputs", '{"x": 1}')
     told(capsys, "key", "new", "--name", "ann")
     told(capsys, "approve", "echo.py", "--reason", "x", "--inputs", "asked")
@@ -246,7 +261,7 @@ def in_terminal(project: Path, *answers: str) -> tuple[int, str]:
             questions += 1
             os.write(master, (left.pop(0) if left else "\x04").encode())
     os.close(master)
-    return process.wait(10), seen
+    return process.wait(60), seen
 
 
 def test_in_a_terminal_the_answer_lets_it_run_signed_with_the_homes_key(project, capsys):

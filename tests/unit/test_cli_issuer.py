@@ -141,7 +141,7 @@ def test_a_service_ends_in_order_when_it_is_told_to(own_home: Path, number: sign
     with httpx2.Client(trust_env=False) as client:
         answer = client.get(f"http://127.0.0.1:{port}/jwks.json")
         process.send_signal(number)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
 
     assert answer.status_code == 200
     assert (process.returncode, out, err) == (0, "stopped\n", "")

@@ -41,7 +41,7 @@ def test_help_and_version_import_nothing_heavy(words):
     code = (
         f"import sys; from runner.cli import call; call({words!r}); print([m for m in {HEAVY!r} if m in sys.modules])"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
 
     assert said.stdout.splitlines()[-1] == "[]"
 
@@ -80,10 +80,10 @@ def test_the_version_is_on_stdout(capsys):
 def test_each_shell_gets_a_completion_script_and_completes_verbs(shell):
     code = "from runner.cli import main; main()"
     environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "_RUNNER_COMPLETE": f"source_{shell}"}
-    script = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=30)
+    script = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
     environment |= {"_RUNNER_COMPLETE": f"complete_{shell}", "COMP_WORDS": "runner j", "COMP_CWORD": "1"}
     environment |= {"_TYPER_COMPLETE_ARGS": "runner j", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
-    verbs = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=30)
+    verbs = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
 
     assert (script.returncode, verbs.returncode) == (0, 0), script.stderr + verbs.stderr
     assert "_RUNNER_COMPLETE" in script.stdout

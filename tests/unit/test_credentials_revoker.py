@@ -57,7 +57,7 @@ class Kept:
 
     async def until(self, found: Callable[[], Any], *, held: bool = False) -> Any:
         """Return what is found once something is. Waits of the keeper take no time, or, held, for ever."""
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while not (result := found()) and time.monotonic() < end:
             await asyncio.sleep(0.002)
             if not held:

@@ -25,6 +25,7 @@ from runner.errors import RecordBroken, RunnerError, RunNotFound, UsageError
 from runner.events import EventKind
 from runner.guest.dialect import VERSION as DIALECT
 from tests.journals.kept import Row, load, put
+from tests.nurseries import SHELF
 
 KEPT = Path(__file__).parents[1] / "journals" / "dialect2-python3.11"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -47,11 +48,11 @@ async def replay(home: Path, *, anyway: bool = False, run: str = RUN) -> Replaye
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     try:
         async with Runner(home=home, sandbox="process") as runner:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 return await runner.replay(run, anyway=anyway)
     finally:
-        left = [one for one in psutil.Process().children(recursive=True) if one.pid not in before]
-        assert not psutil.wait_procs(left, timeout=5)[1]
+        left = [one for one in psutil.Process().children(recursive=True) if one.pid not in before | SHELF.pids]
+        assert not psutil.wait_procs(left, timeout=60)[1]
 
 
 async def refusal(home: Path, rows: list[Row]) -> str:
@@ -337,7 +338,7 @@ async def test_no_forgery_is_a_defect_or_hangs(tmp_path, name):
             except sqlite3.Error:
                 continue  # No store takes it.
             try:
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     await runner.replay(run, anyway=True)
             except (RecordBroken, UsageError) as error:
                 assert error.message, n

@@ -279,13 +279,13 @@ def test_twenty_thousand_spawns_are_linear(distinct):
         spawns = [
             Recorded(n, key_of("a", None, "", str(n * distinct)), "ok", ("a",), "a", 1, 1.0, 1.0, n) for n in range(1, count + 1)
         ]
-        begun = time.perf_counter()
+        begun = time.process_time()
         taking, gone_on = (Matches(RUN, spawns, lambda seq: "{}") for _ in range(2))
         for n in range(1, count + 1):
             assert given(taking.take(Asked(n, "a", None, "", {}, str(n * distinct), ("a",)))) == n
             gone_on.used(n, n, spawns[n - 1].key)
         assert taking.left() == gone_on.left() == []
-        return time.perf_counter() - begun
+        return time.process_time() - begun
 
     few, many = min(took(2_000) for _ in range(3)), took(20_000)
 

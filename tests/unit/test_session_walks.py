@@ -136,7 +136,7 @@ class Walk:
         start = wire.Start("", "s", {}, 1, self.clock.now(), LIMITS.spawns, LIMITS.wall_seconds, 6_000, None, 1)
         driving = asyncio.ensure_future(self._drive())
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 ending = await self.session.converse(start)
                 await self.session.gone()
                 await self.broker.finished()
