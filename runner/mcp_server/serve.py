@@ -57,7 +57,7 @@ async def _serve(
         for name, policy in known.items():
             say(f"policy {name}: {_state(policy)}")
         if not any(isinstance(policy, Policy) for policy in known.values()):
-            raise UsageError("none of these policies can be used over MCP", hint="mend one: each says what ails it")
+            raise UsageError("none of these policies can be used over MCP", hint="mend one: what ails it stands above")
         server = make_server(runner, live, named, known=known)
         with _signals() as signalled:
             over = asyncio.ensure_future(transport(server))

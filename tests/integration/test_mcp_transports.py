@@ -274,7 +274,7 @@ def test_the_verb_says_of_each_policy_what_ails_it(home, capfd):
         ['policy other: cannot be used: policy "other" is none that trust.yaml lets MCP use',
          f"hint: whoever owns this host writes into {home}/trust.yaml (mode 0600): `version: 1` and "
          f"`policies: {{mcp: {{other: {home}/other.yaml}}}}`",
-         "usage: none of these policies can be used over MCP", "hint: mend one: each says above what ails it"],
+         "usage: none of these policies can be used over MCP", "hint: mend one: what ails it stands above"],
     )  # fmt: skip
 
 
