@@ -8,7 +8,7 @@ Not here: the words of one library's messages (its own module), what an envelope
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -61,13 +61,11 @@ class Caller:
         self._sandbox = sandbox
         self._most_bytes = most_bytes
 
-    async def run(
-        self, script: Script, inputs: Json = None, *, path: str = "", on_start: Callable[[str], object] | None = None
-    ) -> RunResult:
+    async def run(self, script: Script, inputs: Json = None, *, path: str = "") -> RunResult:
         """Return how the run ended. Raises what `Runner.run` raises."""
         handed = Handed(door="library", submitter=self._submitter, path=path)
         async with self._opened() as runner:
-            return await runner.run(script, policy=self.policy, inputs=inputs, handed=handed, on_start=on_start)
+            return await runner.run(script, policy=self.policy, inputs=inputs, handed=handed)
 
     def told(self, ran: RunResult) -> dict[str, Json]:
         """Return the envelope of a run, bounded."""
@@ -76,7 +74,7 @@ class Caller:
     async def call(self, name: str, arguments: Json) -> dict[str, Json]:
         """Do what a model asked for, `run_script` or `review_script`; return the envelope.
 
-        Every `RunnerError` but a Defect becomes an envelope, its `state` null: nothing was started then.
+        Every `RunnerError` but a Defect becomes an envelope whose `state` is null: there is no end of a run to tell of.
 
         Raises UsageError: `name` is neither of them.
         """

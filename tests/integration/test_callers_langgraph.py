@@ -21,11 +21,11 @@ from typing_extensions import TypedDict
 
 from runner import Runner
 from runner.errors import LibraryMissing, NotDone, ReviewNeeded, UsageError
-from runner.events import EventKind
 from runner.integrations import orchestrate
 from runner.integrations.core import MAX_DESCRIPTION
 from runner.integrations.langgraph import ask_with, review_script_tool, run_script_tool, script_node
 from runner.models import RunState
+from tests.callers import attempt_began
 from tests.runs import agent, policy_of
 
 POLICY = policy_of(agents={"echo": agent("echo"), "slow": agent("slow", timeout="60s")})
@@ -136,16 +136,13 @@ async def test_a_node_with_an_envelope_key_raises_nothing_of_that(runner: Runner
 async def test_a_graph_that_is_cancelled_stops_the_run(runner: Runner) -> None:
     graph = graph_of(script_node(POLICY, runner=runner))
     running = asyncio.ensure_future(graph.ainvoke({"script": 'result = spawn("slow", {}).result()\n'}))
-    while not (runs := list(runner.runs())) or not any(
-        event.kind is EventKind.ATTEMPT_STARTED for event in runner.events(runs[0].run)
-    ):
-        await asyncio.sleep(0.01)
+    run = await attempt_began(runner)
 
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
 
-    assert runner.view(runs[0].run).state is RunState.STOPPED
+    assert runner.view(run).state is RunState.STOPPED
 
 
 async def test_a_checkpoint_holds_the_value_and_nothing_else_of_a_run(runner: Runner) -> None:

@@ -24,12 +24,12 @@ from pydantic import TypeAdapter
 from runner import Runner
 from runner.engine import envelope as whole
 from runner.errors import PolicyError, UsageError
-from runner.events import EventKind
 from runner.integrations import anthropic, openai, orchestrate
 from runner.integrations.blocking import blocking
 from runner.integrations.core import MAX_DESCRIPTION, NAMES, Caller
 from runner.integrations.envelope import FIELDS
-from runner.models import MIB, RunResult, RunState
+from runner.models import MIB, Finding, RunError, RunResult, RunState, Severity
+from tests.callers import attempt_began
 from tests.runs import agent, policy_of
 
 POLICY = policy_of(agents={"echo": agent("echo"), "slow": agent("slow", timeout="60s")})
@@ -207,16 +207,13 @@ async def test_a_call_of_something_else_is_the_programs_to_handle(runner: Runner
 
 async def test_cancelling_a_handler_stops_the_run(runner: Runner) -> None:
     handling = asyncio.ensure_future(anthropic.tool(POLICY, runner=runner).handle(use({"source": 'spawn("slow", {}).result()\nresult = 1\n'})))
-    while not (runs := list(runner.runs())) or not any(
-        event.kind is EventKind.ATTEMPT_STARTED for event in runner.events(runs[0].run)
-    ):
-        await asyncio.sleep(0.01)
+    run = await attempt_began(runner)
 
     handling.cancel()
     with pytest.raises(asyncio.CancelledError):
         await handling
 
-    assert runner.view(runs[0].run).state is RunState.STOPPED
+    assert runner.view(run).state is RunState.STOPPED
 
 
 async def test_a_policy_that_trust_does_not_let_the_library_use_is_answered(runner: Runner, own_home: Path) -> None:
@@ -286,6 +283,17 @@ def test_a_result_that_is_too_large_for_a_model_is_counted_and_can_be_found() ->
         "The result has 202 bytes; 100 are handed over. Run a script that returns less of it. Whoever started this finds "
         "the whole in run run-7."
     )
+
+
+def test_what_scripts_and_agents_wrote_is_bounded_and_hides_nothing() -> None:
+    error = RunError("ValueError", "\x1b[2Jboo\u202e" + "x" * 10_000, 1, trace=tuple((n, "f") for n in range(50)))
+    finding = Finding("r", Severity.ERROR, 1, 1, "t" * 10_000, "m\x07", "f")
+    told: Any = Caller(POLICY).told(RunResult("r", RunState.FAILED, error=error, findings=(finding,) * 50))
+
+    assert (len(told["error"]["message"]), told["error"]["message"][:4], len(told["error"]["trace"])) == (2_000, "boox", 20)
+    assert len(told["findings"]) == 20
+    assert (len(told["findings"][0]["text"]), told["findings"][0]["message"]) == (2_000, "m")
+    assert len(told["advice"]) < 2_300 and "\x1b" not in told["advice"]
 
 
 # --- chat functions --------------------------------------------------------------------------

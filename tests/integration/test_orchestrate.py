@@ -11,11 +11,11 @@ import pytest
 
 from runner import Runner, Script
 from runner.errors import ExitCode, NotAccepted, NotDone, ReviewNeeded, UsageError
-from runner.events import EventKind
 from runner.integrations import Orchestrated, orchestrate
 from runner.integrations.writing import form
 from runner.models import RunState
 from runner.review.keys import new_reviewer_key
+from tests.callers import attempt_began
 from tests.runs import agent, policy_of
 
 POLICY = policy_of(agents={"echo": agent("echo"), "slow": agent("slow", timeout="60s")})
@@ -163,16 +163,13 @@ async def test_a_policy_that_asks_for_a_decision_gives_back_what_approves_it(car
 async def test_cancelling_stops_the_run(carried_out: Any) -> None:
     running = asyncio.ensure_future(carried_out(Model('result = spawn("slow", {}).result()\n')))
     runner = carried_out.runner
-    while not (runs := list(runner.runs())) or not any(
-        event.kind is EventKind.ATTEMPT_STARTED for event in runner.events(runs[0].run)
-    ):
-        await asyncio.sleep(0.01)
+    run = await attempt_began(runner)
 
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
 
-    assert runner.view(runs[0].run).state is RunState.STOPPED
+    assert runner.view(run).state is RunState.STOPPED
 
 
 async def test_what_a_chat_function_raises_comes_through(carried_out: Any) -> None:
