@@ -9,13 +9,14 @@ Not here: whether a person has to confirm it, and the words (cli).
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from runner.errors import UsageError
+from runner.errors import PolicyError, UsageError
 from runner.guest.wire import compact
 from runner.models import Json, RunResult, Script
 from runner.policy.model import AgentEntry, Policy
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from runner.engine.submission import Handed
     from runner.events import TokensView
     from runner.policy.model import LockedAgent
+
+# A server that is started, connected to and asked for its schemas takes seconds.
+LIVE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,5 +101,9 @@ async def live_facts(policy: Policy, name: str) -> LockedAgent:
     from runner.engine.locking import ask
 
     entry = entry_of(policy, name)
-    found = await ask(replace(policy, agents={name: entry}), SystemClock())
+    try:
+        async with asyncio.timeout(LIVE_SECONDS):
+            found = await ask(replace(policy, agents={name: entry}), SystemClock())
+    except TimeoutError:
+        raise PolicyError(f'agent "{name}" did not say what it is within {LIVE_SECONDS:g} s') from None
     return found[name]

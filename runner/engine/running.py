@@ -148,7 +148,8 @@ class Running(Reading):
         A text or Path names a file; source text is `Script("name", b"...")`. `on_event` sees each event
         once it is durable, `on_start` the run's id before anything else. With `reuse` spawns that ask for what was
         asked in that run get its good outcomes; `on_reuse` hears before the run starts how far these reach. `handed`
-        says who asks, through which door, and with which decision.
+        says who asks, through which door, and with which decision. `watch` sees what agents returned before it was
+        pruned, in memory.
 
         Raises:
             UsageError: The script, the policy or the inputs cannot be used. Nothing was journalled.

@@ -61,8 +61,7 @@ def trapped(tmp_path: Path) -> Path:
     "verb",
     [
         "review script.py --sandbox process", "review script.py --faults 0 --format html -o page.html",
-        "rehearse script.py --sandbox process", "policy check runner.yaml", "agents list", "agents describe look",
-        "agents describe send --json",
+        "rehearse script.py --sandbox process", "agents list", "agents describe send --json",
     ],
 )  # fmt: skip
 def test_nothing_of_a_pull_request_is_executed_but_the_script(verb, trapped, own_home):
