@@ -153,6 +153,12 @@ def unreachable(agent: str, why: str) -> AgentFault:
     return AgentFault(OutcomeKind.FAILED, f'agent "{agent}" could not be reached', detail=detail(why))
 
 
+def over_tokens(agent: str, most: int) -> AgentFault:
+    """Return the fault of a model that has used what was reserved for it, and asks for more."""
+    message = f'agent "{agent}" has used the {most:,} model tokens that were reserved for it, and is not done'
+    return AgentFault(OutcomeKind.LIMIT_REACHED, message, lost=True)
+
+
 def of_status(agent: str, status: int, headers: Mapping[str, str], why: str = "") -> AgentFault:
     """Return the fault of an agent that answered with a status of HTTP which is no success.
 

@@ -83,6 +83,8 @@ async def converse(
             if faults.repeats(text, _guarded(key)):
                 raise faults.repeated(agent, "a value that its policy keeps by reference")
             return asked.output(agent, text)
+        if call.most_tokens is not None and call.usage is not None and call.usage.tokens >= call.most_tokens:
+            raise faults.over_tokens(agent, call.most_tokens)
         if turn + 1 < max_turns:
             dialogue.tell(await used.answers(wanted))
     raise faults.out_of_turns(agent, max_turns if tools else 1, used.last_failure)

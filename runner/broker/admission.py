@@ -97,6 +97,12 @@ class Admission:
         live.reserved = Reserved(most)
         return FREE
 
+    def most_tokens(self, reserved: Reserved | None) -> int | None:
+        """Return how many model tokens an attempt may use; None where the run has no budget of them."""
+        if reserved is None or not self.budget.bounds_tokens or not reserved.most.tokens:
+            return None
+        return int(reserved.most.tokens)
+
     def over(
         self, entry: AgentEntry, reserved: Reserved | None, usage: ModelUsage | None, *, called: bool, sure: bool
     ) -> dict[str, float] | None:

@@ -81,6 +81,7 @@ class Budget:
     def __init__(self, limits: Limits) -> None:
         self._tokens = float("inf") if limits.model_tokens is None else float(limits.model_tokens)
         self._usd = float("inf") if limits.cost_usd is None else limits.cost_usd
+        self.bounds_tokens = limits.model_tokens is not None
         self.bounded = limits.model_tokens is not None or limits.cost_usd is not None
         self.spent = NOTHING
         self._reserved = NOTHING

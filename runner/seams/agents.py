@@ -55,6 +55,9 @@ class Call:
     run, for a worker or a processor. It is what the attempt would count one after the other."""
     usage: ModelUsage | None = None
     """Added up by a backend that calls a model, also where the attempt then fails; None: it called none."""
+    most_tokens: int | None = None
+    """Model tokens that are reserved for it, of a run that has a budget of them; None where nobody counts. A backend
+    that asks a model again, as after a tool, asks only while this is not used up."""
 
     def used(
         self, *, model: str = "", input_tokens: int = 0, output_tokens: int = 0, cost_usd: float | None = None
