@@ -37,8 +37,10 @@ def argv(program: str, options: Mapping[str, Any], asked: Asked, *, functions: t
     """Return its command line but for the formats. `functions` are those of the policy that its model may use."""
     builtin: list[str] = list(options.get("builtin_tools") or ())
     command = [
-        "/bin/sh", "-c", _IN_HOME, program, "--model", options["model"],
-        "--system-prompt", asked.system(options.get("system", "")), "--tools", ",".join(builtin),
+        "/bin/sh", "-c", _IN_HOME, program,
+        # In one word: a text that begins with a dash is no option of its own.
+        f"--model={options['model']}", f"--system-prompt={asked.system(options.get('system', ''))}",
+        "--tools", ",".join(builtin),
         "--permission-mode", "dontAsk", "--setting-sources=", "--strict-mcp-config", "--no-session-persistence",
         "--max-turns", str(options.get("max_turns", DEFAULT_TURNS)),
     ]  # fmt: skip
