@@ -17,7 +17,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -75,8 +75,8 @@ class Reads(Protocol):
         """Return how much it may write."""
         ...
 
-    def output(self, agent: str, call: Call, said: Json) -> Json:
-        """Return the output that it said, whatever its exit code. Raises AgentFault."""
+    def output(self, agent: str, call: Call, said: Json, guarded: Sequence[str]) -> Json:
+        """Return the output that it said, whatever its exit code. Raises AgentFault, with nothing guarded in it."""
         ...
 
 
@@ -112,13 +112,16 @@ class CommandAgent:
 
     async def run(self, call: Call) -> Json:
         env = await self._environment()
-        if shutil.which(self._own_argv[0], path=env["PATH"]) is None and self._own_argv is not self._argv:
+        if self._own_argv is not self._argv and shutil.which(self._own_argv[0], path=env["PATH"]) is None:
             raise self._not_started("there is no such program")
         identity = self._identity(env["PATH"])
         attempt = _Attempt(self._name, call, self._reads)
         attempt.references = [env[name] for name, value in self._env.items() if isinstance(value, Reference)]
         try:
-            if call.credential is not None:
+            if call.credential is not None and self._reads is not None:
+                # A model may read what stands in its program's environment: it is handed nothing.
+                call.credential.observe("all")
+            elif call.credential is not None:
                 attempt.handed = await hand(call.credential, identity, attempt.owns)
                 env |= _variables(attempt.handed)
             attempt.program = self._launcher.start(
@@ -226,16 +229,15 @@ class _Attempt:
         except (UnicodeDecodeError, WireError) as error:
             why = f"{error}" if self._output else "it wrote nothing"
             raise faults.no_json(self._name, f"stdout: {why}\nstderr: {self._errors()}") from None
+        if self._reads is not None:
+            value = self._reads.output(self._name, self._call, value, self.references)
+            if len(compact(value).encode()) > self._call.output_bytes:
+                raise faults.too_large(self._name, self._call.output_bytes)
         if faults.repeats(text, self.references):
             raise faults.repeated(self._name, "a value that its policy keeps by reference")
         if self.handed is not None and faults.repeats(text, self.handed.guarded):
             raise faults.repeated(self._name, "a credential that it was handed")
-        if self._reads is None:
-            return value
-        output = self._reads.output(self._name, self._call, value)
-        if len(compact(output).encode()) > self._call.output_bytes:
-            raise faults.too_large(self._name, self._call.output_bytes)
-        return output
+        return value
 
     def _errors(self) -> str:
         guarded = self.references + (self.handed.guarded if self.handed else [])

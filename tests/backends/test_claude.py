@@ -104,6 +104,7 @@ async def test_the_cli_is_told_system_and_inputs_and_gives_its_structured_output
     assert attempt.usage.cost_usd is not None and attempt.usage.cost_usd > 0
     assert asked.inputs == {"n": 7} and b'"--be-brief"' in asked.body
     assert [tool["name"] for tool in asked.json["tools"]] == ["StructuredOutput"]
+    assert asked.headers.get("traceparent") == (attempt.traceparent if via == "sdk" else None)
     assert vendors.said(KEY) == ["x-api-key 0"]
     assert {name for name in set(os.listdir("/tmp")) - before if "claude" in name or name.startswith("runner-agent")} == set()
 
@@ -131,6 +132,15 @@ async def test_an_answer_that_is_none_becomes_one_clear_fault(make, vendors, via
 
     assert told(fault) == (kind, f'agent "a" {message}', lost)
     assert len(vendors.requests) == 1 and KEY not in fault.detail
+
+
+@each_way
+async def test_a_server_that_repeats_the_key_in_an_error_does_not_bring_it_into_the_journal(make, vendors, via):
+    vendors.say(Say(status=400, body=f'{{"type": "error", "error": {{"type": "x", "message": "bad {KEY}"}}}}'.encode()))
+    fault = await fault_of(make(via=via), call({"n": 7}))
+
+    assert told(fault) == ("failed", 'agent "a" answered with status 400', False)
+    assert KEY not in fault.detail
 
 
 @each_way

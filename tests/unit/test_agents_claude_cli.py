@@ -15,7 +15,7 @@ from runner.errors import AgentFault
 from runner.policy.model import Reference
 from runner.seams import Agent
 from runner.seams.agents import ModelUsage
-from tests.unit.agents_by_hand import call, entry, open_folder
+from tests.unit.agents_by_hand import HandCredential, call, entry, open_folder
 
 KEY = "canary-key-0c66fd"
 ANSWER = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
@@ -89,6 +89,7 @@ async def test_without_a_schema_its_text_is_the_output(make: Make) -> None:
 @pytest.mark.parametrize(
     ("said", "code", "kind", "message", "lost"),
     [
+        ({**FAILED, "api_error_status": 400, "result": f"bad key {KEY}"}, 1, "failed", "answered with status 400", False),
         ({**FAILED, "api_error_status": 401}, 1, "unauthorised", "answered with status 401: it does not accept its credential", False),
         ({**FAILED, "api_error_status": 429}, 1, "failed", "answered with status 429", False),
         ({**FAILED, "api_error_status": None}, 1, "failed", "broke off", True),
@@ -121,6 +122,13 @@ async def test_usage_is_recorded_also_where_it_failed(make: Make) -> None:
         await make({**FAILED, "api_error_status": 500}, code=1).run(attempt)
 
     assert attempt.usage == ModelUsage("m-1", 12, 5, 0.25)
+
+
+async def test_an_attempts_credential_is_not_handed_to_a_program_that_a_model_steers(make: Make) -> None:
+    credential = HandCredential(crm="canary-token-88")
+    await make({**DONE, "structured_output": {"n": 7}}).run(call({"n": 7}, credential=credential))
+
+    assert (credential.doors, credential.observed) == ([], ["all"])
 
 
 async def test_a_program_that_is_not_there_is_told_so(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
