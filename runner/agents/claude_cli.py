@@ -29,8 +29,11 @@ VENDOR = "https://api.anthropic.com"
 INPUTS = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 # HOME is made by who starts it, so a shell says what lies in there. What else it writes would stay: sockets, logs.
 _IN_HOME = 'TMPDIR="$HOME" CLAUDE_CONFIG_DIR="$HOME/.claude" exec "$0" "$@"'
+# One request for each turn, to the model that the policy names.
 _QUIET = {
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_AUTOUPDATER": "1", "CLAUDE_CODE_MAX_RETRIES": "0",
+    "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK": "1", "CLAUDE_CODE_NO_MODEL_FALLBACK": "1",
+    "CLAUDE_CODE_DISABLE_REFUSAL_FALLBACK": "1",
 }  # fmt: skip
 
 

@@ -124,6 +124,8 @@ async def test_without_a_schema_its_text_is_the_output_and_other_outputs_are_wra
         (Say(status=401), "unauthorised", "answered with status 401: it does not accept its credential", False),
         (Say(status=429, headers={"retry-after": "7"}), "failed", "answered with status 429", False),
         (Say(status=500), "failed", "answered with status 500", True),
+        (Say(cut=40), "failed", "broke off", True),
+        (Say(body=b"<html>busy</html>"), "failed", "broke off", True),
     ],
 )  # fmt: skip
 async def test_an_answer_that_is_none_becomes_one_clear_fault(make, vendors, via, say, kind, message, lost):
@@ -136,7 +138,7 @@ async def test_an_answer_that_is_none_becomes_one_clear_fault(make, vendors, via
 
 @each_way
 async def test_a_server_that_repeats_the_key_in_an_error_does_not_bring_it_into_the_journal(make, vendors, via):
-    vendors.say(Say(status=400, body=f'{{"type": "error", "error": {{"type": "x", "message": "bad {KEY}"}}}}'.encode()))
+    vendors.answer = lambda request: Say(status=400, body=f'{{"type": "error", "error": {{"type": "x", "message": "bad {KEY}"}}}}'.encode())
     fault = await fault_of(make(via=via), call({"n": 7}))
 
     assert told(fault) == ("failed", 'agent "a" answered with status 400', False)

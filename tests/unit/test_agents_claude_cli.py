@@ -70,6 +70,7 @@ async def test_it_gets_inputs_schema_and_key_and_has_nothing_of_this_machine(mak
     assert told["inputs"] == {"n": 7} and told["inside"] == [True, True]
     assert set(told["env"]) - {"PWD", "LC_CTYPE", "_", "OLDPWD", "SHLVL"} == {
         "ANTHROPIC_API_KEY", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "CLAUDE_CODE_MAX_RETRIES", "CLAUDE_CONFIG_DIR",
+        "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK", "CLAUDE_CODE_NO_MODEL_FALLBACK", "CLAUDE_CODE_DISABLE_REFUSAL_FALLBACK",
         "DISABLE_AUTOUPDATER", "HOME", "PATH", "TMPDIR",
     }  # fmt: skip
     assert not Path(told["home"]).exists()
