@@ -56,7 +56,7 @@ def _command(entry: AgentEntry, setting: Setting) -> CommandAgent:
     asked = ask_loosely(entry.output_schema)
     argv = [*claude_cli.argv("claude", entry.options, asked), "-p", "--output-format", "json"]
     env = claude_cli.environment(entry.options)
-    command = Command(entry, argv, setting, key="argv", env=env, program=3)
+    command = Command(entry, argv, setting, key="argv", env=env, program=3, hands=False)
     return CommandAgent(entry.name, command, claude_cli.ReadsClaude(entry.options, asked))
 
 
@@ -133,6 +133,7 @@ class _Attempt:
         self._agent = agent
         self._call = call
         self._key = key
+        self._guarded = model_calls.guarded(key)
         self._used: Used = agent.tools.of(call)
         self._program: Program | None = None
         self._messages: asyncio.Queue[dict[str, Any] | AgentFault | None] = asyncio.Queue()
@@ -155,16 +156,16 @@ class _Attempt:
             raise faults.not_started(name, str(error)) from None
         except Exception as error:
             text = f"{type(error).__name__}: {error}\n{self._errors()}"
-            raise faults.lost(name, "broke off", redact(text, [self._key])) from None
+            raise faults.lost(name, "broke off", redact(text, self._guarded)) from None
         claude_cli.record(self._call, said, before=self._counted_so_far(), model=self._model)
         try:
-            output = claude_cli.output_of(name, said, self._agent.options, self._agent.asked)
+            output = claude_cli.output_of(name, said, self._agent.options, self._agent.asked, self._guarded)
         except AgentFault as fault:
             raise self._after_effects(fault) from None
         text = compact(output)
         if len(text.encode()) > self._call.output_bytes:
             raise faults.too_large(name, self._call.output_bytes)
-        if self._key != model_calls.NO_KEY and faults.repeats(text, [self._key]):
+        if faults.repeats(text, self._guarded):
             raise faults.repeated(name, "a value that its policy keeps by reference")
         return output
 
@@ -227,7 +228,7 @@ class _Attempt:
     def _errors(self) -> str:
         if self._program is None:
             return ""
-        return faults.errors_of(bytes(self._program.errors), [self._key], cut=self._program.errors_cut)
+        return faults.errors_of(bytes(self._program.errors), self._guarded, cut=self._program.errors_cut)
 
     # --- what it writes ----------------------------------------------------------------------
 
@@ -259,6 +260,7 @@ class _Attempt:
         for name, value in claude_cli.environment(self._agent.options).items():
             env[name] = self._key if isinstance(value, Reference) else value
         env["CLAUDE_CODE_SDK_READS_SESSION_STATE"] = "1"
+        env["ANTHROPIC_CUSTOM_HEADERS"] = f"traceparent: {self._call.traceparent}"
         self._program = self._agent.start(self, env)
         self._program.ended.add_done_callback(lambda _: self._messages.put_nowait(None))
         await asyncio.shield(self._program.started)

@@ -9,7 +9,7 @@ Not here: the library that speaks with it (claude), starting and killing (launch
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runner.agents import faults
@@ -22,14 +22,18 @@ from runner.guest.wire import compact
 from runner.models import Json, OutcomeKind
 from runner.policy.backends.models import DEFAULT_TURNS, key_of
 from runner.policy.model import Reference
+from runner.policy.references import redact
 from runner.seams import Call
 
 VENDOR = "https://api.anthropic.com"
 INPUTS = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 # HOME is made by who starts it, so a shell says what lies in there. What else it writes would stay: sockets, logs.
 _IN_HOME = 'TMPDIR="$HOME" CLAUDE_CONFIG_DIR="$HOME/.claude" exec "$0" "$@"'
+# One request for each turn, to the model that the policy names.
 _QUIET = {
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_AUTOUPDATER": "1", "CLAUDE_CODE_MAX_RETRIES": "0",
+    "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK": "1", "CLAUDE_CODE_NO_MODEL_FALLBACK": "1",
+    "CLAUDE_CODE_DISABLE_REFUSAL_FALLBACK": "1",
 }  # fmt: skip
 
 
@@ -37,8 +41,10 @@ def argv(program: str, options: Mapping[str, Any], asked: Asked, *, functions: t
     """Return its command line but for the formats. `functions` are those of the policy that its model may use."""
     builtin: list[str] = list(options.get("builtin_tools") or ())
     command = [
-        "/bin/sh", "-c", _IN_HOME, program, "--model", options["model"],
-        "--system-prompt", asked.system(options.get("system", "")), "--tools", ",".join(builtin),
+        "/bin/sh", "-c", _IN_HOME, program,
+        # In one word: a text that begins with a dash is no option of its own.
+        f"--model={options['model']}", f"--system-prompt={asked.system(options.get('system', ''))}",
+        "--tools", ",".join(builtin),
         "--permission-mode", "dontAsk", "--setting-sources=", "--strict-mcp-config", "--no-session-persistence",
         "--max-turns", str(options.get("max_turns", DEFAULT_TURNS)),
     ]  # fmt: skip
@@ -59,8 +65,10 @@ def environment(options: Mapping[str, Any]) -> dict[str, str | Reference]:
     return found
 
 
-def output_of(agent: str, said: Mapping[str, Any], options: Mapping[str, Any], asked: Asked) -> Json:
-    """Return the output that its last word says. Raises AgentFault."""
+def output_of(
+    agent: str, said: Mapping[str, Any], options: Mapping[str, Any], asked: Asked, guarded: Sequence[str]
+) -> Json:
+    """Return the output that its last word says. Raises AgentFault whose detail has nothing guarded."""
     subtype, told = said.get("subtype"), text_in(said, "result")
     if subtype == "error_max_turns":
         raise faults.out_of_turns(agent, options.get("max_turns", DEFAULT_TURNS))
@@ -71,8 +79,8 @@ def output_of(agent: str, said: Mapping[str, Any], options: Mapping[str, Any], a
     if said.get("is_error") is not False or subtype != "success":
         status = said.get("api_error_status")
         if type(status) is int and 300 <= status < 1000:
-            raise faults.of_status(agent, status, {}, told)
-        raise faults.lost(agent, "broke off", f"{subtype}: {told}")
+            raise faults.of_status(agent, status, {}, redact(told, guarded))
+        raise faults.lost(agent, "broke off", redact(f"{subtype}: {told}", guarded))
     if said.get("stop_reason") == "refusal":
         raise faults.declined(agent)
     if asked.plain:
@@ -107,8 +115,8 @@ class ReadsClaude(Reads):
         # The output stands there twice, once as a text in a text.
         return 4 * call.output_bytes + ENVELOPE_BYTES
 
-    def output(self, agent: str, call: Call, said: Json) -> Json:
+    def output(self, agent: str, call: Call, said: Json, guarded: Sequence[str]) -> Json:
         if not isinstance(said, dict) or said.get("type") != "result":
             raise AgentFault(OutcomeKind.INVALID_OUTPUT, f'agent "{agent}" ended without a result')
         record(call, said)
-        return output_of(agent, said, self._options, self._asked)
+        return output_of(agent, said, self._options, self._asked, guarded)

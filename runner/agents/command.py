@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Protocol
 
 from runner.agents import Setting, faults
@@ -34,8 +35,8 @@ class Reads(Protocol):
         """Return how much it may write."""
         ...
 
-    def output(self, agent: str, call: Call, said: Json) -> Json:
-        """Return the output that it said, whatever its exit code. Raises AgentFault."""
+    def output(self, agent: str, call: Call, said: Json, guarded: Sequence[str]) -> Json:
+        """Return the output that it said, whatever its exit code. Raises AgentFault, with nothing guarded in it."""
         ...
 
 
@@ -107,15 +108,14 @@ class _Attempt:
         except (UnicodeDecodeError, WireError) as error:
             why = f"{error}" if self._output else "it wrote nothing"
             raise faults.no_json(self._name, f"stdout: {why}\nstderr: {self._running.errors()}") from None
+        if self._reads is not None:
+            value = self._reads.output(self._name, self._call, value, self._running.references)
+            if len(compact(value).encode()) > self._call.output_bytes:
+                raise faults.too_large(self._name, self._call.output_bytes)
         repeated = self._running.repeated(text)
         if repeated is not None:
             raise repeated
-        if self._reads is None:
-            return value
-        output = self._reads.output(self._name, self._call, value)
-        if len(compact(output).encode()) > self._call.output_bytes:
-            raise faults.too_large(self._name, self._call.output_bytes)
-        return output
+        return value
 
 
 def _stdin(inputs: Json) -> bytes:

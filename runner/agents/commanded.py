@@ -85,14 +85,16 @@ class Command:
         key: str,
         env: Mapping[str, str | Reference] | None = None,
         program: int = 0,
+        hands: bool = True,
     ) -> None:
         """`key`: where the entry has its argv, for messages; `env` stands for that of the entry; `program` is the
-        place of the program itself in the argv, behind what starts it.
+        place of the program itself in the argv, behind what starts it; `hands` False: it is handed no credential.
         """
         self._name = entry.name
         self._key = key
         self._env = Kept(entry, "env", setting, env)
         self._program = program
+        self._hands = hands
         # Behind what starts it the argv is ours, and no argument a path of the policy.
         folder = setting.folder
         self._argv = list(written) if program else [_resolve(one, folder, first=not n) for n, one in enumerate(written)]
@@ -120,7 +122,10 @@ class Command:
             if self._program and shutil.which(self._own_argv[0], path=env["PATH"]) is None:
                 raise NotStarted("there is no such program")
             identity = self._identity(env["PATH"])
-            if call.credential is not None:
+            if call.credential is not None and not self._hands:
+                # A model may read what stands in its program's environment.
+                call.credential.observe("all")
+            elif call.credential is not None:
                 started.handed = await hand(call.credential, identity, started.owns)
                 env |= _variables(started.handed)
             program = self._launcher.start(self._argv, env, cwd=None, on_output=on_output, identity=identity)

@@ -80,7 +80,7 @@ async def converse(
         if not wanted:
             if len(text.encode("utf-8", "replace")) > call.output_bytes:
                 raise faults.too_large(agent, call.output_bytes)
-            if faults.repeats(text, _guarded(key)):
+            if faults.repeats(text, guarded(key)):
                 raise faults.repeated(agent, "a value that its policy keeps by reference")
             return asked.output(agent, text)
         if call.most_tokens is not None and call.usage is not None and call.usage.tokens >= call.most_tokens:
@@ -90,7 +90,8 @@ async def converse(
     raise faults.out_of_turns(agent, max_turns if tools else 1, used.last_failure)
 
 
-def _guarded(key: str) -> list[str]:
+def guarded(key: str) -> list[str]:
+    """Return what no output and no detail may repeat."""
     return [] if key == NO_KEY else [key]
 
 

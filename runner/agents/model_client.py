@@ -10,7 +10,7 @@ Not here: what is asked and answered (anthropic, openai), the turns of a convers
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import httpx2
@@ -111,18 +111,18 @@ class _BoundedBody(httpx2.AsyncByteStream):
         await self._response.aclose()
 
 
-def fault_of(agent: str, error: Exception, *, key: str, limit: int) -> AgentFault:
+def fault_of(agent: str, error: Exception, *, guarded: Sequence[str], limit: int) -> AgentFault:
     """Return the fault of a request that failed, by the error that a vendor's library raised for it."""
     response = getattr(error, "response", None)
     if isinstance(response, httpx2.Response):
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return faults.of_status(agent, response.status_code, headers, redact(response.text, [key]))
+        return faults.of_status(agent, response.status_code, headers, redact(response.text, guarded))
     causes = list(_causes(error))
     if any(isinstance(one, AnswerTooLarge) for one in causes):
         return faults.too_large(agent, limit)
     if any(isinstance(one, AnswerPacked) for one in causes):
         return faults.no_json(agent, "its server packed the answer, and was asked not to")
-    told = redact("\n".join(dict.fromkeys(f"{type(one).__name__}: {one}" for one in causes)), [key])
+    told = redact("\n".join(dict.fromkeys(f"{type(one).__name__}: {one}" for one in causes)), guarded)
     if any(isinstance(one, _NOT_REACHED) for one in causes):
         return faults.unreachable(agent, told)
     return faults.lost(agent, "broke off", told)

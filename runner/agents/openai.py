@@ -102,7 +102,8 @@ class _Dialogue:
                 model=self._agent.options["model"], extra_headers=model_calls.headers_of(self._call, turn), **body
             )
         except Exception as error:
-            raise fault_of(name, error, key=self._key, limit=self._call.output_bytes) from None
+            guarded = model_calls.guarded(self._key)
+            raise fault_of(name, error, guarded=guarded, limit=self._call.output_bytes) from None
         answer = model_calls.answer_of(name, response.http_response.content)
         model_calls.record(self._call, answer, (inputs,), (outputs,))
         return answer

@@ -246,6 +246,16 @@ async def test_a_key_that_cannot_be_read_ends_the_attempt_before_anything_is_sen
     assert vendors.requests == []
 
 
+@each_api
+async def test_facts_say_what_the_model_is_told_and_ask_nobody(make, vendors):
+    one, same = make(ANSWER, "double").facts(), make(ANSWER, "double").facts()
+    others = [make(ANSWER, "double", system="x"), make(ANSWER, "halve"), make(None, "double"), make(ANSWER, "double", model="m-2")]
+
+    assert one == same and {"model", "server", "told", "tool double"} == set(one)
+    assert all(other.facts() != one for other in others)
+    assert vendors.requests == [] and KEY not in str(one)
+
+
 # --- functions ---------------------------------------------------------------------------------
 
 
