@@ -26,6 +26,8 @@ def say(id, **more):
     print(json.dumps({"jsonrpc": "2.0", "id": id, **more}), flush=True)
 
 def call(id, tool, given):
+    if "mark" in given:
+        open(given["mark"], "w").close()
     if tool == "fail":
         print("/etc/passwd has hunter2", file=sys.stderr, flush=True)
         return say(id, result={"content": [{"type": "text", "text": "hunter2 was here"}], "isError": True})
