@@ -109,6 +109,10 @@ class McpService:
         asked = [json.loads(body) for _, body in self.requests if body]
         return [one["params"] for one in asked if one.get("method") == "tools/call"]
 
+    def become(self, other: McpService) -> None:
+        """From now on answer as another service does, which must stay open."""
+        self._app = other._app
+
     def close(self) -> None:
         self._server.should_exit = True
         self._thread.join(10)
