@@ -88,6 +88,13 @@ async def test_what_the_scopes_do_not_open_is_unauthorised_and_never_arrives(own
     assert warning.endswith('agent "customer" is asked by POST /{inputs.id} of resource "crm", which "crm:read" may not open')
 
 
+async def test_inputs_that_do_not_fit_into_a_path_are_invalid_input(own_home: Path, server: ResourceServer) -> None:
+    policy = policy_of(agents={"a": remote("http", http=server.url + "/{inputs.id}/x")})
+    ran = await run_script(own_home, "result = gather(spawn('a', {'id': '..'}), spawn('a', {}), on_error='none')", policy=policy)
+
+    assert (ran.result.spawns, server.received) == ({"invalid_input": 2}, [])
+
+
 async def test_an_answer_of_another_schema_is_invalid_output(own_home: Path, server: ResourceServer) -> None:
     policy = policy_of(agents={"a": remote("http", http=server.url, output=NUMBER)})
     server.answer = lambda got: Said(body=b'{"n": "seven", "hunter": 2}')

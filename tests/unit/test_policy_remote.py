@@ -10,7 +10,8 @@ import yaml
 
 from runner.errors import PolicyError
 from runner.policy import load_policy_text
-from runner.policy.model import AgentEntry, Policy
+from runner.policy.archived import archived_policy
+from runner.policy.model import AgentEntry, Policy, Reference
 from runner.policy.templates import BadInput, fill, parse_url, query_of
 
 RESOURCES = {
@@ -71,6 +72,14 @@ def test_what_does_not_fit_together_is_told_with_its_fix(agent: dict[str, Any], 
 
     assert told[0] == message
     assert hint is None or told[1] == hint
+
+
+def test_what_is_archived_of_an_agent_is_what_was_written() -> None:
+    http = {"url": "https://x.example/{inputs.id}", "body": {"env": {"a": "{inputs}"}}, "headers": {"X": "env:K", "Y": "1"}}
+    written = policy(http=http)
+
+    assert archived_policy(written.resolved, name="p", folder="/").agents["a"].options == written.agents["a"].options
+    assert written.agents["a"].options == {**http, "headers": {"X": Reference("env", ("K",)), "Y": "1"}}
 
 
 # --- scopes ----------------------------------------------------------------------------------
