@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import logging
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib import metadata
@@ -196,6 +197,30 @@ async def test_a_server_that_is_down_was_asked_nothing() -> None:
         url = gone.url
 
     assert told(await fault_of(agent(url=url))) == ("failed", 'agent "a" could not be reached', False, None)
+
+
+async def test_a_session_of_the_older_handshake_is_ended_and_a_cancelled_attempt_does_not_wait_for_that(server: ResourceServer) -> None:
+    never = threading.Event()
+
+    def answer(got: Received) -> Said:
+        if got.method == "POST" and json.loads(got.body)["method"] != "tools/call":
+            said = reply(got)
+            return replace(said, headers={**said.headers, "Mcp-Session-Id": "s-1"})
+        return Said(405, b"") if got.method == "GET" else Said(hold=never)
+
+    server.answer = answer
+    attempt = asyncio.ensure_future(agent(url=server.url).run(call({})))
+    while not any(b"tools/call" in got.body for got in server.received):
+        await asyncio.sleep(0.005)
+    attempt.cancel()
+    done, _ = await asyncio.wait([attempt], timeout=10)
+    assert done and attempt.cancelled()
+
+    server.answer = lambda got: answer(got) if b"tools/call" not in got.body else reply(got, {"content": [], "structuredContent": {}})
+    server.received.clear()
+    assert await agent(url=server.url).run(call({})) == {}
+    assert [got.headers["mcp-session-id"] for got in server.received if got.method == "DELETE"] == ["s-1"]
+    never.set()
 
 
 async def test_a_tool_that_is_not_there_is_told_and_an_endless_list_of_tools_ends(server: ResourceServer) -> None:

@@ -9,9 +9,10 @@ import pytest
 import yaml
 
 from runner.errors import PolicyError
-from runner.policy import load_policy_text
+from runner.policy import load_policy_text, policy_schema
 from runner.policy.archived import archived_policy
 from runner.policy.model import AgentEntry, Policy, Reference
+from runner.policy.schemas import validator
 from runner.policy.templates import BadInput, fill, parse_url, query_of
 
 RESOURCES = {
@@ -38,6 +39,8 @@ def refusal(**agent: Any) -> tuple[str, str]:
 
 def test_a_url_alone_is_the_short_form() -> None:
     assert entry(http="https://x.example/a").options == entry(http={"url": "https://x.example/a"}).options == {"url": "https://x.example/a"}
+    for http in ("https://x.example/a", {"url": "https://x.example/a"}):
+        assert validator(policy_schema()).is_valid({"version": 1, "agents": {"a": {"description": "d", "http": http}}})
 
 
 def test_a_server_that_is_a_program_is_a_process_of_its_own() -> None:
