@@ -26,6 +26,8 @@ def say(id, **more):
     print(json.dumps({"jsonrpc": "2.0", "id": id, **more}), flush=True)
 
 def call(id, tool, given):
+    if "mark" in given:
+        open(given["mark"], "w").close()
     if tool == "fail":
         print("/etc/passwd has hunter2", file=sys.stderr, flush=True)
         return say(id, result={"content": [{"type": "text", "text": "hunter2 was here"}], "isError": True})
@@ -106,6 +108,10 @@ class McpService:
         """Return the parameters of each tool call that came."""
         asked = [json.loads(body) for _, body in self.requests if body]
         return [one["params"] for one in asked if one.get("method") == "tools/call"]
+
+    def become(self, other: McpService) -> None:
+        """From now on answer as another service does, which must stay open."""
+        self._app = other._app
 
     def close(self) -> None:
         self._server.should_exit = True

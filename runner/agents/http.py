@@ -16,7 +16,7 @@ import httpx2
 
 from runner.agents import Setting, faults
 from runner.agents.kept import Values
-from runner.agents.remote import NotPlain, Remote, TooLarge, at, open_client, size_of, whole
+from runner.agents.remote import NotPlain, Remote, TooLarge, UnderWay, at, open_client, size_of, whole
 from runner.clock import SystemClock
 from runner.guest.wire import WireError, canonical, loads
 from runner.models import Json, digest_of
@@ -43,6 +43,7 @@ class HttpAgent:
         options = entry.options
         self._name = entry.name
         self._remote = remote
+        self._under_way = UnderWay(entry.name)
         self._url = parse_url(options["url"])
         self._method: str = options.get("method", "POST")
         self._query: dict[str, Json] | None = options.get("query")
@@ -53,6 +54,9 @@ class HttpAgent:
         self._facts = {"url": self._url.text.partition("?")[0], "request": digest_of(canonical(written))}
 
     async def run(self, call: Call) -> Json:
+        return await self._under_way.run(self._ask(call))
+
+    async def _ask(self, call: Call) -> Json:
         url, content = self._request(call)
         values = await self._remote.values()
         async with self._remote.client(call, values, self._client) as (client, gateway):
@@ -76,6 +80,7 @@ class HttpAgent:
         return self._facts
 
     async def close(self) -> None:
+        await self._under_way.close()
         await self._client.aclose()
 
     def _request(self, call: Call) -> tuple[str, bytes | None]:

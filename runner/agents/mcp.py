@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from runner.agents import Setting, extras, faults
 from runner.agents.commanded import Command
 from runner.agents.program import NotStarted
-from runner.agents.remote import Remote, at
+from runner.agents.remote import Remote, UnderWay, at
 from runner.clock import Clock, SystemClock
 from runner.errors import AgentFault
 from runner.guest.wire import WireError, canonical, loads
@@ -61,6 +61,7 @@ class McpAgent:
         self._output_at: str | None = options.get("output_at")
         self._text_alone = isinstance(entry.output_schema, dict) and entry.output_schema.get("type") == "string"
         self._clock = clock
+        self._under_way = UnderWay(entry.name)
         self._remote = None if self._url is None else Remote(entry, self._url, setting, clock)
         self._command = None if self._url is not None else Command(entry, options["command"], setting, key="command")
         headers = {} if self._remote is None else self._remote.headers.as_written()
@@ -73,6 +74,9 @@ class McpAgent:
         self._learned: Mapping[str, str] = self._held
 
     async def run(self, call: Call) -> Json:
+        return await self._under_way.run(self._ask(call))
+
+    async def _ask(self, call: Call) -> Json:
         arguments = fill(self._arguments, call.inputs)
         if not isinstance(arguments, dict):
             raise faults.unfit(self._name, "a tool's arguments are a mapping")
@@ -80,7 +84,7 @@ class McpAgent:
             await self._find(client)
             exchange.called = True
             result = await self._call(client, arguments, call)
-            return self._output(result, exchange)
+        return self._output(result, exchange)
 
     def facts(self) -> dict[str, str]:
         own = {"url": self._url.partition("?")[0]} if self._url is not None else {}
@@ -99,6 +103,7 @@ class McpAgent:
     async def close(self) -> None:
         if self._command is not None:
             await self._command.close()
+        await self._under_way.close()
 
     @asynccontextmanager
     async def _connected(self, call: Call) -> AsyncIterator[tuple[Client, Exchange]]:
@@ -146,7 +151,7 @@ class McpAgent:
         schemas = {"input": tool.input_schema, "output": tool.output_schema}
         try:
             told = digest_of(canonical(schemas))
-        except ValueError as error:
+        except (ValueError, RecursionError, WireError) as error:
             raise faults.no_answer(self._name, f"its schemas are no JSON: {error}") from None
         learned = {"server": clean(named, limit=_MOST_NAME_CHARS), "schemas": told}
         if changed := [name for name in _LEARNED if name in self._held and self._held[name] != learned[name]]:

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import math
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 _COPIES, _AROUND_BYTES = 4, 1024 * 1024
 # The broker's own deadline comes first.
 _LATER_SECONDS = 5.0
+# The output is there; a server that does not take leave is left.
+_GOODBYE_SECONDS = 1.0
 _TYPES = ("application/json", "text/event-stream")
 
 # They log what servers send, which may be anything.
@@ -129,14 +131,18 @@ async def over_http(remote: Remote, url: str, exchange: Exchange) -> AsyncIterat
     exchange.guarded = values.guarded
     async with open_client(url) as own, remote.client(exchange.call, values, own) as (client, gateway):
         client.headers.update({**values.texts, **remote.tracing(exchange.call)})
-        client.event_hooks = {"response": [_Watch(remote, exchange, gateway=gateway)]}
-        # No bound of its own on events: all that comes is counted.
-        transport = streamable_http_client(url, http_client=client, max_sse_event_size=None)
+        watch = _Watch(remote, exchange, gateway=gateway)
+        client.event_hooks = {"response": [watch]}
+        # No bound of its own on events: all that comes is counted. And no end of a session of its own, for which a
+        # cancelled attempt would wait.
+        transport = streamable_http_client(url, http_client=client, max_sse_event_size=None, terminate_on_close=False)
         async with _client(transport, exchange) as connected:
-            try:
-                yield connected
-            except httpx2.HTTPError as error:
-                raise remote.broke(error, exchange.guarded) from None
+            yield connected
+            if watch.session:
+                told = {"mcp-session-id": watch.session, "mcp-protocol-version": connected.protocol_version}
+                with suppress(TimeoutError, httpx2.HTTPError, OSError):
+                    async with asyncio.timeout(_GOODBYE_SECONDS):
+                        await client.delete(url, headers=told)
 
 
 class _Watch:
@@ -146,6 +152,8 @@ class _Watch:
         self._remote = remote
         self._exchange = exchange
         self._gateway = gateway
+        self.session = ""
+        """The server's name for the conversation, in the older handshake."""
 
     async def __call__(self, response: httpx2.Response) -> None:
         exchange, status, headers = self._exchange, response.status_code, lower(response.headers)
@@ -158,6 +166,7 @@ class _Watch:
             if not response.is_success:
                 exchange.note_status(faults.of_status(exchange.name, status, headers))
             elif status == 200:
+                self.session = self.session or headers.get("mcp-session-id", "")
                 media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
                 if media_type not in _TYPES:
                     raise exchange.note(faults.of_type(exchange.name, media_type))

@@ -10,12 +10,13 @@ Not here: what is asked (http, mcp), what the gateway lets through (credentials.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
 import logging
 import ssl
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
@@ -128,6 +129,34 @@ class Remote:
         if gateway and "runner-refused" in headers:
             return faults.of_gateway(self.name, headers["runner-refused"], text)
         return faults.of_status(self.name, status, headers, text)
+
+
+class UnderWay:
+    """The attempts of one agent that are under way: closing cuts them, each with a fault."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._tasks: set[asyncio.Task[Json]] = set()
+
+    async def run(self, attempt: Coroutine[Any, Any, Json]) -> Json:
+        task = asyncio.ensure_future(attempt)
+        self._tasks.add(task)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            own = asyncio.current_task()
+            if own is not None and own.cancelling():
+                raise
+            raise faults.lost(self._name, "was closed", "") from None
+        finally:
+            self._tasks.discard(task)
+
+    async def close(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
 
 def lower(headers: httpx2.Headers) -> Mapping[str, str]:

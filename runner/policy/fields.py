@@ -19,7 +19,7 @@ from runner.guest.wire import MAX_FALLBACKS, MAX_FRAME_BYTES, MAX_RETRIES, MAX_S
 from runner.models import MIB, Json
 from runner.policy.backends.base import ImportPath, KeptValue, ModelTokens
 from runner.policy.backends.graphs import CrewAIFields, LangGraphFields
-from runner.policy.backends.http import HttpFields
+from runner.policy.backends.http import Http, HttpFields
 from runner.policy.backends.mcp import McpFields
 from runner.policy.backends.models import AnthropicFields, ClaudeFields, OpenAIFields, ToolFields
 from runner.policy.backends.script import ScriptFields
@@ -151,7 +151,7 @@ class AgentFields(_Fields):
     """Backend: a function, "module:function"; the module is looked for in the policy's folder first."""
     command: Argv | None = None
     """Backend: a program that reads JSON on stdin and writes JSON on stdout."""
-    http: HttpFields | None = None
+    http: Http = None
     """Backend: a service that is sent the inputs as JSON."""
     mcp: McpFields | None = None
     """Backend: a tool of an MCP server."""

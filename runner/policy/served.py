@@ -49,7 +49,7 @@ def contradictions(fields: PolicyFields, source: Source) -> Iterator[Problem]:
                 hint = "remove the scopes, or correct one of the urls"
                 yield Problem(message, place, f"{hint}; `unsafe_raw_token: true` sends it the token itself")
         if owners and any(header.lower() == "authorization" for header in keys.headers or {}):
-            message = f'agent "{name}" has scopes of a resource and a header Authorization; one request has one'
+            message = f'agent "{name}" has scopes of a resource and a header Authorization; a request has one of them'
             yield Problem(message, source.place(("agents", name, backend, "headers")), "remove the header")
 
 

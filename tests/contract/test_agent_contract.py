@@ -277,6 +277,18 @@ async def test_close_kills_attempts_that_run_and_leaves_no_process(make: Make, t
     assert isinstance(attempt.exception(), AgentFault)
 
 
+@pytest.mark.parametrize("make", ["http", "mcp-http"], indirect=True)
+async def test_close_ends_attempts_that_wait_for_a_service(make: Make, tmp_path: Path) -> None:
+    agent = make("hang")
+    attempt = asyncio.ensure_future(agent.run(call(str(tmp_path / "pids"))))
+    await written(tmp_path / "pids")
+    await agent.close()
+    await asyncio.wait([attempt], timeout=10)
+    fault = attempt.exception()
+
+    assert isinstance(fault, AgentFault) and fault.lost
+
+
 @read_as_bytes
 async def test_an_output_beyond_the_bound_is_refused_and_not_kept(make: Make) -> None:
     fault = await fault_of(make("large"))

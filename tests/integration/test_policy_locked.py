@@ -192,7 +192,7 @@ class Served:
 
 
 async def test_schemas_that_a_backend_tells_are_locked_with_it(file, monkeypatch):
-    monkeypatch.setattr("runner.engine.backends.build_agent", lambda entry, *more: Served({"url": "https://x.example"}))
+    monkeypatch.setattr("runner.engine.backends.build_agent", lambda entry, setting: Served({"url": "https://x.example"}))
     report = await Runner.lock_policy(file)
 
     assert report.agents["one"].input_schema == {"type": "object"}
@@ -201,7 +201,7 @@ async def test_schemas_that_a_backend_tells_are_locked_with_it(file, monkeypatch
 
 
 async def test_an_agent_that_cannot_say_what_it_is_is_not_locked(file, monkeypatch):
-    monkeypatch.setattr("runner.engine.backends.build_agent", lambda entry, *more: Served(None))
+    monkeypatch.setattr("runner.engine.backends.build_agent", lambda entry, setting: Served(None))
 
     with pytest.raises(PolicyError, match='agent "one" cannot say what it is: OSError'):
         await locking.ask(load_policy(file), SystemClock())

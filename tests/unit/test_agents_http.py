@@ -193,6 +193,13 @@ async def test_a_server_that_is_down_was_asked_nothing() -> None:
     assert (await fault_of(url))[:3] == ("failed", 'agent "a" could not be reached', False)
 
 
+async def test_a_server_that_speaks_no_tls_was_asked_nothing(server: ResourceServer) -> None:
+    found = await fault_of(server.url.replace("http:", "https:"))
+
+    assert found[:3] == ("failed", 'agent "a" could not be reached', False)
+    assert server.received == []
+
+
 async def test_an_answer_that_breaks_off_is_lost(server: ResourceServer) -> None:
     server.answer = lambda got: Said(body=b'{"a"', headers={"Content-Length": "100", "Connection": "close"})
 

@@ -67,12 +67,6 @@ class HttpFields(BackendFields):
     output_at: Pointer | None = None
     """JSON pointer of the output within the answer; the answer whole unless written."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, value: Any) -> Any:
-        """`http: https://...` says the URL alone."""
-        return {"url": value} if isinstance(value, str) else value
-
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         free_headers(self.headers)
@@ -81,3 +75,11 @@ class HttpFields(BackendFields):
         if self.query is not None and "?" in self.url:
             raise Contradiction("has a query in its url and one under query\nmove all of it to `query:`")
         return self
+
+
+def _short(value: Any) -> Any:
+    """`http: https://...` says the URL alone."""
+    return {"url": value} if isinstance(value, str) else value
+
+
+Http = Annotated[HttpFields | None, BeforeValidator(_short, json_schema_input_type=HttpFields | str | None)]
