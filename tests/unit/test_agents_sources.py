@@ -160,3 +160,16 @@ async def test_a_worker_that_tells_more_usage_than_there_can_be_is_killed(tmp_pa
     await agent.close()
 
     assert raised.value.kind == "invalid_output"
+
+
+def test_what_a_factory_of_crews_returns_is_a_crew_or_has_one():
+    from types import SimpleNamespace as Made
+
+    from runner.agents.crewai_worker import _crew_of
+
+    crew = Made(kickoff=print)
+
+    assert _crew_of(lambda: crew) is crew
+    assert _crew_of(lambda: Made(crew=lambda: crew)) is crew
+    with pytest.raises(TypeError, match="it returns a int, and no crew"):
+        _crew_of(lambda: 5)
