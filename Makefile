@@ -15,7 +15,7 @@ WORKERS ?= 2
 export PYTHONDONTWRITEBYTECODE :=
 SANDBOX := $(if $(filter none,$(DOCKER)),--sandbox process)
 
-.PHONY: help setup demo test check bench test-long test-fresh test-crash test-pythons test-mutants fuzz image engine constraints clean
+.PHONY: help setup demo test check bench test-backends test-long test-fresh test-crash test-pythons test-mutants fuzz image engine constraints clean
 
 help: ## Say what there is
 	@echo "First time here: make demo"
@@ -72,6 +72,9 @@ bench: $(VENV)/.dev engine ## Measure; a table here, JSON in build/bench.json
 
 # --- long forms of what `make test` does briefly ---
 
+test-backends: ## Test the backends with heavy libraries, each in an environment of its own; BACKENDS_SECONDS bounds it
+	@.ci/backends
+
 test-long: $(VENV)/.dev engine ## Run the tests with every case of which `make test` takes some: the corpus in both sandboxes, each block of docs ...
 	@RUNNER_LONG=all $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
@@ -91,14 +94,15 @@ test-mutants: $(VENV)/.dev ## Replay every small change of the corpus against it
 fuzz: $(VENV)/.dev ## Feed random bytes to whatever reads bytes
 	@RUNNER_FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest tests/fuzz
 
-constraints: ## Renew constraints.txt from a new environment
+constraints: ## Renew constraints.txt, and those of heavy backends, from new environments
 	@python="$$(.ci/python)"; folder="$$(mktemp -d)"; trap 'rm -rf "$$folder"' EXIT; \
 	"$$python" -m venv "$$folder/venv"; \
 	"$$folder/venv/bin/python" -m pip --quiet --no-input --disable-pip-version-check install '.[dev]'; \
 	{ sed -n '/^#/p' constraints.txt; \
 	  "$$folder/venv/bin/python" -m pip --disable-pip-version-check freeze --all --exclude pip --exclude spawn-runner; } > "$$folder/new"; \
 	cp "$$folder/new" constraints.txt
+	@.ci/backends constraints
 
 clean: ## Remove .venv and everything built
-	@rm -rf $(VENV) .venv-3.* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) .venv-* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -27,6 +27,7 @@ from runner.agents.access import Handed, hand, observed
 from runner.agents.launch import Launcher
 from runner.agents.program import NotStarted
 from runner.agents.uids import closed_to_others, identify
+from runner.agents.usage import take_usage
 from runner.agents.worker_process import WorkerProcess
 from runner.clock import Clock, Timer
 from runner.guest.wire import WireError, loads
@@ -109,7 +110,7 @@ class Workers:
         except BaseException:
             self._bury(found)
             raise
-        _take_usage(call, found.usage)
+        take_usage(call, found.usage)
         self._give_back(found)
         (seconds,) = worker.SECONDS.unpack_from(reply)
         # The agent's code may have written it.
@@ -277,34 +278,6 @@ class Workers:
         self._idle = kept
         # The most recently used is taken first, so the list is in order of time.
         self._timer = self._clock.call_at(kept[0].idle_since + self._idle_seconds, self._end_idle) if kept else None
-
-
-# More than any attempt can use; what is beyond was made up.
-_MOST_TOKENS = 10**12
-_MOST_USD = 1e6
-
-
-def _take_usage(call: Call, told: bytes) -> None:
-    """Add what a worker told of its call's usage. The agent's code may have written it: what is none is left out."""
-    if not told:
-        return
-    try:
-        found = loads(told.decode())
-    except (UnicodeDecodeError, WireError):
-        return
-    if not isinstance(found, dict):
-        return
-    model, cost = found.get("model"), found.get("cost_usd")
-    call.used(
-        model=faults.plain(model)[:200] if isinstance(model, str) else "",
-        input_tokens=_count(found.get("input_tokens")),
-        output_tokens=_count(found.get("output_tokens")),
-        cost_usd=cost if isinstance(cost, float) and 0 <= cost <= _MOST_USD else None,
-    )
-
-
-def _count(told: Json) -> int:
-    return told if type(told) is int and 0 <= told <= _MOST_TOKENS else 0
 
 
 def told_of(call: Call, clock: Clock) -> dict[str, Json]:

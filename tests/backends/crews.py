@@ -12,22 +12,30 @@ from pydantic import BaseModel
 from runner.agents import AgentError, current_call
 
 CONNECTED = []
-sys.addaudithook(lambda event, args: CONNECTED.append(str(args)) if event == "socket.connect" else None)
+
+
+def listen(event, args):
+    """Note what is connected to over a network: a unix socket, such as the gateway's door, is a path."""
+    if event == "socket.connect" and not isinstance(args[1], str):
+        CONNECTED.append(str(args))
+
+
+sys.addaudithook(listen)
 
 
 class Model(BaseLLM):
     """Answers at once. What it was asked stands in `asked`."""
 
-    def __init__(self, answer, uses=""):
+    def __init__(self, answer):
         super().__init__(model="fake-1")
-        self.additional_params = {"answer": answer, "uses": uses, "asked": []}
+        self.additional_params = {"answer": answer, "asked": []}
 
     def call(self, messages, *args, **kwargs):
         known = self.additional_params
         known["asked"].append(json.dumps(messages, default=str))
         self._track_token_usage_internal({"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120})
-        if known["uses"] and len(known["asked"]) == 1:
-            return f"Thought: I look it up\nAction: {known['uses']}\nAction Input: {{}}"
+        if "do with_tool " in known["asked"][0] and len(known["asked"]) == 1:
+            return "Thought: I look it up\nAction: look_up\nAction Input: {}"
         return "Thought: I know\nFinal Answer: " + known["answer"](messages, known["asked"])
 
     def supports_function_calling(self):
@@ -35,81 +43,6 @@ class Model(BaseLLM):
 
     def get_context_window_size(self):
         return 1_000_000
-
-
-def crew(answer, *, tools=(), **task):
-    model = Model(answer, uses=tools[0].name if tools else "")
-    one = Agent(role="clerk", goal="answer", backstory="none", llm=model, tools=list(tools), max_iter=3)
-    return Crew(agents=[one], tasks=[Task(description="say <<{value}>>", expected_output="a value", agent=one, **task)])
-
-
-def said(messages):
-    """What stands between << and >> in the prompt: the inputs' only value, as JSON."""
-    text = "".join(message["content"] for message in messages)
-    return text.partition("<<")[2].partition(">>")[0]
-
-
-# --- what every backend does -----------------------------------------------------------------
-
-
-def echo():
-    return crew(lambda messages, _: said(messages))
-
-
-def fail():
-    def answer(messages, asked):
-        raise ValueError("/etc/passwd has hunter2")
-
-    return crew(answer)
-
-
-def hang():
-    def answer(messages, asked):
-        child = subprocess.Popen(["sleep", "600"])
-        with open(json.loads(said(messages)), "w") as file:
-            file.write(f"{os.getpid()} {child.pid}\n")
-        child.wait()
-
-    return crew(answer)
-
-
-def large():
-    return crew(lambda *_: '"' + "x" * 200_000 + '"')
-
-
-def garbage():
-    return crew(lambda *_: "this is no JSON")
-
-
-# --- what crews do ---------------------------------------------------------------------------
-
-
-class Score(BaseModel):
-    score: float
-
-
-def typed():
-    return crew(lambda *_: '{"score": 0.5}', output_json=Score)
-
-
-def modelled():
-    return crew(lambda *_: '{"score": 0.25}', output_pydantic=Score)
-
-
-def refusing():
-    def answer(messages, asked):
-        raise AgentError("no such vendor")
-
-    return crew(answer)
-
-
-class InStyle:
-    def crew(self):
-        return crew(lambda *_: '"in style"')
-
-
-def nothing():
-    return 5
 
 
 class LookUp(BaseTool):
@@ -120,45 +53,81 @@ class LookUp(BaseTool):
         return current_call().http.get("http://crm/customers/42").text
 
 
-def with_tool():
-    def answer(messages, asked):
-        call = current_call()
-        stored = [os.path.join(place, name) for place, _, names in os.walk(os.environ["HOME"]) for name in names]
-        return json.dumps(
-            {
-                # The library takes what stands behind the last "Final Answer".
-                "asked": [text.replace("Final Answer", "Answer") for text in asked],
-                "attempt": call.attempt, "resources": sorted(call.tokens),
-                "environment": open("/proc/self/environ").read(), "arguments": open("/proc/self/cmdline").read(),
-                "variables": dict(os.environ), "stored": [open(path, "rb").read().decode("latin-1") for path in stored],
-            }
-        )  # fmt: skip
-
-    return crew(answer, tools=[LookUp()])
+def crew(answer, **task):
+    one = Agent(role="clerk", goal="answer", backstory="none", llm=Model(answer), tools=[LookUp()], max_iter=3)
+    return Crew(agents=[one], tasks=[Task(description="do {do} <<{value}>>", expected_output="a value", agent=one, **task)])
 
 
-def repeating():
-    return crew(lambda *_: json.dumps(current_call().tokens["crm"]))
+def main():
+    """Does what its input "do" says: one worker serves most tests, since its start takes seconds."""
+    return crew(lambda messages, asked: BEHAVIOURS[said(messages, "do ", " <<")](messages, asked))
 
 
-FIRST_KEY = os.environ.get("MODEL_KEY", "")
+def said(messages, before="<<", after=">>"):
+    """What stands between these in the prompt; of the input "value" it is JSON."""
+    text = "".join(message["content"] for message in messages)
+    return text.partition(before)[2].partition(after)[0]
 
 
-def facts():
+def fail(messages, asked):
+    raise ValueError("/etc/passwd has hunter2")
+
+
+def refuse(messages, asked):
+    raise AgentError("no such vendor")
+
+
+def hang(messages, asked):
+    child = subprocess.Popen(["sleep", "600"])
+    with open(json.loads(said(messages)), "w") as file:
+        file.write(f"{os.getpid()} {child.pid}\n")
+    child.wait()
+
+
+def with_tool(messages, asked):
+    call = current_call()
+    stored = [os.path.join(place, name) for place, _, names in os.walk(os.environ["HOME"]) for name in names]
+    return json.dumps(
+        {
+            # The library takes what stands behind the last "Final Answer".
+            "asked": [text.replace("Final Answer", "Answer") for text in asked],
+            "attempt": call.attempt, "resources": sorted(call.tokens),
+            "environment": open("/proc/self/environ").read(), "arguments": open("/proc/self/cmdline").read(),
+            "variables": {name: text for name, text in os.environ.items() if name != "MODEL_KEY"},
+            "stored": [open(path, "rb").read().decode("latin-1") for path in stored],
+        }
+    )  # fmt: skip
+
+
+def facts(messages, asked):
     """What is so in a worker while a crew is at work."""
-
-    def answer(*_):
-        names = [name for name in os.environ if name.startswith(("CREWAI_", "OTEL_", "MODEL_"))]
-        return json.dumps(
-            {
-                "pid": os.getpid(), "variables": {name: os.environ[name] for name in names}, "connected": CONNECTED,
-                "storage": os.listdir(os.environ["CREWAI_STORAGE_DIR"]), "cwd": os.getcwd(), "home": os.environ["HOME"],
-                "environment": open("/proc/self/environ").read(), "key_at_import": len(FIRST_KEY),
-            }
-        )  # fmt: skip
-
-    return crew(answer)
+    return json.dumps(
+        {
+            "pid": os.getpid(), "connected": CONNECTED, "storage": os.listdir(os.environ["CREWAI_STORAGE_DIR"]),
+            "variables": {n: text for n, text in os.environ.items() if n.startswith(("CREWAI_", "OTEL_", "MODEL_U"))},
+            "cwd": os.getcwd(), "home": os.environ["HOME"], "key_at_import": len(KEY_AT_IMPORT),
+            "environment": open("/proc/self/environ").read(),
+        }
+    )  # fmt: skip
 
 
-def key():
-    return crew(lambda *_: json.dumps(os.environ["MODEL_KEY"]))
+KEY_AT_IMPORT = os.environ.get("MODEL_KEY", "")
+BEHAVIOURS = {
+    "echo": lambda messages, asked: said(messages), "fail": fail, "hang": hang, "refuse": refuse,
+    "large": lambda *_: '"' + "x" * 200_000 + '"', "garbage": lambda *_: "this is no JSON",
+    "with_tool": with_tool, "facts": facts, "repeat_token": lambda *_: json.dumps(current_call().tokens["crm"]),
+    "repeat_key": lambda *_: json.dumps(os.environ["MODEL_KEY"]),
+}  # fmt: skip
+
+
+class Score(BaseModel):
+    score: float
+
+
+class InStyle:
+    def crew(self):
+        return crew(lambda *_: '{"score": 0.5}', output_json=Score)
+
+
+def modelled():
+    return crew(lambda *_: '{"score": 0.25}', output_pydantic=Score)
