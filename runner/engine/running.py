@@ -200,19 +200,22 @@ class Running(Reading):
             ledger_of=lambda journal: self._ledger(submission, journal),
             elsewhere=self._elsewhere(submission.reuse, backends, submission.policy), reviewed=reviewed,
         )  # fmt: skip
-        nesting.of(execution)
+        if nesting is not None:
+            nesting.of(execution)
         if submission.outer is None:
             execution.begun_after = self.store.last_entry()
         else:
             self._catch_up(execution, submission.outer.begun_after)
         return await self._serve(execution, submission)
 
-    def _ready(self, submission: Submission) -> tuple[Backends, Nesting]:
+    def _ready(self, submission: Submission) -> tuple[Backends, Nesting | None]:
         """Return what makes the agents of a run, and what begins the runs of those that are scripts."""
-        from runner.engine.nesting import Nesting
+        backends, nesting = self._backends(submission.policy), None
+        if submission.policy.scripts:
+            from runner.engine.nesting import Nesting
 
-        backends, nesting = self._backends(submission.policy), Nesting(self, submission)
-        backends.begin_runs(nesting)
+            nesting = Nesting(self, submission)
+            backends.begin_runs(nesting)
         if submission.outer is not None:
             backends.wrap(submission.outer.wrapped)
         return backends, nesting
