@@ -109,7 +109,9 @@ class Running(Reading):
         looking = self._looking - {asyncio.current_task()}
         for task in looking:
             task.cancel()
-        await asyncio.gather(*looking, *self._leaving, return_exceptions=True)
+        await asyncio.gather(*looking, return_exceptions=True)
+        while self._leaving:  # A nested run that has ended is let go after that.
+            await asyncio.gather(*self._leaving, return_exceptions=True)
         if self._polling is not None:
             self._polling.cancel()
             with suppress(asyncio.CancelledError):
