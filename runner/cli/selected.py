@@ -34,7 +34,8 @@ class Selected:
     def views(self) -> Iterator[TokensView]:
         """Yield each run's tokens, oldest run first. Raises RunNotFound."""
         if self.run is not None:
-            yield self.runner.tokens(self.runner.find(self.run))
+            for run in self.runner.with_nested(self.runner.find(self.run)):
+                yield self.runner.tokens(run)
             return
         for run in self.runner.store.runs_with_tokens():
             yield self.runner.tokens(run)

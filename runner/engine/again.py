@@ -139,9 +139,10 @@ class Again(Running):
                     ledger_of=lambda journal: self._ledger(submission, journal), rates=self._rates(policy),
                     elsewhere=self._elsewhere(reuse, backends, policy), reviewed=reviewed,
                 )  # fmt: skip
-                nesting.of(execution)
-                await self._close_within(run, by=by)
-                execution.held = spent_within(self.store, run)
+                if nesting is not None:
+                    nesting.of(execution)
+                    await self._close_within(run, by=by)
+                    execution.held = spent_within(self.store, run)
                 self._catch_up(execution, self.store.begun_after(run))
                 return await self._serve(execution, submission)
         finally:
@@ -183,8 +184,10 @@ class Again(Running):
         """End a nested run whose host died, and all within it. Starts no guest and calls no agent."""
         from runner.check import check
         from runner.engine.closing import ClosedExecution
+        from runner.engine.imported import require_vouched
         from runner.engine.replaying import read_whole_record
 
+        require_vouched(self.store, run, refused="it is not closed")
         record = read_whole_record(self.store, run)
         submission = Submission(record.script, record.policy, record.inputs, record.seed, on_event)
         guest = GuestOnTheWay(await self._opened().choose(record.policy), record.policy.limits)

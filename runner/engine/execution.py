@@ -11,7 +11,7 @@ import platform
 import secrets
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import runner
 from runner.broker import Broker
@@ -27,9 +27,11 @@ from runner.events import EventKind
 from runner.guest import wire
 from runner.guest.dialect import VERSION as DIALECT
 from runner.models import Json, Limits, RunError, RunResult, RunState, SandboxFacts, Usage, Verdict, digest_of
-from runner.policy.nested import Nested
 from runner.seams import Call, Channel, Elsewhere, Journal, Rates, Responder, RunJournal
 from runner.session import Ending, Held, Session, start_of
+
+if TYPE_CHECKING:
+    from runner.policy.nested import Nested
 
 # What a run waits for its revocations after its end; the revoker goes on without it.
 REVOCATION_SECONDS = 3.0

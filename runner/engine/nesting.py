@@ -20,7 +20,7 @@ from runner.engine.submission import Outer, Submission, exact
 from runner.errors import AgentFault, RunnerError, StoreError
 from runner.models import Json, OutcomeKind, RunResult, RunState, Verdict
 from runner.policy.model import AgentEntry
-from runner.policy.nested import MAX_DEPTH, Nested, narrowed, nested_of, scripts_of
+from runner.policy.nested import MAX_DEPTH, Nested, narrowed, nested_of
 from runner.seams import Agent, Call
 from runner.session import Held
 
@@ -83,7 +83,7 @@ class Nesting:
     async def _within(self, execution: Execution, entry: AgentEntry, call: Call, seat: Seat, deadline: float) -> Json:
         nested, verdict = self._nested(entry)
         # What its own nested runs spawn, the check of its script does not count.
-        spawns = None if scripts_of(nested.policy) else verdict.reach.spawns_at_most
+        spawns = None if nested.policy.scripts else verdict.reach.spawns_at_most
         part = execution.take_slice(
             nested.policy.limits, agent=entry.name, seconds=deadline - execution.monotonic(), spawns=spawns
         )

@@ -90,6 +90,15 @@ class Runner(Reviews, ArchiveVerbs, DecisionVerbs, PolicyVerbs):
             view.interrupt()
         return view
 
+    def with_nested(self, run: str) -> list[str]:
+        """Return a run and all that are nested in it, at any depth. Raises RunNotFound."""
+        from runner.engine.closing import nested_in
+
+        found = [run]
+        for one in found:
+            found += [nested for nested in nested_in(self.store, one) if nested not in found]
+        return found
+
     def request_stop(self, run: str, *, by: str) -> bool:
         """Ask the host of a live run, in whatever process, to stop it. False when it is not alive."""
         return self.store.request_stop(run, by)

@@ -110,7 +110,9 @@ class Running(Reading):
         looking = self._looking - {asyncio.current_task()}
         for task in looking:
             task.cancel()
-        await asyncio.gather(*looking, *self._leaving, return_exceptions=True)
+        await asyncio.gather(*looking, return_exceptions=True)
+        while self._leaving:  # A nested run that has ended is let go after that.
+            await asyncio.gather(*self._leaving, return_exceptions=True)
         if self._polling is not None:
             self._polling.cancel()
             with suppress(asyncio.CancelledError):
@@ -205,19 +207,22 @@ class Running(Reading):
             ledger_of=lambda journal: self._ledger(submission, journal), rates=self._rates(submission.policy),
             elsewhere=self._elsewhere(submission.reuse, backends, submission.policy), reviewed=reviewed,
         )  # fmt: skip
-        nesting.of(execution)
+        if nesting is not None:
+            nesting.of(execution)
         if submission.outer is None:
             execution.begun_after = self.store.last_entry()
         else:
             self._catch_up(execution, submission.outer.begun_after)
         return await self._serve(execution, submission)
 
-    def _ready(self, submission: Submission) -> tuple[Backends, Nesting]:
+    def _ready(self, submission: Submission) -> tuple[Backends, Nesting | None]:
         """Return what makes the agents of a run, and what begins the runs of those that are scripts."""
-        from runner.engine.nesting import Nesting
+        backends, nesting = self._backends(submission.policy), None
+        if submission.policy.scripts:
+            from runner.engine.nesting import Nesting
 
-        backends, nesting = self._backends(submission.policy), Nesting(self, submission)
-        backends.begin_runs(nesting)
+            nesting = Nesting(self, submission)
+            backends.begin_runs(nesting)
         if submission.outer is not None:
             backends.wrap(submission.outer.wrapped)
         return backends, nesting

@@ -70,9 +70,10 @@ class Sandboxes:
     async def close(self) -> None:
         if self._reaping is not None:
             await asyncio.gather(self._reaping, return_exceptions=True)
-        for sandbox in self._open.values():
+        # Another one may close it too, meanwhile: the last run of a Runner that is being left.
+        found, self._open = self._open, {}
+        for sandbox in found.values():
             await sandbox.close()
-        self._open.clear()
 
     async def _best(self, rule: SandboxRule) -> str:
         from runner.sandbox.engine_api import Engine, NoEngine

@@ -18,7 +18,6 @@ from runner.models import Json
 from runner.policy.files import read_source
 from runner.policy.lock import with_lock
 from runner.policy.model import Policy
-from runner.policy.nested import MAX_DEPTH, MAX_NESTED, scripts_of, with_scripts
 from runner.policy.problems import shown
 from runner.policy.resolve import resolve
 from runner.policy.source import Place, Source, read_yaml
@@ -71,7 +70,10 @@ def _loaded(
     inner = inner or _Inner(folder, () if file is None else (os.path.realpath(file),))
     whole = files.with_includes(source, shown_name, (os.path.realpath(file),) if file is not None else ())
     policy = resolve(whole, folder=folder, name=name, read_file=files.read_schema, within=inner.within)
-    if scripts_of(policy):
+    if policy.scripts:
+        # Most policies have none: what compares policies is not read for them.
+        from runner.policy.nested import with_scripts
+
         policy = with_scripts(policy, whole.place, inner.load)
     return policy if file is None else replace(policy, file=_printable(str(file.absolute())))
 
@@ -88,6 +90,8 @@ class _Inner:
     """All that were loaded for the outermost one."""
 
     def load(self, file: Path, place: Place, within: Policy) -> Policy:
+        from runner.policy.nested import MAX_DEPTH, MAX_NESTED
+
         real, shown_name = os.path.realpath(file), _printable(os.path.relpath(file, self.folder))
         wrong = ""
         if real in self.above:

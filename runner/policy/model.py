@@ -248,3 +248,8 @@ class Policy:
     review: ReviewRule = ReviewRule.NONE
     lock: dict[str, LockedAgent] | None = None
     """What each agent must be, else it is refused; None where the policy has no lock."""
+
+    @property
+    def scripts(self) -> tuple[AgentEntry, ...]:
+        """Its agents that are scripts: each call of one is a run within the run that asks."""
+        return tuple(entry for entry in self.agents.values() if entry.backend == "script")

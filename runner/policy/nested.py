@@ -53,11 +53,6 @@ class Nested:
 # --- when a policy is loaded -----------------------------------------------------------------
 
 
-def scripts_of(policy: Policy) -> list[AgentEntry]:
-    """Return the agents of a policy that are scripts."""
-    return [entry for entry in policy.agents.values() if entry.backend == "script"]
-
-
 def with_scripts(policy: Policy, place: Callable[[tuple[str | int, ...]], Place], load: Loads) -> Policy:
     """Return the policy with the scripts and policies of its script agents in it.
 
@@ -66,7 +61,7 @@ def with_scripts(policy: Policy, place: Callable[[tuple[str | int, ...]], Place]
     share = _share(policy)
     agents: dict[str, AgentEntry] = {}
     warnings = list(policy.warnings)
-    for entry in scripts_of(policy):
+    for entry in policy.scripts:
         at_file, at_policy = (place(("agents", entry.name, "script", key)) for key in ("file", "policy"))
         agents[entry.name], told = _with_script(entry, policy, share, at_file, at_policy, load)
         warnings += told
@@ -112,7 +107,7 @@ def _with_script(
 def _share(policy: Policy) -> Limits:
     """Return what one run within a run of this policy may use, where its own policy does not say."""
     limits = policy.limits
-    runs = 1 + sum(entry.parallel for entry in scripts_of(policy))
+    runs = 1 + sum(entry.parallel for entry in policy.scripts)
     shares = {name: max(1, getattr(limits, name) // runs) for name in SHARED}
     return replace(
         limits,

@@ -14,6 +14,7 @@ from runner.errors import PolicyError
 from runner.events import Event, EventKind, RunView, fold
 from runner.models import RunResult, RunState
 from runner.policy import load_policy
+from runner.policy.lock import fingerprint_of
 from runner.policy.model import Policy
 from tests.nested import agents, nested, script_agent, write
 from tests.runs import agent
@@ -192,6 +193,25 @@ async def test_an_inner_script_whose_text_asks_for_such_a_scope_is_denied_whole(
     result = await runs.run(TOLD, policy, {})
 
     assert result.result == ["denied", 'the script of agent "inner" needs scopes that its spawn did not ask for']
+
+
+async def test_a_lock_of_the_outer_policy_holds_for_its_agents_inside(runs, tmp_path):
+    nested(tmp_path, 'result = spawn(inputs["who"], {}).result()', "echo", "add")
+    await runs.runner.lock_policy(tmp_path / "outer.yaml")
+    file = tmp_path / "outer.yaml.lock"
+    lock = json.loads(file.read_text())
+    as_locked = await runs.run(TOLD, load_policy(tmp_path / "outer.yaml"), {"who": "echo"})
+    # Somebody locks other code of one of them.
+    facts = {**lock["agents"]["echo"]["facts"], "code": "0" * 64}
+    lock["agents"]["echo"] |= {"facts": facts, "fingerprint": fingerprint_of("python", facts)}
+    file.write_text(json.dumps(lock))
+    other = await runs.run(TOLD, load_policy(tmp_path / "outer.yaml"), {"who": "echo"})
+    (run,) = runs.within(other.run)
+
+    assert lock["agents"].keys() == {"echo", "add", "inner"}
+    assert as_locked.result == ["ok", {"said": None}]
+    assert other.result == ["failed", 'the script of agent "inner" raised SpawnFailed']
+    assert runs.view(run).spawns[1].message == 'agent "echo" raised NotAsLocked'
 
 
 # --- limits ----------------------------------------------------------------------------------------

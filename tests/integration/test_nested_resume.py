@@ -149,7 +149,9 @@ async def test_who_revokes_what_a_spawn_has_revokes_what_runs_for_it(world, own_
         runner.stop(ids[0], by="test")
         await running
         outer = runner.tokens(ids[0])
+        audited = runner.with_nested(ids[0])
 
     assert told == ["revoked"]
     # The agent that is a script is given no token of its own.
     assert not outer.tokens
+    assert audited[0] == ids[0] and len(audited) == 2

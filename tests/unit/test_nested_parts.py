@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
+from runner.check import check
 from runner.engine.guests import Guests, Seat
 from runner.engine.nesting import Metered
-from runner.models import Json
+from runner.models import Json, Script
 from runner.policy.model import AgentEntry, Price
+from runner.review.reach import reach_view
 from runner.seams import Call, ModelUsage
+from tests.nested import nested
 from tests.unit.agents_by_hand import call
 
 
@@ -103,3 +106,16 @@ async def test_what_an_inner_call_used_is_used_by_the_call_outside(used, entry, 
         await metered.run(call(None))
 
     assert outer.usage == told
+
+
+def test_a_review_says_what_a_script_agent_can_ask_for(tmp_path):
+    policy = nested(tmp_path, 'result = gather(spawn("scoped", {}, scopes=["crm:read"]))', "scoped", "echo",
+                    agent={"scopes": ["crm:read"]})  # fmt: skip
+    verdict = check(Script("outer", b'result = gather(spawn("inner", {}))'), policy)
+    options = policy.agents["inner"].options
+    (reached,) = reach_view(verdict, policy).agents
+
+    assert reached.runs == (
+        f'"inner.py" ({options["script_digest"][:12]}) under "inner.yaml" ({options["policy_digest"][:12]}): '
+        "at most 1 spawn, of scoped (none, crm:read)"
+    )
