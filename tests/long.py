@@ -23,3 +23,8 @@ def every(cases: Sequence[Case], *, nth: int) -> list[Case]:
 def among(cases: Sequence[Case], short: Collection[str]) -> list[Case]:
     """Return all cases, or in the short form those of these names."""
     return [case for case in cases if LONG or case.name in short]  # type: ignore[attr-defined]
+
+
+def examples(number: int) -> int:
+    """Return how many examples are drawn: this number, or in the short form a quarter of it."""
+    return number if LONG else number // 4

@@ -6,6 +6,7 @@ tried twice: what is measured is the first try. A Markdown fence around the scri
 
 from __future__ import annotations
 
+import asyncio
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -73,17 +74,19 @@ def scripts_of(folder: Path) -> dict[str, Script]:
     return found
 
 
-async def grade(scripts: Mapping[str, Script], names: Sequence[str] = ()) -> list[Grade]:
-    """Grade the scripts of these tasks (of all, unless named), in the order of the tasks."""
-    grades = []
+async def grade(scripts: Mapping[str, Script], names: Sequence[str] = (), *, at_once: int = 1) -> list[Grade]:
+    """Grade the scripts of these tasks (of all, unless named), in the order of the tasks. Some agents take seconds."""
+    slots = asyncio.Semaphore(at_once)
     with tempfile.TemporaryDirectory(prefix="first-try-") as home:
         async with Runner(home=Path(home), sandbox="process") as runner:
-            for task in TASKS.values():
-                if task.name in scripts and task.name in (names or TASKS):
-                    grades.append(await grade_script(runner, task, scripts[task.name]))
-                elif task.name in (names or TASKS):
-                    grades.append(Grade(task.name, written=False))
-    return grades
+
+            async def graded(task: Task) -> Grade:
+                if task.name not in scripts:
+                    return Grade(task.name, written=False)
+                async with slots:
+                    return await grade_script(runner, task, scripts[task.name])
+
+            return await asyncio.gather(*(graded(task) for task in TASKS.values() if task.name in (names or TASKS)))
 
 
 async def grade_script(runner: Runner, task: Task, script: Script) -> Grade:

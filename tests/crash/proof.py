@@ -27,9 +27,10 @@ from tests.crash.workloads import ONCE, WORKLOADS
 from tests.resource_server import Received, ResourceServer, Said
 from tests.runs import TESTS
 
-POINTS = int(os.environ.get("RUNNER_CRASH_POINTS", "20"))
-"""How many random moments; with more than 20, every named point and every event as well."""
-LONG = POINTS > 20
+SHORT_POINTS = 12
+POINTS = int(os.environ.get("RUNNER_CRASH_POINTS", SHORT_POINTS))
+"""How many random moments; with more than the short form's, every named point and every event as well."""
+LONG = POINTS > SHORT_POINTS
 At = tuple[str, int, str]
 """Kind of event, which one of that kind, and "before", "durable" or "effect"."""
 _ONCE = {

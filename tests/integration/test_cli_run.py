@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import jsonschema_rs
@@ -46,7 +47,27 @@ def written(folder: Path, source: str | bytes, name: str = "script.py") -> Path:
     return path
 
 
-def cli(*words: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
+@dataclass(frozen=True)
+class Said:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def cli(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
+    """Runs a command line in this process."""
+    monkeypatch.chdir(ROOT)
+
+    def said(*words: str | Path) -> Said:
+        capfd.readouterr()
+        code = call([str(word) for word in words])
+        return Said(code, *capfd.readouterr())
+
+    return said
+
+
+def process_of(*words: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
     """Run a command line as a process of its own, in the process sandbox where it runs a script."""
     return subprocess.run(
         [*COMMAND, *map(str, words)], capture_output=True, text=True, timeout=60, cwd=ROOT, **options
@@ -60,10 +81,10 @@ def envelope_of(text: str) -> dict[str, object]:
     return found
 
 
-def test_the_result_alone_is_on_stdout_and_the_store_tells_the_run(tmp_path, policy):
+def test_the_result_alone_is_on_stdout_and_the_store_tells_the_run(tmp_path, policy, cli):
     source = "print('half \\x1b[31mway')\na = spawn('echo', {'say': 'é'})\nb = spawn('echo', {'say': 2})\n"
     script = written(tmp_path, source + "result = gather([a, b])\n", "two.py")
-    ran = cli("run", script, "--policy", policy, "--sandbox", "process", "--inputs", '{"q": 1}')
+    ran = process_of("run", script, "--policy", policy, "--sandbox", "process", "--inputs", '{"q": 1}')
 
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout == '[{"said":"é"},{"said":2}]\n'
@@ -108,7 +129,7 @@ def test_each_end_has_its_exit_code_and_one_envelope(tmp_path, policy, source, c
     assert call(["show", envelope["run"]]) == 0
 
 
-def test_a_failed_script_shows_its_line_and_stdout_stays_empty(tmp_path, policy):
+def test_a_failed_script_shows_its_line_and_stdout_stays_empty(tmp_path, policy, cli):
     script = written(tmp_path, "def pick(row):\n    return row['price']\nresult = [pick({})]\n")
     ran = cli("run", script, "--policy", policy, "--sandbox", "process")
 
@@ -117,7 +138,7 @@ def test_a_failed_script_shows_its_line_and_stdout_stays_empty(tmp_path, policy)
     assert "    2 | return row['price']\n      | ^^^^^^^^^^^^^^^^^^^\n    called from line 3, in " in ran.stderr
 
 
-def test_a_run_with_failed_spawns_says_so_last(tmp_path, policy):
+def test_a_run_with_failed_spawns_says_so_last(tmp_path, policy, cli):
     source = "name = 'no' + 'body'\nresult = gather([spawn('echo', {}), spawn(name, label='x')], on_error='none')\n"
     script = written(tmp_path, source)
     ran = cli("run", script, "--policy", policy, "--sandbox", "process")
@@ -182,7 +203,7 @@ def test_without_a_policy_the_error_names_the_verb_that_writes_one(tmp_path, cap
     assert b"hint: `runner init` writes one" in capfdbinary.readouterr().err
 
 
-def test_what_init_writes_runs_at_once(tmp_path):
+def test_what_init_writes_runs_at_once(tmp_path, cli):
     first = cli("init", tmp_path / "new")
     command = first.stderr.removeprefix("next: runner ").split()
     ran = cli(*command, "--sandbox", "process")
@@ -198,14 +219,14 @@ def test_what_init_writes_runs_at_once(tmp_path):
 def test_a_script_from_stdin_has_its_fence_taken_off_and_its_name_given(policy):
     source = "Here it is:\n```python\nresult = inputs['n'] + 1\n```\n"
     words = ["run", "-", "--extract", "--name", "from-a-model", "--inputs", '{"n": 41}', "--policy", policy]
-    ran = cli(*words, "--sandbox", "process", "--json", input=source)
+    ran = process_of(*words, "--sandbox", "process", "--json", input=source)
     envelope = envelope_of(ran.stdout)
 
     assert (envelope["result"], envelope["script"]) == (42, "from-a-model")
 
 
 def test_quiet_leaves_stderr_to_errors(tmp_path, policy):
-    ran = cli("run", written(tmp_path, GOOD), "--policy", policy, "--sandbox", "process", "--quiet")
+    ran = process_of("run", written(tmp_path, GOOD), "--policy", policy, "--sandbox", "process", "--quiet")
 
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "1\n", "")
 
@@ -350,7 +371,7 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
-def test_a_live_run_is_shown_waiting_followed_and_stopped_from_elsewhere(sleeping):
+def test_a_live_run_is_shown_waiting_followed_and_stopped_from_elsewhere(sleeping, cli):
     run = live_run(EventKind.WAIT_OPENED)
     shown = cli("show", run).stdout.splitlines()
 
@@ -360,7 +381,7 @@ def test_a_live_run_is_shown_waiting_followed_and_stopped_from_elsewhere(sleepin
     watching = subprocess.Popen(
         [*COMMAND, "watch", run, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
     )
-    stopped = cli("stop", run)
+    stopped = process_of("stop", run)
     out, err = watching.communicate(timeout=60)
     envelope = envelope_of(out)
 
@@ -370,7 +391,7 @@ def test_a_live_run_is_shown_waiting_followed_and_stopped_from_elsewhere(sleepin
     assert cli("stop", run).stderr == f"run {run} is not live: stopped\n"
 
 
-def test_a_run_whose_host_was_killed_is_interrupted_and_never_looks_alive(sleeping):
+def test_a_run_whose_host_was_killed_is_interrupted_and_never_looks_alive(sleeping, cli):
     run = live_run(EventKind.WAIT_OPENED)
     sleeping.kill()
     sleeping.wait(60)
@@ -402,7 +423,7 @@ def test_a_shell_completes_the_ids_of_runs(tmp_path, policy):
     assert call(["run", str(written(tmp_path, GOOD)), "--policy", str(policy), "--sandbox", "process", "-q"]) == 0
     (row,) = Runner().runs()
     asked = {"_RUNNER_COMPLETE": "complete_bash", "COMP_WORDS": f"runner show {row.run[:6]}", "COMP_CWORD": "2"}
-    completed = cli(env={**os.environ, **asked})
+    completed = process_of(env={**os.environ, **asked})
 
     assert completed.stdout.split() == [row.run]
 

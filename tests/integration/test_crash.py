@@ -1,7 +1,7 @@
 """`kill -9` of the host at any moment: the record is whole, nothing is left running, and another host ends the run.
 
 The result is the one of a run that nobody disturbed; no attempt of an agent that is not idempotent is called twice. In
-`make test` at 20 moments, in `make test-crash` at 200 (RUNNER_CRASH_POINTS).
+`make test` at 12 moments, in `make test-crash` at 200 (RUNNER_CRASH_POINTS).
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from tests.crash.cut import cut
 from tests.crash.proof import LONG, Case, Reference, reference
 from tests.crash.workloads import ONCE
 
-PARTS = {"fan": 20, "stopped": 2, "lingers": 2, "reuses": 3}
+PARTS = {"fan": 20 if LONG else 10, "stopped": 2, "lingers": 2, "reuses": 3}
 """Tests of each workload: of so many events one, or every one of them where it is long."""
 
 

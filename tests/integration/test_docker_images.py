@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from runner.errors import SandboxUnavailable
 from runner.events import EventKind
 from runner.models import Limits, digest_of
 from runner.policy.model import Policy, SandboxRule
-from runner.sandbox import bundle, image
+from runner.sandbox import bundle, image, rootfs
 from runner.sandbox.docker import DockerSandbox
 from runner.sandbox.engine_api import Engine
 from runner.sandbox.image import ImageFacts
@@ -62,9 +63,18 @@ def of_another_version(patch: pytest.MonkeyPatch, word: str) -> None:
         patch.setattr(f"runner.sandbox.{module}.bundle_digest", lambda: digest)
 
 
+@pytest.fixture(scope="module")
+def interpreter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What of the interpreter is in each of these images: gathering it takes a second."""
+    folder = tmp_path_factory.mktemp("interpreter")
+    rootfs.write_interpreter(folder)
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def own_repository(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def own_repository(interpreter: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(image, "REPOSITORY", REPOSITORY)
+    monkeypatch.setattr(image, "write_interpreter", lambda root: shutil.copytree(interpreter, root, symlinks=True, dirs_exist_ok=True))
     yield
     monkeypatch.undo()
     asyncio.run(remove_all())

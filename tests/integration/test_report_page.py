@@ -37,7 +37,7 @@ def chromium() -> Iterator[Any]:
 
 
 @contextmanager
-def opened(chromium: Any, report: Report, **screen: Any) -> Iterator[Any]:
+def opened(chromium: Any, report: Report, *, until: str = "load", **screen: Any) -> Iterator[Any]:
     """Yield the page of a report in a browser. Whatever the page says or asks for is an error."""
     said: list[str] = []
     with served(to_page(report)) as server:
@@ -46,7 +46,7 @@ def opened(chromium: Any, report: Report, **screen: Any) -> Iterator[Any]:
         page.on("pageerror", lambda error: said.append(f"error: {error}"))
         page.on("dialog", lambda dialog: said.append(f"dialog: {dialog.message}"))
         page.on("request", lambda request: said.append(request.url))
-        page.goto(server.url, wait_until="networkidle")
+        page.goto(server.url, wait_until=until)
         yield page
         page.close()
     # A page is asked for, and its icon is one that needs no request.
@@ -56,7 +56,8 @@ def opened(chromium: Any, report: Report, **screen: Any) -> Iterator[Any]:
 
 @pytest.mark.parametrize("name", REPORTS)
 def test_a_page_says_nothing_asks_for_nothing_and_fits_any_screen(chromium, name):
-    with opened(chromium, REPORTS[name]) as page:
+    # Half a second in which nothing is asked for.
+    with opened(chromium, REPORTS[name], until="networkidle") as page:
         for screen in SCREENS.values():
             page.set_viewport_size(screen["viewport"])
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.long import every
 from tests.runs import AGENTS, agent, policy_of, run_script
 
 WALK = '''
@@ -109,7 +110,7 @@ POLICY = {
 }
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", every(range(12), nth=3))
 async def test_guest_and_broker_agree_whatever_a_script_does_with_handles(tmp_path, seed):
     policy = policy_of(agents=POLICY, limits={"spawns": 1000, "wall": "30s"})
     ran = await run_script(tmp_path, WALK, policy=policy, inputs={"seed": seed, "steps": 60})

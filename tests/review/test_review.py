@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from runner.cli import call
 from tests.docs.test_pages import called
 
 TRAP = """
@@ -57,6 +61,26 @@ def trapped(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def reviewed(trapped: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Done]:
+    """Runs a command line in the folder of the pull request, in this process."""
+    monkeypatch.chdir(trapped)
+
+    def done(words: str) -> Done:
+        capfd.readouterr()
+        code = call(shlex.split(words))
+        return Done(code, *capfd.readouterr())
+
+    return done
+
+
 @pytest.mark.parametrize(
     "verb",
     [
@@ -74,8 +98,8 @@ def test_nothing_of_a_pull_request_is_executed_but_the_script(verb, trapped, own
     assert not (own_home / "keys").exists()
 
 
-def test_the_first_screen_says_what_it_could_do_in_plain_lines(trapped):
-    done = called("runner review --sandbox process script.py --short", trapped)
+def test_the_first_screen_says_what_it_could_do_in_plain_lines(trapped, reviewed):
+    done = reviewed("review --sandbox process script.py --short")
 
     assert done.stdout.splitlines() == [
         "at most 2 calls to look, send",
@@ -89,8 +113,8 @@ def test_the_first_screen_says_what_it_could_do_in_plain_lines(trapped):
 @pytest.mark.parametrize(
     ("fail_on", "code"), [("error", 9), ("warning", 9), ("irreversible-reachable", 9), ("weakness", 9), ("raw-token", 0)]
 )
-def test_a_judgement_ends_with_9_where_what_it_names_strikes(fail_on, code, trapped):
-    done = called(f"runner review --sandbox process script.py --format json --fail-on {fail_on}", trapped)
+def test_a_judgement_ends_with_9_where_what_it_names_strikes(fail_on, code, trapped, reviewed):
+    done = reviewed(f"review --sandbox process script.py --format json --fail-on {fail_on}")
 
     assert done.returncode == code, done.stderr
     report = json.loads(done.stdout)
@@ -98,51 +122,51 @@ def test_a_judgement_ends_with_9_where_what_it_names_strikes(fail_on, code, trap
     assert report["flagged"] is True
 
 
-def test_a_policy_adjusts_what_a_rule_weighs(trapped):
+def test_a_policy_adjusts_what_a_rule_weighs(trapped, reviewed):
     (trapped / "runner.yaml").write_text(TRAP + "risk: {irreversible-reachable: off, single-failure-fatal: off}\n")
 
-    done = called("runner review --sandbox process script.py --format json --fail-on error", trapped)
+    done = reviewed("review --sandbox process script.py --format json --fail-on error")
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["flagged"] is False
 
 
-def test_an_output_that_is_not_trusted_on_its_way_into_what_cannot_be_undone_is_named(trapped):
+def test_an_output_that_is_not_trusted_on_its_way_into_what_cannot_be_undone_is_named(trapped, reviewed):
     policy = TRAP.replace("    effects: read\n", "    effects: read\n    trusted: false\n")
     (trapped / "runner.yaml").write_text(policy)
 
-    done = called("runner review --sandbox process script.py --fail-on untrusted-into-irreversible --short", trapped)
+    done = reviewed("review --sandbox process script.py --fail-on untrusted-into-irreversible --short")
 
     assert done.returncode == 9
     assert "line 3: spawn 2 of agent \"send\" may be led by spawn 1 of an agent that is not trusted" in done.stderr
 
 
-def test_what_a_changed_version_can_do_now_is_said_first(trapped):
+def test_what_a_changed_version_can_do_now_is_said_first(trapped, reviewed):
     (trapped / "old.py").write_text('result = spawn("look", {"q": "a"}).result()["text"]\n')
 
-    done = called("runner review --sandbox process script.py --against old.py", trapped)
+    done = reviewed("review --sandbox process script.py --against old.py")
 
     assert done.returncode == 0, done.stderr
     assert 'new since old.py: text: 4 lines added, 1 removed, agent "send" can be asked now (irreversible)' in done.stdout
 
 
-def test_a_script_that_never_ends_and_one_that_floods_are_reviewed_within_bounds(trapped):
+def test_a_script_that_never_ends_and_one_that_floods_are_reviewed_within_bounds(trapped, reviewed):
     (trapped / "endless.py").write_text("n = 0\nwhile True:\n    n += 1\n")
     (trapped / "flood.py").write_text('hs = [spawn("look", {"q": str(n)}) for n in range(100000)]\nresult = len(gather(hs))\n')
     limits = "limits: {cpu: 1s, spawns: 50}\n"
     (trapped / "runner.yaml").write_text(TRAP + limits)
 
-    endless = called("runner review --sandbox process endless.py --format json", trapped)
-    flood = called("runner review --sandbox process flood.py --format json", trapped)
+    endless = reviewed("review --sandbox process endless.py --format json")
+    flood = reviewed("review --sandbox process flood.py --format json")
 
     assert json.loads(endless.stdout)["rehearsal"]["state"] == "limit"
     assert json.loads(flood.stdout)["rehearsal"]["state"] == "limit"
 
 
-def test_a_script_that_is_refused_is_not_rehearsed(trapped):
+def test_a_script_that_is_refused_is_not_rehearsed(trapped, reviewed):
     (trapped / "bad.py").write_text("import os\nresult = os.getcwd()\n")
 
-    done = called("runner review --sandbox process bad.py --format json --fail-on error", trapped)
+    done = reviewed("review --sandbox process bad.py --format json --fail-on error")
 
     report = json.loads(done.stdout)
     assert done.returncode == 9

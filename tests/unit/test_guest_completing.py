@@ -246,7 +246,7 @@ def test_a_trickle_into_a_growing_collection_costs_each_handle_the_same(begin, k
             Source._new = real
         return count
 
-    assert looked_at(8_000) < 11 * looked_at(1_000)
+    assert looked_at(3_200) < 11 * looked_at(400)
 
 
 def test_twenty_thousand_handles_one_by_one_take_seconds_not_minutes(begin):

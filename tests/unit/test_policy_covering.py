@@ -14,6 +14,7 @@ from runner.policy.covering import covered, network_covered
 from runner.policy.paths import RequestPath, parse_rule
 from runner.policy.schema_order import passes_within, within
 from runner.policy.schemas import validator
+from tests.long import examples
 
 METHODS = ("GET", "HEAD", "POST")
 SEGMENTS = ("a", "b", "c")
@@ -62,7 +63,7 @@ rules = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(rules, st.lists(rules, max_size=3))
 def test_what_is_shown_to_lie_within_opens_no_request_that_the_others_do_not(inner, outer):
     shown = covered(inner, outer)
@@ -192,7 +193,7 @@ def _is_schema(schema):
     return True
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(pairs, st.lists(values, min_size=1, max_size=8))
 def test_what_is_shown_to_lie_within_takes_no_value_that_the_other_refuses(pair, found):
     for inner, outer in (pair, pair[::-1]):
@@ -213,7 +214,7 @@ def _passed(schema, value):
     return pruned if border.refusal(pruned) is None else REFUSED
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(pairs, st.lists(values, min_size=1, max_size=8))
 def test_what_is_shown_to_pass_less_passes_no_output_that_the_other_does_not(pair, found):
     for inner, outer in (pair, pair[::-1]):

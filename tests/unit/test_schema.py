@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from runner.broker.schema import MAX_DROPPED_NAMES, InputSchema, OutputSchema, Pruned
 from runner.errors import PolicyError
+from tests.long import examples
 
 VENDOR = {
     "type": "object",
@@ -394,7 +395,7 @@ def held(schema: Any) -> OutputSchema:
 
 
 @given(SCHEMAS, VALUES)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_pruning_agrees_with_what_the_validator_says_it_evaluated(schema: Any, value: Any) -> None:
     output = held(schema)
     full = spelled_out(schema)
@@ -410,7 +411,7 @@ def test_pruning_agrees_with_what_the_validator_says_it_evaluated(schema: Any, v
 
 
 @given(SCHEMAS, VALUES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_what_passes_holds_nothing_that_the_standard_calls_unevaluated(schema: Any, value: Any) -> None:
     output = held(schema)
     pruned = output.prune(value)
@@ -425,7 +426,7 @@ def test_what_passes_holds_nothing_that_the_standard_calls_unevaluated(schema: A
 
 
 @given(SCHEMAS, VALUES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_pruning_twice_is_pruning_once(schema: Any, value: Any) -> None:
     output = held(schema)
     once = output.prune(value)

@@ -1,6 +1,7 @@
 """Whatever a guest says, in whatever order: the run ends in one of the ways that a run can end, and its record holds.
 
-A thousand walks of a hostile guest against the real session, broker and journal, under a held clock.
+Three hundred walks of a hostile guest against the real session, broker and journal, under a held clock; a thousand in
+`make test-long`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from runner.models import Json, Limits, OutcomeKind, RunState
 from runner.policy.model import AgentEntry, Policy, SandboxRule
 from runner.seams import Call
 from runner.session import Ending, Session
+from tests.long import every
 from tests.unit.hostile_guest import HostileGuest
 
 WALKS = 1_000
@@ -182,7 +184,7 @@ async def walked(home: Path, seeds: range) -> Iterator[tuple[Walk, Ending, list[
     return iter(found)
 
 
-@pytest.mark.parametrize("first", range(0, WALKS, AT_ONCE))
+@pytest.mark.parametrize("first", every(range(0, WALKS, AT_ONCE), nth=4))
 async def test_a_hostile_guest_gets_no_further_than_the_end_of_its_run(tmp_path: Path, first: int) -> None:
     for one, ending, events in await walked(tmp_path, range(first, first + AT_ONCE)):
         wrong = [*one.broken, *_broken(one, ending, events)]
