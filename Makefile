@@ -75,7 +75,7 @@ bench: $(VENV)/.dev engine ## Measure; a table here, JSON in build/bench.json
 test-backends: ## Test the backends with heavy libraries, each in an environment of its own; BACKENDS_SECONDS bounds it
 	@.ci/backends
 
-test-long: $(VENV)/.dev engine ## Run the tests with every case of which `make test` takes some: the corpus in both sandboxes, each block of docs ...
+test-long: $(VENV)/.dev engine ## Run the tests with every case of which `make test` takes some: whole corpus in both sandboxes, all walks
 	@RUNNER_LONG=all $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test-fresh: $(VENV)/.dev engine ## Clone HEAD elsewhere, run `make demo` there, look at time and output
