@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import check, cold, credentials, dialect, journal, replay, review, spawns, waiting
+from benchmarks import backends, check, cold, credentials, dialect, journal, replay, review, spawns, waiting
 from benchmarks.measure import Figure
 
 GROUPS = {
@@ -26,6 +26,7 @@ GROUPS = {
     "replay": replay.figures,
     "review": review.figures,
     "waiting": waiting.figures,
+    "backends": backends.figures,
     "cold": cold.figures,
 }
 
