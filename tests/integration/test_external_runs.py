@@ -147,7 +147,7 @@ def test_a_host_that_is_killed_leaves_no_external_token_out(own_home, oidc, crm,
     (tmp_path / "script.py").write_text(READ)
     inputs = {"spawns": [asks(n, ["GET", f"http://crm/customers/{n}"], then="hang") for n in range(20)]}
     host = subprocess.Popen(
-        [sys.executable, "-m", "runner", "run", str(tmp_path / "script.py"), "--policy", str(tmp_path / "policy.yaml"), "--inputs", json.dumps(inputs), "--quiet"],
+        [sys.executable, "-m", "runner", "run", str(tmp_path / "script.py"), "--policy", str(tmp_path / "policy.yaml"), "--inputs", json.dumps(inputs), "--quiet", "--sandbox", "process"],
         cwd=TESTS.parent, env={**os.environ, "PYTHONPATH": str(TESTS.parent)}, stderr=subprocess.PIPE,
     )  # fmt: skip
     until = time.monotonic() + 60
