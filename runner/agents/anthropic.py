@@ -61,7 +61,7 @@ class AnthropicAgent:
         dialogue = _Dialogue(self, call, self._client.with_options(api_key=key, http_client=http), key)
         turns = self.options.get("max_turns", DEFAULT_TURNS)
         return await model_calls.converse(
-            self.name, call, dialogue, self.tools, self.asked, max_turns=turns, key=key
+            self.name, call, dialogue, self.tools, self.asked, max_turns=turns, max_tokens=self.max_tokens, key=key
         )
 
     def facts(self) -> dict[str, str]:
@@ -116,6 +116,9 @@ class _Dialogue:
             for block in blocks
             if block.get("type") == "tool_use"
         ]
+
+    def size(self) -> int:
+        return model_calls.size_of([self._fixed, self._messages])
 
     def tell(self, results: Sequence[ToolResult]) -> None:
         told = [

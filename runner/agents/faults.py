@@ -153,9 +153,9 @@ def unreachable(agent: str, why: str) -> AgentFault:
     return AgentFault(OutcomeKind.FAILED, f'agent "{agent}" could not be reached', detail=detail(why))
 
 
-def over_tokens(agent: str, most: int) -> AgentFault:
-    """Return the fault of a model that has used what was reserved for it, and asks for more."""
-    message = f'agent "{agent}" has used the {most:,} model tokens that were reserved for it, and is not done'
+def over_budget_of(agent: str) -> AgentFault:
+    """Return the fault of a model that would use more than was reserved for it. Its functions may have done much."""
+    message = f'agent "{agent}" would use more than is reserved for one call of it, and is not done'
     return AgentFault(OutcomeKind.LIMIT_REACHED, message, lost=True)
 
 

@@ -66,10 +66,15 @@ class Dialogue(Protocol):
         """Add what the functions returned that the last answer asked for."""
         ...
 
+    def size(self) -> int:
+        """Return how many bytes of text the next request sends, about."""
+        ...
+
 
 async def converse(
-    agent: str, call: Call, dialogue: Dialogue, tools: Tools, asked: Asked, *, max_turns: int, key: str
-) -> Json:
+    agent: str, call: Call, dialogue: Dialogue, tools: Tools, asked: Asked, *, max_turns: int, max_tokens: int,
+    key: str,
+) -> Json:  # fmt: skip
     """Lead a conversation to its end and return the output. Raises AgentFault."""
     used = tools.of(call)
     for turn in range(max_turns if tools else 1):
@@ -83,10 +88,10 @@ async def converse(
             if faults.repeats(text, guarded(key)):
                 raise faults.repeated(agent, "a value that its policy keeps by reference")
             return asked.output(agent, text)
-        if call.most_tokens is not None and call.usage is not None and call.usage.tokens >= call.most_tokens:
-            raise faults.over_tokens(agent, call.most_tokens)
         if turn + 1 < max_turns:
             dialogue.tell(await used.answers(wanted))
+            if call.affords is not None and not call.affords(dialogue.size(), max_tokens):
+                raise faults.over_budget_of(agent)
     raise faults.out_of_turns(agent, max_turns if tools else 1, used.last_failure)
 
 
@@ -103,6 +108,11 @@ def after_effects(fault: AgentFault) -> AgentFault:
     if fault.kind not in ("failed", "unauthorised"):
         return fault
     return AgentFault(fault.kind, fault.message, detail=fault.detail, lost=True)
+
+
+def size_of(said: Any) -> int:
+    """Return about how many bytes what was said so far takes in a request."""
+    return len(json.dumps(said, ensure_ascii=False, default=str).encode("utf-8", "replace"))
 
 
 def prompt(inputs: Json) -> str:

@@ -72,8 +72,9 @@ class OpenAIAgent:
         kind = _Responses if self.options.get("api") == "responses" else _Chat
         turns = self.options.get("max_turns", DEFAULT_TURNS)
         return await model_calls.converse(
-            self.name, call, kind(self, call, client, key), self.tools, self.asked, max_turns=turns, key=key
-        )
+            self.name, call, kind(self, call, client, key), self.tools, self.asked, max_turns=turns,
+            max_tokens=self.max_tokens, key=key,
+        )  # fmt: skip
 
     def facts(self) -> dict[str, str]:
         return model_calls.facts_of(self._entry, self.asked, self.tools, VENDOR)
@@ -93,6 +94,9 @@ class _Dialogue:
         self._key = key
         self._system = agent.asked.system(agent.options.get("system", ""))
         self._said: list[dict[str, Any]] = [{"role": "user", "content": model_calls.prompt(call.inputs)}]
+
+    def size(self) -> int:
+        return model_calls.size_of([self._system, self._said])
 
     async def _answer(self, create: Any, turn: int, inputs: str, outputs: str, **body: Any) -> dict[str, Any]:
         """Send a request and return the answer; what it used is recorded. Raises AgentFault."""

@@ -66,10 +66,12 @@ class Window:
             taken, wait = taken - count, _out(second) - now
         return wait
 
-    def add(self, amount: float, now: float) -> None:
-        """Take this much now, or give some back."""
-        second = math.floor(now)
-        self._slots[second] = max(0.0, self._slots.get(second, 0.0) + amount)
+    def add(self, amount: float, at: float, now: float) -> None:
+        """Take this much, or give some back, as if that had been done `at` that time."""
+        self._forget(now)
+        second = float(math.floor(at))
+        if second <= now < _out(second):
+            self._slots[second] = max(0.0, self._slots.get(second, 0.0) + amount)
 
     def _forget(self, now: float) -> None:
         """Drop slots that are out of the minute, and such as cannot be."""
@@ -94,9 +96,9 @@ class LocalRates:
         with self._window(key) as window:
             return _take(window, amount, most, self._clock.monotonic())
 
-    def give(self, key: str, amount: float) -> None:
+    def give(self, key: str, amount: float, taken_at: float) -> None:
         with self._window(key) as window:
-            window.add(-amount, self._clock.monotonic())
+            window.add(-amount, taken_at, self._clock.monotonic())
 
     def hold(self, key: str, seconds: float) -> None:
         with self._window(key) as window:
@@ -135,7 +137,7 @@ class SharedRates(LocalRates):
 def _take(window: Window, amount: float, most: float, now: float) -> float:
     wait = window.wait(amount, most, now)
     if wait <= 0:
-        window.add(amount, now)
+        window.add(amount, now, now)
     return wait
 
 

@@ -11,11 +11,12 @@ Not here: slots (slots), the numbers (budget), how a rate is kept (seams.Rates).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from runner.broker.budget import NOTHING, Amount, Budget, most_of, usage_body, used_by
+from runner.broker.budget import NOTHING, Amount, Budget, most_of, next_of, usage_body, used_by
 from runner.clock import Clock
 from runner.errors import StoreError
 from runner.guest.wire import canonical
@@ -24,7 +25,7 @@ from runner.policy.model import AgentEntry, Policy
 from runner.seams import ModelUsage, Rates
 
 if TYPE_CHECKING:
-    from runner.broker.live import LiveSpawn
+    from runner.broker.live import Attempt, LiveSpawn
 
 SLOWED_BACKENDS = frozenset({"http", "mcp", "anthropic", "openai", "claude"})
 """Those that are a service, and may ask to slow down."""
@@ -42,6 +43,8 @@ class Reserved:
     refusal: str = ""
     """Why nothing was put by. Then the attempt is not made, and comes to `kind`."""
     kind: OutcomeKind = OutcomeKind.LIMIT_REACHED
+    at: float = 0.0
+    """When it was counted at the rates, `monotonic` seconds."""
 
 
 def may_be_slowed(entry: AgentEntry) -> bool:
@@ -94,14 +97,22 @@ class Admission:
         if wait > 0:
             self.budget.settle(most, NOTHING)
             return self._clock.monotonic() + wait
-        live.reserved = Reserved(most)
+        live.reserved = Reserved(most, at=self._clock.monotonic())
         return FREE
 
-    def most_tokens(self, reserved: Reserved | None) -> int | None:
-        """Return how many model tokens an attempt may use; None where the run has no budget of them."""
-        if reserved is None or not self.budget.bounds_tokens or not reserved.most.tokens:
+    def affords(self, attempt: Attempt) -> Callable[[int, int], bool] | None:
+        """Return what says whether an attempt may ask its model once more; None where the run has no budget."""
+        reserved, entry = attempt.reserved, attempt.permit.entry
+        if reserved is None or not self.budget.bounded or entry.call_tokens is None:
             return None
-        return int(reserved.most.tokens)
+        most = reserved.most
+
+        def affords(input_bytes: int, output_tokens: int) -> bool:
+            usage = None if attempt.call is None else attempt.call.usage
+            after = used_by(entry, usage, NOTHING, sure=True) + next_of(entry, input_bytes, output_tokens)
+            return self.budget.within(after, most)
+
+        return affords
 
     def over(
         self, entry: AgentEntry, reserved: Reserved | None, usage: ModelUsage | None, *, called: bool, sure: bool
@@ -123,7 +134,7 @@ class Admission:
             with suppress(StoreError):  # A rate that cannot be kept is told when the next attempt asks.
                 for key, _, tokens in self._kept.get(entry.name, ()):
                     if tokens:
-                        self._rates.give(key, most.tokens - used.tokens)
+                        self._rates.give(key, most.tokens - used.tokens, reserved.at)
         return usage_body(usage, used)
 
     def answered(self, entry: AgentEntry) -> None:
@@ -147,7 +158,8 @@ class Admission:
     def assume(self, live: LiveSpawn) -> None:
         """An attempt was under way when another host died: it counts as the most that it could use."""
         entry = live.permit.entry
-        self.budget.spent += most_of(entry, _input_bytes(live) if entry.call_tokens is not None else 0)
+        live.assumed = most_of(entry, _input_bytes(live) if entry.call_tokens is not None else 0)
+        self.budget.spent += live.assumed
 
     def _take(self, entry: AgentEntry, most: Amount) -> float:
         """Count a call at all rates of an agent, or at none. Return how long to wait."""
@@ -160,7 +172,7 @@ class Admission:
             wait = rates.take(key, amount, bound)
             if wait > 0:
                 for earlier, back in taken:
-                    rates.give(earlier, back)
+                    rates.give(earlier, back, self._clock.monotonic())
                 return wait
             taken.append((key, amount))
         return 0.0

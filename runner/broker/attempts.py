@@ -294,7 +294,7 @@ class Attempts:
             idempotency_key=f"{self._journal.run}:{live.n}:{attempt.number}",
             traceparent=f"00-{self._trace}-{self.span(live.n, attempt.number)}-01",
             credential=attempt.account, scopes=attempt.permit.scopes,
-            most_tokens=self.turns.admission.most_tokens(attempt.reserved),
+            affords=self.turns.admission.affords(attempt),
         )
 
     def _returned(self, attempt: Attempt, output: Json) -> None:

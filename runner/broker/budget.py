@@ -14,7 +14,8 @@ from runner.models import Limits
 from runner.policy.model import AgentEntry, Price
 from runner.seams import ModelUsage
 
-# A token of a usual text is about four bytes of it; of JSON, with its signs, less. Counted too many, never too few.
+# An estimate: a token of a usual text is about four bytes of it; of JSON, with its signs, less; of a text that was made
+# for it, one. What a call then uses beyond its reservation is seen with its first answer; it is asked no second time.
 BYTES_PER_TOKEN = 3
 _MILLION = 1_000_000
 
@@ -47,6 +48,12 @@ def most_of(entry: AgentEntry, input_bytes: int) -> Amount:
     return Amount(read + entry.call_tokens, usd)
 
 
+def next_of(entry: AgentEntry, input_bytes: int, output_tokens: int) -> Amount:
+    """Return what one more request of a call that is under way may use."""
+    read = input_bytes // BYTES_PER_TOKEN
+    return Amount(read + output_tokens, 0.0 if entry.price is None else _priced(entry.price, read, output_tokens))
+
+
 def used_by(entry: AgentEntry, usage: ModelUsage | None, reserved: Amount, *, sure: bool) -> Amount:
     """Return what a call has used. `sure`: it is over, and has told all; else it counts as all that was reserved."""
     if usage is None:
@@ -71,6 +78,12 @@ def usage_body(usage: ModelUsage | None, used: Amount) -> dict[str, float] | Non
     return body
 
 
+def with_assumed(body: dict[str, float], assumed: Amount) -> dict[str, float]:
+    """Return what an event says of an attempt, and with it of what a dead host may have used in the same one."""
+    tokens, usd = body.get("tokens", 0) + round(assumed.tokens), body.get("cost_usd", 0.0) + assumed.usd
+    return {**body, "tokens": tokens, "cost_usd": round(usd, 9)} if tokens or usd else body
+
+
 def _priced(price: Price, read: float, written: float) -> float:
     return (read * price.input + written * price.output) / _MILLION
 
@@ -81,7 +94,6 @@ class Budget:
     def __init__(self, limits: Limits) -> None:
         self._tokens = float("inf") if limits.model_tokens is None else float(limits.model_tokens)
         self._usd = float("inf") if limits.cost_usd is None else limits.cost_usd
-        self.bounds_tokens = limits.model_tokens is not None
         self.bounded = limits.model_tokens is not None or limits.cost_usd is not None
         self.spent = NOTHING
         self._reserved = NOTHING
@@ -108,6 +120,11 @@ class Budget:
                 return False
         self._reserved, self._open = self._reserved + most, self._open + 1
         return True
+
+    def within(self, used: Amount, most: Amount) -> bool:
+        """Say whether so much lies within what was reserved, as far as this budget has a bound."""
+        tokens = self._tokens == float("inf") or used.tokens <= most.tokens
+        return tokens and (self._usd == float("inf") or used.usd <= most.usd * (1 + 1e-9))
 
     def settle(self, reserved: Amount, used: Amount) -> None:
         """A call is over: what it had reserved is free, what it used is spent."""

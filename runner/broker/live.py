@@ -15,6 +15,7 @@ from runner.seams import Call
 
 if TYPE_CHECKING:
     from runner.broker.admission import Reserved
+    from runner.broker.budget import Amount
     from runner.broker.reached import Passed
     from runner.credentials.gateway.account import Account
 
@@ -71,9 +72,9 @@ class LiveSpawn(LiveHandle):
     """One spawn of this run, from the request to its outcome. Slotted: ten thousand may be open."""
 
     __slots__ = (
-        "accept", "again", "agent", "attempt", "begun", "called", "chain", "grants", "inputs", "inputs_digest",
-        "inputs_text", "label", "line", "made", "outcome", "pursuit", "reserved", "rule", "scopes", "slowed",
-        "spawn", "turn", "unknown", "weight",
+        "accept", "again", "agent", "assumed", "attempt", "begun", "called", "chain", "grants", "inputs",
+        "inputs_digest", "inputs_text", "label", "line", "made", "outcome", "pursuit", "reserved", "rule", "scopes",
+        "slowed", "spawn", "turn", "unknown", "weight",
     )  # fmt: skip
 
     def __init__(self, spawn: Spawn, inputs_digest: str) -> None:
@@ -108,6 +109,8 @@ class LiveSpawn(LiveHandle):
         """How many attempts of the agent whose turn it is such a host has used up."""
         self.reserved: Reserved | None = None
         """What is put by for its next attempt."""
+        self.assumed: Amount | None = None
+        """What an attempt that was under way when another host died counts as; None once an event says so."""
         self.slowed = 0
         """How often an agent asked it to come later."""
         self.again = False

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from runner.broker.admission import FREE, WHEN_OTHERS_END, Admission, may_be_slowed
+from runner.broker.budget import with_assumed
 from runner.broker.chain import Failed
 from runner.broker.live import Attempt, LiveSpawn
 from runner.broker.slots import Slots
@@ -91,6 +92,9 @@ class Turns:
         elif attempt.usage is None and (reserved or call.usage or entry.cost_usd is not None):
             sure = sure and kind not in _UNSURE
             attempt.usage = self.admission.over(entry, reserved, call.usage, called=True, sure=sure) or {}
+        if attempt.live.assumed is not None:
+            assumed, attempt.live.assumed = attempt.live.assumed, None
+            attempt.usage = with_assumed(attempt.usage or {}, assumed)
 
     def slow_down(self, attempt: Attempt, failed: Failed, seconds: float) -> None:
         """Hold an agent that asked for it, for all. The attempt counts as none, if the run lives until then."""

@@ -18,10 +18,10 @@ from runner.check import check
 from runner.engine.guests import Guests, Seat
 from runner.engine.submission import Outer, Submission, exact
 from runner.errors import AgentFault, RunnerError, StoreError
-from runner.models import Json, OutcomeKind, RunResult, RunState, Verdict
+from runner.models import Json, OutcomeKind, RunResult, RunState, Usage, Verdict
 from runner.policy.model import AgentEntry
 from runner.policy.nested import MAX_DEPTH, Nested, narrowed, nested_of
-from runner.seams import Agent, Call
+from runner.seams import Agent, Call, ModelUsage
 from runner.session import Held
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ class Nesting:
             )
             await execution.note_nested(call, run, nested)
             result = await self._served(run, submission)
+            _charge(call, result.usage)
         finally:
             part.give_back(spent)
         return result_of(entry.name, result)
@@ -129,6 +130,14 @@ class Nesting:
                 with suppress(asyncio.CancelledError):
                     await asyncio.wait([serving])
             raise
+
+
+def _charge(call: Call, usage: Usage) -> None:
+    """Count for the outer call all that the run has counted: what was cut short told nothing, and counts in full."""
+    told = call.usage or ModelUsage()
+    tokens, usd = usage.model_tokens - told.tokens, usage.cost_usd - (told.cost_usd or 0.0)
+    if tokens > 0 or usd > 1e-9:
+        call.used(output_tokens=max(0, tokens), cost_usd=max(0.0, usd))
 
 
 def result_of(agent: str, result: RunResult) -> Json:

@@ -25,8 +25,8 @@ from runner.policy.archived import archived_policy
 from runner.policy.comparing import Kind
 from runner.policy.diff import policy_diff
 from runner.policy.files import read_script_text
+from runner.policy.forms import limits_form
 from runner.policy.model import AgentEntry, Effects, Policy
-from runner.policy.resolve import limits_form
 from runner.policy.source import Place
 
 MAX_DEPTH = 4

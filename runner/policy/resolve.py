@@ -9,7 +9,7 @@ Not here: what may be written where (fields), reading files (load, files).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path as FolderPath
 from typing import Any
 
@@ -19,9 +19,10 @@ from runner.errors import PolicyError
 from runner.guest.wire import canonical
 from runner.models import Json, Limits, digest_of
 from runner.policy import resource_entries, served
-from runner.policy.backends import BACKENDS, HOLD_VARIABLES, parallel_unless_written
+from runner.policy.backends import BACKENDS, parallel_unless_written
 from runner.policy.backends.base import BackendFields
 from runner.policy.fields import AgentFields, LimitsFields, PolicyFields, RateFields, keys_at
+from runner.policy.forms import resolved_form
 from runner.policy.leaks import has_key_prefix, looks_like_key
 from runner.policy.model import (
     DEFAULT_TIMEOUT_SECONDS,
@@ -30,12 +31,10 @@ from runner.policy.model import (
     Policy,
     Price,
     RateRule,
-    Reference,
     ReviewRule,
     SandboxRule,
 )
 from runner.policy.problems import Problem, listed, meant, refuse, shown, translate, where
-from runner.policy.resource_entries import issuer_form, reference_form, resource_form
 from runner.policy.schemas import ReadFile, SchemaRefused, resolve_schema
 from runner.policy.source import Path, Source
 from runner.policy.units import show_seconds
@@ -86,7 +85,7 @@ def resolve(
     if within is not None:
         silent = [key for key in _INHERITED if key not in fields.model_fields_set]
         policy = replace(policy, **{key: getattr(within, key) for key in silent})
-    resolved = canonical(_resolved_form(fields, policy))
+    resolved = canonical(resolved_form(fields, policy))
     told = tuple(_warnings(fields, policy, source))
     return replace(policy, resolved=resolved, digest=digest_of(resolved), warnings=told)
 
@@ -193,11 +192,11 @@ class _Entry:
             isolation=isolation,
             unsafe_same_uid=fields.unsafe_same_uid,
             unsafe_raw_token=fields.unsafe_raw_token,
-            cost_usd=fields.cost,
+            cost_usd=self._cost(),
             price=None if fields.price is None else Price(fields.price.input, fields.price.output),
             call_tokens=self._call_tokens(backend),
             rate=None if fields.rate is None else _rate(fields.rate),
-            provider=fields.provider or rule.provider,
+            provider=fields.provider or ("" if "base_url" in options else rule.provider),
             trusted=fields.trusted,
             line=self._source.place(("agents", self._name)).line,
         )
@@ -247,11 +246,16 @@ class _Entry:
         if is_model and most is None and limits.model_tokens is not None:
             message = "may use any number of model tokens; limits has model_tokens, which is reserved before a call"
             self._wrong(message, hint="add `model_tokens:`, the most that one call may use")
-        unpriced = fields.cost is None and (fields.price is None or most is None)
+        unpriced = self._cost() is None and (fields.price is None or most is None)
         if is_model and unpriced and limits.cost_usd is not None:
             message = "may cost anything; limits has cost_usd, which is reserved before a call"
             self._wrong(message, hint="add `cost:`, dollars of one call at most, or `price: {input: 3, output: 15}`")
         return most
+
+    def _cost(self) -> float | None:
+        """Return what one call may cost at most: as written, or as a claude's own budget holds it."""
+        fields = self._fields
+        return fields.cost if fields.cost is not None or fields.claude is None else fields.claude.budget_usd
 
     def _timeouts(self) -> tuple[float, float]:
         fields, wall = self._fields, self._limits.wall_seconds
@@ -315,78 +319,6 @@ class _Entry:
 
 def _rate(fields: RateFields) -> RateRule:
     return RateRule(fields.requests, fields.tokens)
-
-
-def _resolved_form(fields: PolicyFields, policy: Policy) -> Json:
-    # The default is left out: policies that say nothing of review keep the digests they had before there was one.
-    review = {} if policy.review is ReviewRule.NONE else {"review": str(policy.review)}
-    return {
-        "version": fields.version,
-        "description": fields.description,
-        **review,
-        "limits": limits_form(policy.limits),
-        "sandbox": asdict(policy.sandbox),
-        "imports": None if policy.imports is None else sorted(policy.imports),
-        "resources": {name: resource_form(resource) for name, resource in policy.resources.items()},
-        "issuers": {name: issuer_form(entry) for name, entry in policy.issuers.items()},
-        "agents": {name: _entry_form(entry) for name, entry in policy.agents.items()},
-        # What came later stands here only where it is written: a policy that says nothing of it keeps its digest.
-        **({"risk": policy.risk} if policy.risk else {}),
-        **({"providers": {name: asdict(rate) for name, rate in policy.providers.items()}} if policy.providers else {}),
-    }
-
-
-def limits_form(limits: Limits) -> Json:
-    """Return limits as they stand in a resolved form."""
-    later = ("cost_usd", "model_tokens")
-    return {name: value for name, value in asdict(limits).items() if name not in later or value is not None}
-
-
-def _entry_form(entry: AgentEntry) -> Json:
-    return {
-        "description": entry.description,
-        "backend": entry.backend,
-        "options": {key: _option_form(key, value) for key, value in entry.options.items()},
-        "input_schema": entry.input_schema,
-        "output_schema": entry.output_schema,
-        "scopes": sorted(entry.scopes),
-        "default_scopes": list(entry.default_scopes),
-        "timeout_seconds": entry.timeout_seconds,
-        "max_timeout_seconds": entry.max_timeout_seconds,
-        "parallel": entry.parallel,
-        "effects": str(entry.effects),
-        "idempotent": entry.idempotent,
-        "max_retries": entry.max_retries,
-        "unsafe_retry_unknown": entry.unsafe_retry_unknown,
-        "isolation": entry.isolation,
-        "unsafe_same_uid": entry.unsafe_same_uid,
-        "unsafe_raw_token": entry.unsafe_raw_token,
-        **({} if entry.cost_usd is None else {"cost_usd": entry.cost_usd}),
-        **({} if entry.price is None else {"price": asdict(entry.price)}),
-        **({} if entry.call_tokens is None else {"call_tokens": entry.call_tokens}),
-        **({} if entry.rate is None else {"rate": asdict(entry.rate)}),
-        **({} if not entry.provider else {"provider": entry.provider}),
-        **({} if entry.trusted else {"trusted": False}),
-    }
-
-
-def _option_form(name: str, value: Any) -> Any:
-    """Return an option as it is archived: references by name, and no variable that looks like a key."""
-    if isinstance(value, Reference):
-        return reference_form(value)
-    if isinstance(value, dict):
-        form = _variable_form if name in HOLD_VARIABLES else _option_form
-        return {key: form(key, part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_option_form("", part) for part in value]
-    return value
-
-
-def _variable_form(name: str, value: str | Reference) -> Json:
-    """Return how a variable stands in the archive: what looks like a key, by its digest alone."""
-    if isinstance(value, str) and looks_like_key(value):
-        return {"sha256": digest_of(value)}
-    return _option_form(name, value)
 
 
 def _warnings(fields: PolicyFields, policy: Policy, source: Source) -> Iterator[str]:

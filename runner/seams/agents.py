@@ -5,6 +5,7 @@ Not here: what an attempt may use (seams.credentials), whether and when it is ma
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -55,9 +56,9 @@ class Call:
     run, for a worker or a processor. It is what the attempt would count one after the other."""
     usage: ModelUsage | None = None
     """Added up by a backend that calls a model, also where the attempt then fails; None: it called none."""
-    most_tokens: int | None = None
-    """Model tokens that are reserved for it, of a run that has a budget of them; None where nobody counts. A backend
-    that asks a model again, as after a tool, asks only while this is not used up."""
+    affords: Callable[[int, int], bool] | None = None
+    """Says whether one more request to a model fits into what is reserved for this attempt: the bytes that it sends,
+    and the tokens that its answer may have. A backend asks before each further turn. None: all do."""
 
     def used(
         self, *, model: str = "", input_tokens: int = 0, output_tokens: int = 0, cost_usd: float | None = None
@@ -148,8 +149,11 @@ class Rates(Protocol):
         """
         ...
 
-    def give(self, key: str, amount: float) -> None:
-        """Give back what was taken and not used; a negative amount is what was used beyond it."""
+    def give(self, key: str, amount: float, taken_at: float) -> None:
+        """Give back what was taken then (`monotonic` seconds) and not used; a negative amount was used beyond it.
+
+        It is as if that had been taken then: what is out of the minute is of no account any more.
+        """
         ...
 
     def hold(self, key: str, seconds: float) -> None:

@@ -89,5 +89,49 @@ async def test_a_run_that_goes_on_has_spent_what_its_dead_host_had(tmp_path: Pat
     async with Runner(home=tmp_path / "cut", sandbox="process") as runner:
         resumed = await runner.resume(ran.run, by="test")
 
+        told = [event.body for event in runner.store.read(ran.run) if event.kind is EventKind.SPAWN_SETTLED]
+
     assert ran.result == [0, 1, 2]
+    # The next host to resume it would count the same.
+    assert sum(body.get("model_usage", {}).get("cost_usd", 0.0) for body in told) == pytest.approx(spent)
     assert (resumed.result, resumed.usage.cost_usd) == (result, spent)
+
+
+NESTED = """
+version: 1
+sandbox: process
+limits: {cost_usd: 10}
+agents:
+  slow:
+    description: Never answers.
+    python: agents:slow
+    cost: 0.25
+    timeout: 50ms
+    input: {type: object}
+    output: {type: object}
+    effects: none
+  within:
+    description: Asks, and goes on.
+    script: {file: inner.py, policy: inner.yaml}
+    input: {type: object}
+    output: {type: object, properties: {kinds: {type: array, items: {type: string}}}, required: [kinds]}
+    effects: none
+"""
+INNER = """
+found = gather([spawn("slow", {}) for n in range(3)], on_error="return")
+result = {"kinds": [one.kind for one in found]}
+"""
+
+
+async def test_what_is_cut_short_in_a_nested_run_is_charged_to_the_outer_one(tmp_path: Path) -> None:
+    (tmp_path / "agents.py").write_text("import asyncio\nasync def slow(inputs): await asyncio.sleep(600)\n")
+    (tmp_path / "inner.py").write_text(INNER)
+    (tmp_path / "inner.yaml").write_text(
+        "version: 1\nsandbox: process\nlimits: {cost_usd: 2}\nagents:\n" + NESTED.split("agents:\n")[1].split("  within:")[0]
+    )
+    policy = load_policy_text(NESTED, folder=tmp_path, name="outer")
+    async with Runner(home=tmp_path / "home", sandbox="process") as runner:
+        ran = await runner.run(Script("s", b'result = spawn("within", {}).result()'), policy=policy)
+
+    assert ran.result == {"kinds": ["timed_out"] * 3}, ran.error
+    assert ran.usage.cost_usd == pytest.approx(0.75)

@@ -315,6 +315,19 @@ async def test_a_model_that_goes_on_asking_is_stopped_and_its_last_calls_are_not
 
 
 @each_api
+async def test_a_model_that_would_use_more_than_is_reserved_for_its_call_is_not_asked_again(make, vendors):
+    vendors.answer = lambda request: Say(calls=[("double", {"x": 1})])
+    attempt = call({"n": 7})
+    asked: list[tuple[int, int]] = []
+    attempt.affords = lambda sent, answered: asked.append((sent, answered)) or len(asked) < 2
+    fault = await fault_of(make(ANSWER, "double", max_turns=5), attempt)
+
+    assert told(fault)[:2] == ("limit_reached", 'agent "a" would use more than is reserved for one call of it, and is not done')
+    assert (len(vendors.requests), attempt.usage) == (2, ModelUsage("m-1", 20, 10))
+    assert asked[0][0] < asked[1][0] and asked[0][1] == 4096
+
+
+@each_api
 @pytest.mark.parametrize("say", [Say(status=429, headers={"retry-after": "7"}), Say(status=401), Say(cut=40)])
 async def test_once_a_function_was_called_nobody_says_that_nothing_was_done(make, vendors, say):
     vendors.say(Say(calls=[("double", {"x": 1})]), say)

@@ -307,6 +307,24 @@ async def test_what_a_failed_attempt_used_stands_at_that_attempt_alone(bench):
     assert stage.attempts.budget.spent == Amount(6.0, 0.1)
 
 
+async def test_a_call_may_ask_its_model_again_while_that_fits_what_is_reserved_for_it(bench):
+    stage = bench(entry("a", call_tokens=1000, price=PRICE), model_tokens=10_000, cost_usd=1.0)
+    stage.spawn("a")
+    made = await stage.called(1)
+    assert made.affords is not None
+    before = made.affords(300, 800)
+    made.used(input_tokens=100, output_tokens=300)
+
+    assert (before, made.affords(300, 500), made.affords(300, 501), made.affords(3000, 0)) == (True, True, False, False)
+
+
+async def test_a_call_of_a_run_without_a_budget_may_ask_as_often_as_it_likes(bench):
+    stage = bench(entry("a", call_tokens=1000))
+    stage.spawn("a")
+
+    assert (await stage.called(1)).affords is None
+
+
 async def test_a_spawn_without_cost_runs_whatever_is_left(bench):
     stage = bench(entry("a", cost_usd=2.0), entry("b"), cost_usd=1.0)
     dear, free = stage.spawn("a"), stage.spawn("b")

@@ -68,14 +68,30 @@ def test_a_call_that_needs_more_than_a_minute_has_gets_the_minute_to_itself(rate
 
 
 def test_what_was_taken_and_not_used_is_given_back_and_what_was_used_beyond_counts(rates):
-    made, _ = rates
+    made, clock = rates
     made.take("a", 8, 10)
-    made.give("a", 6)
+    made.give("a", 6, clock.monotonic())
     room = made.take("a", 7, 10)
-    made.give("a", -4)
+    made.give("a", -4, clock.monotonic())
 
     assert room == 0.0
     assert made.take("a", 1, 10) > 0
+
+
+def test_what_is_given_back_later_is_given_back_where_it_was_taken(rates):
+    made, clock = rates
+    made.take("a", 9, 10)
+    taken_at = clock.monotonic()
+    clock.advance(30)
+    made.give("a", 8, taken_at)
+    at_once = made.take("a", 9, 10)
+    clock.advance(31)
+    early = made.take("a", 2, 10)
+    made.give("a", 1, taken_at)
+
+    assert (at_once, early) == (0.0, 30.0)
+    assert made.take("a", 1, 10) == 0.0
+    assert made.take("a", 1, 10) == 30.0
 
 
 def test_a_hold_keeps_from_what_has_no_bound_at_most_for_an_hour(rates):

@@ -95,7 +95,9 @@ class _ModelFields(_KeyFields):
     """Answers of the model in one call, where it has tools."""
 
     def most_tokens(self) -> int | None:
-        return self.max_tokens * (self.max_turns if self.tools else 1) + len(self.system) // 3
+        turns = self.max_turns if self.tools else 1
+        # Each turn sends again what was said before it.
+        return self.max_tokens * turns * (turns + 1) // 2 + turns * (len(self.system) // 3)
 
 
 class AnthropicFields(_ModelFields):
