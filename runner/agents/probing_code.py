@@ -17,7 +17,6 @@ from typing import Any
 from runner.agents import faults
 from runner.agents.connecting import beside
 from runner.agents.looking import Look
-from runner.errors import PolicyError
 from runner.seams import Probe
 
 
@@ -98,21 +97,14 @@ async def _imports_elsewhere(place: str, folder: Path) -> str | None:
 
 
 async def probe_script(look: Look) -> list[Probe]:
-    """Read the inner script and its policy, and check the one against the other."""
+    """Check the inner script under its policy. Both were read with the policy that they stand in."""
     from runner.check import check
-    from runner.models import Script
-    from runner.policy import load_policy
+    from runner.policy.nested import nested_of
 
-    file, policy, folder = look.entry.options["file"], look.entry.options["policy"], look.setting.folder
-    try:
-        script = Script(Path(file).stem, (folder / file).read_bytes())
-    except OSError as error:
-        return [Probe("script", False, f"{file} cannot be read: {why_not(error)}", "write it, or correct the path")]
-    try:
-        inner = load_policy(folder / policy)
-    except PolicyError as error:
-        return [Probe("policy", False, error.message, error.hint)]
-    verdict = check(script, inner)
+    file, policy = look.entry.options["file"], look.entry.options["policy"]
+    assert look.setting.policy is not None
+    inner = nested_of(look.setting.policy, look.entry)
+    verdict = check(inner.script, inner.policy)
     if verdict.accepted:
         return [Probe("script", True, f"{file} is accepted under {policy}")]
     first = next(finding for finding in verdict.findings if finding.severity == "error")

@@ -28,7 +28,7 @@ MOST_AT_ONCE = 16
 async def examine_policy(policy: Policy, home: Path) -> list[Diagnosis]:
     """Return every diagnosis of a policy, in its order: agents, resources, issuers. Raises nothing."""
     clock, room = SystemClock(), asyncio.Semaphore(MOST_AT_ONCE)
-    setting = Setting(policy.folder, lambda reference: read_reference(reference, policy.folder), clock)
+    setting = Setting(policy.folder, lambda reference: read_reference(reference, policy.folder), clock, policy=policy)
 
     async def of(subject: str, probes: Awaitable[list[Probe]]) -> list[Diagnosis]:
         async with room:

@@ -286,7 +286,7 @@ def test_without_the_library_the_verb_says_which_extra_to_install(monkeypatch, c
     code = call(["mcp"])
 
     assert (code, capfd.readouterr().err) == (
-        2, 'usage: runner mcp needs mcp, which is not installed\nhint: install it: pip install "spawn-runner[mcp]"\n'
+        2, 'error: runner mcp needs mcp, which is not installed\nhint: install it: pip install "spawn-runner[mcp]"\n'
     )  # fmt: skip
 
 

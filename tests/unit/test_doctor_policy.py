@@ -119,18 +119,16 @@ async def test_a_script_is_read_and_checked_under_its_own_policy(tmp_path):
     (tmp_path / "inner.yaml").write_text(yaml.safe_dump({"version": 1, "sandbox": "process", "agents": {}}))
     (tmp_path / "good.py").write_text("result = 1\n")
     (tmp_path / "bad.py").write_text("import os\nresult = 1\n")
-    files = {"a": ("good.py", "inner.yaml"), "b": ("bad.py", "inner.yaml"), "c": ("gone.py", "inner.yaml"), "d": ("good.py", "gone.yaml")}
+    files = {"a": ("good.py", "inner.yaml"), "b": ("bad.py", "inner.yaml")}
 
     lines = await found_of(tmp_path, {n: {"script": {"file": f, "policy": p}} for n, (f, p) in files.items()})
 
     told = [line for line in lines if not line.startswith(" ")]
-    assert told[:3] == [
+    assert told[:2] == [
         "ok      agent a, script: good.py is accepted under inner.yaml",
         "FAILED  agent b, script: bad.py is rejected under inner.yaml: line 1: "
         + told[1].partition("line 1: ")[2],
-        "FAILED  agent c, script: gone.py cannot be read: no such file or directory",
     ]
-    assert told[3].startswith(f"FAILED  agent d, policy: {tmp_path}/gone.yaml")
     assert "        fix: runner check bad.py --policy inner.yaml" in lines
 
 

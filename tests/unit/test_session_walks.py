@@ -236,7 +236,7 @@ def _broken(one: Walk, ending: Ending, events: list[Event]) -> Iterator[str]:
 
 def _left(broker: Broker) -> Iterator[str]:
     """What a run must give back."""
-    slots = broker.attempts.slots
+    slots = broker.attempts.turns._slots
     if slots.running or any(lane.running for lane in slots._lanes.values()):
         yield f"{slots.running} slots are taken"
     if broker._filled_bytes:
