@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -111,7 +111,7 @@ class DecisionVerbs(ABC):
         expires_seconds: float | None = None,
     ) -> Signed:  # fmt: skip
         from runner.check import check
-        from runner.engine.deciding import believed, note_decision
+        from runner.engine.deciding import believed, note_decision, revoked
         from runner.review import asked as asking
         from runner.review.decisions import ANY, Decision, sign
         from runner.review.flags import findings_digest
@@ -127,6 +127,10 @@ class DecisionVerbs(ABC):
             flags.report_digest, _reason(reason), key.name, at,
             None if expires_seconds is None else at + max(1, int(expires_seconds)),
         )  # fmt: skip
+        taken_back = revoked(believed(self.store))
+        while decision.id in taken_back:
+            # The same words within the second of one that was revoked would be that one, and hold for nothing.
+            decision = replace(decision, decided_at=decision.decided_at + 1)
         before = asking.pending(believed(self.store))
         signed = sign(decision, key)
         note_decision(self.store, signed, how=str(choice))

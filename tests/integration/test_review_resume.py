@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from runner import Handed, Runner, Script
+from runner.clock import SystemClock
 from runner.engine.submission import os_user
 from runner.errors import RecordBroken, ReviewNeeded, UsageError
 from runner.events import EventKind
@@ -194,3 +195,22 @@ async def test_an_answer_without_a_key_holds_for_the_rest_of_its_run_unless_it_i
             return
         with pytest.raises(ReviewNeeded, match="was begun with a decision; no decision holds"):
             await runner.resume(result.run, by="test")
+
+
+async def test_a_decision_in_the_same_words_and_second_as_a_revoked_one_is_another_and_holds(tmp_path):
+    class Held(SystemClock):
+        def now(self) -> float:
+            return 1_800_000_000.0
+
+    (tmp_path / "home").mkdir(mode=0o700)
+    (tmp_path / "policy.yaml").write_text(yaml.safe_dump({"version": 1, "review": "required", "agents": AGENTS, "sandbox": "process"}))
+    policy = load_policy(tmp_path / "policy.yaml")
+    async with Runner(home=tmp_path / "home", clock=Held()) as runner:
+        runner.new_reviewer_key("ann")
+        first = await runner.approve(SCRIPT, policy=policy, reason="read")
+        runner.revoke_decision(first.id, reason="a mistake")
+        second = await runner.approve(SCRIPT, policy=policy, reason="read")
+        states = [row.revoked for row in runner.decisions()]
+
+    assert first.id != second.id
+    assert states[0] == "" and states[1].endswith("a mistake")
