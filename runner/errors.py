@@ -32,7 +32,7 @@ Not here: how a *run* ended. A script that raised, a limit, a stop are states of
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any
+from typing import Any, Self
 
 
 class ExitCode(IntEnum):
@@ -77,6 +77,13 @@ class PolicyError(UsageError):
         super().__init__(f"{place}{message}", hint=hint)
         self.file = file
         self.line = line
+        self._said = message
+
+    def within(self, file: str) -> Self:
+        """Return this error with the file that its line is of; itself where it names one, or has no line."""
+        if self.file or not self.line:
+            return self
+        return type(self)(self._said, file=file, line=self.line, hint=self.hint)
 
 
 class LockStale(PolicyError):

@@ -77,5 +77,9 @@ def build_agent(entry: AgentEntry, setting: Setting) -> Agent:
             line=entry.line,
             hint='write "python:" or "command:" in its entry',
         )
-    agent: Agent = import_module(f"runner.agents.{entry.backend}").build(entry, setting)
+    try:
+        agent: Agent = import_module(f"runner.agents.{entry.backend}").build(entry, setting)
+    except PolicyError as error:
+        located = error.within(entry.file)
+        raise located from (error.__cause__ if located is error else error)
     return agent

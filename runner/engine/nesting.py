@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
+from runner.broker.budget import NOTHING, used_by
 from runner.check import check
 from runner.engine.guests import Guests, Seat
 from runner.engine.submission import Outer, Submission, exact
@@ -181,13 +182,8 @@ class Metered:
             self._count(call)
 
     def _count(self, call: Call) -> None:
-        used, price = call.usage, self._entry.price
-        cost = self._entry.cost_usd if used is None or used.cost_usd is None else used.cost_usd
-        if used is not None and used.cost_usd is None and price is not None:
-            cost = (used.input_tokens * price.input + used.output_tokens * price.output) / 1e6
-        if used is not None:
+        used, told = used_by(self._entry, call.usage, NOTHING, sure=True), call.usage or ModelUsage()
+        if call.usage is not None or used.usd:
             self._outer.used(
-                model=used.model, input_tokens=used.input_tokens, output_tokens=used.output_tokens, cost_usd=cost
+                model=told.model, input_tokens=told.input_tokens, output_tokens=told.output_tokens, cost_usd=used.usd
             )
-        elif cost is not None:
-            self._outer.used(cost_usd=cost)

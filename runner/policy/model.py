@@ -134,7 +134,9 @@ class AgentEntry:
     trusted: bool = True
     """False: its outputs hold what strangers wrote, such as web pages and mails."""
     line: int = 0
-    """Where in the policy file it begins."""
+    """Where in its file it begins."""
+    file: str = field(default="", compare=False)
+    """The policy's file, or the included one, in which it stands, as errors call it. Not part of the digest."""
 
 
 @dataclass(frozen=True, slots=True)

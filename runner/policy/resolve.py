@@ -199,6 +199,7 @@ class _Entry:
             provider=fields.provider or ("" if "base_url" in options else rule.provider),
             trusted=fields.trusted,
             line=self._source.place(("agents", self._name)).line,
+            file=self._file,
         )
 
     def _backend(self) -> tuple[str, dict[str, Any]]:
