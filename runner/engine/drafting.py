@@ -19,7 +19,7 @@ from typing import Any
 
 from runner.agents import Setting, build_agent
 from runner.agents.imports import find
-from runner.agents.mcp_listing import Listed, NotTold, Server, listed_by
+from runner.agents.mcp_listing import Listed, NotTold, listed_by, server_at
 from runner.broker.reached import Reached
 from runner.errors import PolicyError, UsageError
 from runner.models import Json
@@ -197,7 +197,7 @@ async def _of_server(url: str, argv: tuple[str, ...], folder: Path) -> list[Draf
         hint = 'install it: pip install "spawn-runner[mcp]"'
         raise UsageError("an MCP server is asked with mcp, which is not installed", hint=hint) from None
     try:
-        listed = await listed_by(Server(url=url, argv=argv, folder=folder))
+        listed = await listed_by(server_at(url=url, argv=argv), Setting(folder))
     except NotTold as error:
         hint = "start it, or look at its log"
         raise UsageError(f"{where} did not say what tools it has: {error}", hint=hint) from None

@@ -289,15 +289,15 @@ async def test_a_server_of_many_tools_is_asked_once_and_none_of_them_is_called(t
         "ok      agent a, tool: the server has it, among 3",
         'FAILED  agent b, tool: the server has no tool "gone"',
         '        fix: correct "tool" of the agent',
-        "FAILED  agent c, server: asked for its tools: it wants a credential, or another one (status 401)",
+        "FAILED  agent c, server: asked for its tools: it answered with status 401: it does not accept its credential",
     ]
     assert len(asked) == 2
 
 
 def counted(act: Any, asked: list[Any]) -> Any:
-    async def counting(server: Any, **more: Any) -> Any:
-        asked.append(server)
-        return await act(server, **more)
+    async def counting(*what: Any, **more: Any) -> Any:
+        asked.append(what)
+        return await act(*what, **more)
 
     return counting
 
