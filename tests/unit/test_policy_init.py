@@ -215,6 +215,16 @@ def test_a_server_that_is_a_command_is_started_asked_and_gone(folder):
     assert len(others) == 2
 
 
+def test_a_tool_that_no_policy_can_name_is_left_out_and_the_others_stay(folder, capfd):
+    assert call(["policy", "init", "--mcp-command", f"{sys.executable} {PROGRAM} 201"]) == 0
+
+    text = (folder / "runner.yaml").read_text()
+    assert list(load_policy(folder / "runner.yaml").agents) == ["search", "remove_it_", "remove_it__2"]
+    assert "  # 1 more of its tools cannot be named here, for a name that is empty, longer than 200 characters" in text
+    assert "n" * 201 not in text
+    assert "warning: 1 tool of the server cannot be named in a policy: left out" in capfd.readouterr().err
+
+
 # --- the text --------------------------------------------------------------------------------
 
 
