@@ -184,11 +184,15 @@ class Tools:
         return await asyncio.to_thread(read)
 
     def _came_in_here(self, run: str) -> bool:
+        """True of a run that was handed in over MCP, here or elsewhere, under a policy that can be named here."""
         try:
             first = next(self._runner.events(self._runner.find(run)), None)
         except RunNotFound:
             return False
-        return first is not None and first.kind is EventKind.RUN_SUBMITTED and first.body.get("door") == "mcp"
+        if first is None or first.kind is not EventKind.RUN_SUBMITTED or first.body.get("door") != "mcp":
+            return False
+        # By its file: what it says may have been edited since.
+        return self._policies.has(str(first.content().get("policy_file", "")))
 
     # --- resources -------------------------------------------------------------------------
 
