@@ -161,9 +161,7 @@ class Tools:
         """
         try:
             chosen = await asyncio.to_thread(self._policies.load, policy)
-            report = await self._live.whole(
-                self._runner.review(_script(script, name), policy=chosen, inputs=inputs, faults=faults)
-            )
+            report = await self._live.review(_script(script, name), policy=chosen, inputs=inputs, faults=faults)
             return _answer(forms.of_report(report, agents=chosen.agents))
         except RunnerError as error:
             return _refusal(error, ReviewForm(error=forms.of_exception(error)))
