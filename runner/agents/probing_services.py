@@ -26,14 +26,16 @@ async def probe_http(look: Look) -> list[Probe]:
 
 
 async def probe_mcp(look: Look) -> list[Probe]:
+    from runner.agents.mcp_connection import Connection
     from runner.agents.mcp_listing import NotTold
 
     options, setting = look.entry.options, look.setting
-    reached: list[Probe] = []
     if "url" in options:
         reached = [await connect(options["url"])]
-        if not reached[0].ok:
-            return reached
+    else:
+        reached = await Connection(look.entry, setting).probe()
+    if not all(one.ok for one in reached):
+        return reached
     try:
         found = await look.listings.of(look.entry, setting, LONG_SECONDS - 2 * PROBE_SECONDS)
     except NotTold as error:
