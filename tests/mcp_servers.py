@@ -1,10 +1,11 @@
 """A small MCP server for tests: over HTTP in a thread of this process, or over stdio as a program of its own.
 
-`python mcp_servers.py` serves stdio; it imports the library and nothing of runner.
+`python mcp_servers.py [N]` serves stdio, with one more tool whose name has N letters; it imports the library and nothing of runner.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ class Found(BaseModel):
     hits: int
 
 
-def made() -> Any:
+def made(*more: str) -> Any:
     """Return the server: one tool that says it reads, one that says nothing, one hostile, one without a schema."""
     from mcp.server import MCPServer
     from mcp.types import ToolAnnotations
@@ -44,6 +45,8 @@ def made() -> Any:
     def rename(name: str) -> str:
         return name
 
+    for name in more:
+        server.add_tool(rename, name=name)
     return server
 
 
@@ -75,4 +78,4 @@ def serving(key: str = "") -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    made().run("stdio")
+    made(*("n" * int(length) for length in sys.argv[1:])).run("stdio")

@@ -256,6 +256,16 @@ def no_answer(agent: str, why: str) -> AgentFault:
     return AgentFault(OutcomeKind.INVALID_OUTPUT, message, detail=detail(why))
 
 
+def told_nothing(agent: str, seconds: float) -> AgentFault:
+    """Return the fault of an agent whose server was asked for its tools and did not answer."""
+    return AgentFault(OutcomeKind.FAILED, f'agent "{agent}" told no tools within {seconds:g} s')
+
+
+def too_many_tools(agent: str, most: int) -> AgentFault:
+    """Return the fault of an agent whose server has more tools than are listed, or pages of them without an end."""
+    return AgentFault(OutcomeKind.FAILED, f'agent "{agent}" has more than {most:,} tools, or pages of them without end')
+
+
 def of_code(agent: str, code: int, why: str, *, lost: bool) -> AgentFault:
     """Return the fault of an agent whose server answered with an error of JSON-RPC."""
     message = f'agent "{agent}" answered with error {code}'

@@ -17,7 +17,7 @@ from runner.policy.model import AgentEntry, LockedAgent, Reference
 from runner.seams import Probe
 
 if TYPE_CHECKING:
-    from runner.agents.mcp_listing import Listed, Server
+    from runner.agents.mcp_listing import Listed
 
 # An import of crewai takes 5 s on an idle machine, a server over stdio one; a command that keeps a credential has 10 s.
 LONG_SECONDS = 30.0
@@ -27,15 +27,16 @@ class Listings:
     """What servers listed within one look at a policy: each is started and asked once, for all of its tools."""
 
     def __init__(self) -> None:
-        self._asked: dict[tuple[object, ...], asyncio.Task[list[Listed]]] = {}
+        self._asked: dict[str, asyncio.Task[list[Listed]]] = {}
 
-    async def of(self, server: Server, seconds: float) -> list[Listed]:
-        """Return the tools of a server. Raises NotTold."""
-        from runner.agents.mcp_listing import listed_by
+    async def of(self, entry: AgentEntry, setting: Setting, seconds: float) -> list[Listed]:
+        """Return the tools of an entry's server. Raises NotTold."""
+        from runner.agents import mcp_listing
 
-        key = server.same_as()
+        key = mcp_listing.same_server(entry)
         if key not in self._asked:
-            self._asked[key] = asyncio.ensure_future(listed_by(server, seconds=seconds))
+            asked = mcp_listing.listed_by(entry, setting, seconds=seconds)
+            self._asked[key] = asyncio.ensure_future(asked)
         return await asyncio.shield(self._asked[key])
 
 
@@ -73,11 +74,3 @@ async def value_of(reference: Reference, setting: Setting) -> str:
     if read is None:
         raise PolicyError(f"nothing reads {reference}")
     return await beside(lambda: read(reference))
-
-
-async def values_of(written: dict[str, Any] | None, setting: Setting) -> dict[str, str]:
-    """Return headers or variables with their values. Raises PolicyError: one cannot be read."""
-    return {
-        name: await value_of(value, setting) if isinstance(value, Reference) else str(value)
-        for name, value in (written or {}).items()
-    }

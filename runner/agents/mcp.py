@@ -4,22 +4,18 @@ A connection is made for each attempt and asked for its tools first: a tool that
 lock has it, is not called. The output is the result's structured content. Of a result without, it is its one text:
 as it is where the agent's schema is of a text, the object or list that it is as JSON, or else {"text": ...}.
 
-Not here: the ways to a server, and what is read of it (mcp_wire), its credential (remote, commanded).
+Not here: the way to a server (mcp_connection), what is read of it (mcp_wire), its credential (remote, commanded).
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from runner.agents import Setting, extras, faults
-from runner.agents.commanded import Command
-from runner.agents.program import NotStarted
-from runner.agents.remote import Remote, UnderWay, at
-from runner.clock import Clock, SystemClock
+from runner.agents.mcp_connection import Connection
+from runner.agents.remote import UnderWay, at
 from runner.errors import AgentFault
 from runner.guest.wire import WireError, canonical, loads
 from runner.models import Json, OutcomeKind, digest_of
@@ -36,9 +32,6 @@ if TYPE_CHECKING:
 
 # A server that is asked for its tools by a person who waits.
 ASK_SECONDS = 30.0
-_ASK_BYTES = 4 * 1024 * 1024
-# No server needs more; one that always names a next page would never end.
-_MOST_PAGES = 20
 _LEARNED = ("server", "schemas")
 _MOST_NAME_CHARS = 200
 
@@ -46,27 +39,24 @@ _MOST_NAME_CHARS = 200
 def build(entry: AgentEntry, setting: Setting) -> McpAgent:
     """Return the agent of an entry. Raises PolicyError: no library, or references that nothing reads."""
     extras.need(entry, "mcp")
-    return McpAgent(entry, setting, setting.clock or SystemClock())
+    return McpAgent(entry, setting)
 
 
 class McpAgent:
     """One tool of a server."""
 
-    def __init__(self, entry: AgentEntry, setting: Setting, clock: Clock) -> None:
+    def __init__(self, entry: AgentEntry, setting: Setting) -> None:
         options = entry.options
         self._name = entry.name
         self._tool: str = options["tool"]
-        self._url: str | None = options.get("url")
+        self._server = Connection(entry, setting)
         self._arguments: Json = options.get("arguments", "{inputs}")
         self._output_at: str | None = options.get("output_at")
         self._text_alone = isinstance(entry.output_schema, dict) and entry.output_schema.get("type") == "string"
-        self._clock = clock
         self._under_way = UnderWay(entry.name)
-        self._remote = None if self._url is None else Remote(entry, self._url, setting, clock)
-        self._command = None if self._url is not None else Command(entry, options["command"], setting, key="command")
-        headers = {} if self._remote is None else self._remote.headers.as_written()
         written = {name: value for name, value in options.items() if name not in ("env", "command")}
-        self._facts = {"tool": self._tool, "request": digest_of(canonical({**written, "headers": headers}))}
+        written["headers"] = self._server.headers()
+        self._facts = {"tool": self._tool, "request": digest_of(canonical(written))}
         lock = None if setting.policy is None else setting.policy.lock
         locked = None if lock is None else lock.get(entry.name)
         self._held = {} if locked is None else {name: locked.facts[name] for name in _LEARNED if name in locked.facts}
@@ -80,68 +70,31 @@ class McpAgent:
         arguments = fill(self._arguments, call.inputs)
         if not isinstance(arguments, dict):
             raise faults.unfit(self._name, "a tool's arguments are a mapping")
-        async with self._connected(call) as (client, exchange):
+        async with self._server.opened(call) as (client, exchange):
             await self._find(client)
             exchange.called = True
             result = await self._call(client, arguments, call)
         return self._output(result, exchange)
 
     def facts(self) -> dict[str, str]:
-        own = {"url": self._url.partition("?")[0]} if self._url is not None else {}
-        return {**self._facts, **own, **(self._command.facts() if self._command is not None else {}), **self._learned}
+        return {**self._facts, **self._server.facts(), **self._learned}
 
     async def schemas(self) -> tuple[Json, Json]:
         """Ask the server for its tools, and return what this one takes and returns. Raises AgentFault."""
-        asked = Call("", 0, 0, self._name, None, ASK_SECONDS, _ASK_BYTES, "", "")
-        try:
-            async with asyncio.timeout(ASK_SECONDS), self._connected(asked) as (client, _):
-                tool = await self._find(client)
-        except TimeoutError:
-            raise faults.unreachable(self._name, f"it told no tools within {ASK_SECONDS:g} s") from None
+        async with self._server.asked(ASK_SECONDS) as client:
+            tool = await self._find(client)
         return tool.input_schema, tool.output_schema
 
     async def close(self) -> None:
-        if self._command is not None:
-            await self._command.close()
+        await self._server.close()
         await self._under_way.close()
-
-    @asynccontextmanager
-    async def _connected(self, call: Call) -> AsyncIterator[tuple[Client, Exchange]]:
-        """Connect for one attempt. Whatever the library raises leaves the block as one AgentFault."""
-        from runner.agents import mcp_wire
-
-        exchange = mcp_wire.Exchange(self._name, call)
-        if self._remote is not None and self._url is not None:
-            try:
-                async with mcp_wire.over_http(self._remote, self._url, exchange) as client:
-                    yield client, exchange
-            except Exception as error:
-                _stop_if_cancelled()
-                raise mcp_wire.of_transport(self._remote, error, exchange) from None
-        elif self._command is not None:
-            pipes = mcp_wire.Pipes(exchange)
-            async with self._command.started(call, pipes.take) as started:
-                try:
-                    async with mcp_wire.over_pipes(started, pipes, exchange) as client:
-                        yield client, exchange
-                except NotStarted:
-                    raise
-                except Exception as error:
-                    _stop_if_cancelled()
-                    raise mcp_wire.of_program(started, error, exchange) from None
 
     async def _find(self, client: Client) -> Tool:
         """Return the tool, as its server tells it now. Raises AgentFault: it is not there, or not as it was locked."""
-        cursor: str | None = None
-        for _ in range(_MOST_PAGES):
-            page = await client.list_tools(cursor=cursor)
-            for tool in page.tools:
-                if tool.name == self._tool:
-                    self._learn(client, tool)
-                    return tool
-            cursor = page.next_cursor
-            if not cursor:
-                break
+        async for tool in self._server.tools(client):
+            if tool.name == self._tool:
+                self._learn(client, tool)
+                return tool
         message = f'agent "{self._name}" has no tool "{self._tool}" at its server'
         raise AgentFault(OutcomeKind.FAILED, message)
 
@@ -163,7 +116,7 @@ class McpAgent:
 
         meta: Any = {
             "runner/idempotency_key": call.idempotency_key, "traceparent": call.traceparent,
-            "runner/deadline": round(self._clock.now() + call.timeout, 3),
+            "runner/deadline": round(self._server.clock.now() + call.timeout, 3),
         }  # fmt: skip
         params = CallToolRequestParams(name=self._tool, arguments=arguments, _meta=meta)
         # Not `call_tool`: that validates the result by the server's own schema, whose patterns may take for ever. The
@@ -204,9 +157,3 @@ class McpAgent:
             parsed = None
         return parsed if isinstance(parsed, dict | list) else {"text": texts[0]}
 
-
-def _stop_if_cancelled() -> None:
-    """Raise the cancellation of this task, where the library's own clean-up raised over it."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError

@@ -12,7 +12,7 @@ from typing import Any
 
 from runner.agents.connecting import PROBE_SECONDS, connect, models_of
 from runner.agents.extras import TESTED
-from runner.agents.looking import LONG_SECONDS, Look, value_of, values_of
+from runner.agents.looking import LONG_SECONDS, Look, references_of, value_of
 from runner.errors import RunnerError
 from runner.policy.model import AgentEntry, LockedAgent, Reference
 from runner.seams import Probe
@@ -26,23 +26,21 @@ async def probe_http(look: Look) -> list[Probe]:
 
 
 async def probe_mcp(look: Look) -> list[Probe]:
-    from runner.agents.mcp_listing import NotTold, Server
+    from runner.agents.mcp_connection import Connection
+    from runner.agents.mcp_listing import NotTold
 
     options, setting = look.entry.options, look.setting
-    url, argv = options.get("url") or "", list(options.get("command") or ())
-    reached: list[Probe] = []
-    if url:
-        reached = [await connect(url)]
-        if not reached[0].ok:
-            return reached
+    if "url" in options:
+        reached = [await connect(options["url"])]
+    else:
+        reached = await Connection(look.entry, setting).probe()
+    if not all(one.ok for one in reached):
+        return reached
     try:
-        headers, env = await values_of(options.get("headers"), setting), await values_of(options.get("env"), setting)
-    except RunnerError:  # Told of by the probe of the reference itself.
-        return [*reached, Probe("server", True, "not asked: its credential cannot be read", "mend the credential")]
-    try:
-        server = Server(url, headers, argv, env, setting.folder)
-        found = await look.listings.of(server, LONG_SECONDS - 2 * PROBE_SECONDS)
+        found = await look.listings.of(look.entry, setting, LONG_SECONDS - 2 * PROBE_SECONDS)
     except NotTold as error:
+        if await _unreadable(look):  # Told of by the probe of the reference itself.
+            return [*reached, Probe("server", True, "not asked: its credential cannot be read", "mend the credential")]
         return [*reached, Probe("server", False, f"asked for its tools: {error}", "start it, or look at its log")]
     tool = next((one for one in found if one.name == options["tool"]), None)
     if tool is None:
@@ -50,6 +48,16 @@ async def probe_mcp(look: Look) -> list[Probe]:
         return [*reached, Probe("tool", False, f'the server has no tool "{options["tool"]}"', fix)]
     told = Probe("tool", True, f'the server has it, among {len(found):,}')
     return [*reached, told, *as_locked(look.locked, tool.input_schema, tool.output_schema)]
+
+
+async def _unreadable(look: Look) -> bool:
+    """True where a value that the entry keeps elsewhere cannot be read."""
+    try:
+        for reference in references_of(look.entry.options):
+            await value_of(reference, look.setting)
+    except RunnerError:
+        return True
+    return False
 
 
 def as_locked(locked: LockedAgent | None, takes: Any, returns: Any) -> list[Probe]:

@@ -9,7 +9,7 @@ from runner.engine import envelope
 from runner.errors import ExitCode, ReviewNeeded, RunnerError, RunNotFound
 from runner.events import RunView
 from runner.guest.wire import OK
-from runner.models import STATE_EXIT, Json, RunResult, RunState
+from runner.models import Json, RunResult, RunState
 
 VERSION = envelope.VERSION
 
@@ -26,24 +26,13 @@ def of_view(view: RunView, *, story: Json = None) -> dict[str, Json]:
 
     Its exit code is null until it has ended. `story` is what `show` tells beside (flags.story_object).
     """
-    from runner.cli.story import result_of
-
-    found = of_result(result_of(view))
-    code = ended_code(view.state)
-    found["exit_code"] = None if code is None else int(code)
-    found["spawns"] = view.counts()
-    found["story"] = story
-    return found
+    then = next_command(view.state, run=view.run, good=view.counts().get(OK, 0))
+    return {**envelope.of_view(view), "next": then, "story": story}
 
 
 def of_error(error: BaseException, code: ExitCode, *, run: str | None = None) -> dict[str, Json]:
     """Return the envelope of a call that has no run to tell of: nothing was started, or nothing is known."""
     return {**envelope.of_error(error, code, run=run), "next": next_after_error(error, code)}
-
-
-def ended_code(state: RunState) -> ExitCode | None:
-    """Return the exit code of a run in this state: 6 where its host is gone, None while it has not ended."""
-    return ExitCode.SANDBOX if state is RunState.INTERRUPTED else STATE_EXIT.get(state)
 
 
 def next_command(state: RunState, *, run: str, path: str = "", policy: str = "", good: int = 0) -> str:

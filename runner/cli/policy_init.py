@@ -52,6 +52,8 @@ def init(
     put(str(made.file))
     for warning in made.policy.warnings:
         say(f"warning: {clean(warning)}")
+    if made.left_out:
+        say(f"warning: {plural(made.left_out, 'tool')} of the server cannot be named in a policy: left out")
     say(f"{plural(len(made.policy.agents), 'agent')}; read the remarks in it")
     say(f"next: runner policy check {quoted(str(made.file))}")
     return ExitCode.DONE

@@ -13,9 +13,10 @@ from runner.cli.board import AgentCount
 from runner.cli.plain import output_lines
 from runner.cli.summary import agent_lines, ended_in, error_story, failed_line, finding_lines, indented, usage_lines
 from runner.cli.text import columns, json_text, moment, plural, seconds
+from runner.engine.envelope import findings_of, settled
 from runner.events import RunView, SpawnView, ThenView
 from runner.guest.wire import OK
-from runner.models import Finding, Json, OutcomeKind, RunResult, RunState, Script, Severity
+from runner.models import Json, OutcomeKind, RunState, Script
 from runner.printable import clean, clean_block
 
 SHOWN_FAILURES = 20
@@ -51,32 +52,8 @@ def story(
     lines += look
     lines += _printed(view)
     lines += _ending(view, script)
-    then = [line for line in (failed_line(counts(view)),) if line]
+    then = [line for line in (failed_line(settled(view)),) if line]
     return lines + then
-
-
-def result_of(view: RunView) -> RunResult:
-    """Return the end of a run in the form that `Runner.run` returns it."""
-    return RunResult(
-        run=view.run,
-        state=view.state,
-        result=view.result,
-        error=view.error,
-        spawns=counts(view),
-        usage=view.usage,
-        script=view.script,
-        findings=findings(view),
-        sandbox=str(view.sandbox.get("kind", "")),
-    )
-
-
-def counts(view: RunView) -> dict[str, int]:
-    """Return the settled spawns by outcome; of an ended run these are all."""
-    return {kind: count for kind, count in view.counts().items() if kind not in ("queued", "running")}
-
-
-def findings(view: RunView) -> tuple[Finding, ...]:
-    return tuple(Finding(**{**found, "severity": Severity(found["severity"])}) for found in view.findings)
 
 
 def _head(view: RunView, now: float) -> str:
@@ -167,7 +144,7 @@ def sandbox_line(view: RunView) -> str:
 
 
 def _verdict(view: RunView, script: Script) -> list[str]:
-    found = findings(view)
+    found = findings_of(view)
     if view.state is RunState.REJECTED:
         return ["check: rejected", *indented(finding_lines(found, script))]
     if not found:

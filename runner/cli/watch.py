@@ -29,10 +29,10 @@ def watch(
     json: Annotated[bool, typer.Option("--json", help="Print the envelope of docs/cli.md at the end.")] = False,
 ) -> int:
     """Follow a live run from another terminal, and end with its exit code."""
-    from runner.cli.envelope import ended_code, next_command, of_view
+    from runner.cli.envelope import next_command, of_view
     from runner.cli.output import put_json, say
-    from runner.cli.story import result_of
     from runner.cli.summary import summary
+    from runner.engine.envelope import ended_code, result_of
 
     with opened() as runner:
         found = runner.find(run)

@@ -19,7 +19,7 @@ from typing import Any
 
 from runner.agents import Setting, build_agent
 from runner.agents.imports import find
-from runner.agents.mcp_listing import Listed, NotTold, Server, listed_by
+from runner.agents.mcp_listing import Listed, NotTold, listed_by, server_at
 from runner.broker.reached import Reached
 from runner.errors import PolicyError, UsageError
 from runner.models import Json
@@ -40,6 +40,8 @@ class Drafted:
 
     file: Path
     policy: Policy
+    left_out: int = 0
+    """Tools of a server that no policy can name."""
 
 
 async def draft_policy(into: Path, *, place: str = "", url: str = "", argv: tuple[str, ...] = ()) -> Drafted:
@@ -49,12 +51,12 @@ async def draft_policy(into: Path, *, place: str = "", url: str = "", argv: tupl
     """
     _require_free(into)
     folder = into.parent.absolute()
-    drafts = [_of_import(place, folder)] if place else await _of_server(url, argv, folder)
-    text, policy = _proven(drafts, folder, into.stem)
+    drafts, left_out = ([_of_import(place, folder)], 0) if place else await _of_server(url, argv, folder)
+    text, policy = _proven(drafts, folder, into.stem, left_out)
     if place:
         _require_agent(policy, folder)
     _write(into, text)
-    return Drafted(into, policy)
+    return Drafted(into, policy, left_out)
 
 
 def _require_free(into: Path) -> None:
@@ -188,8 +190,8 @@ def _of_crew(place: str, name: str, description: str, crew: Any) -> Draft:
 # --- of a server -----------------------------------------------------------------------------
 
 
-async def _of_server(url: str, argv: tuple[str, ...], folder: Path) -> list[Draft]:
-    """Return a draft for each tool of a server. Raises UsageError."""
+async def _of_server(url: str, argv: tuple[str, ...], folder: Path) -> tuple[list[Draft], int]:
+    """Return a draft for each tool of a server, and how many have a name that no policy can hold. Raises UsageError."""
     where = f'the server at "{url}"' if url else f'the server "{argv[0]}"'
     try:
         import mcp  # noqa: F401
@@ -197,18 +199,25 @@ async def _of_server(url: str, argv: tuple[str, ...], folder: Path) -> list[Draf
         hint = 'install it: pip install "spawn-runner[mcp]"'
         raise UsageError("an MCP server is asked with mcp, which is not installed", hint=hint) from None
     try:
-        listed = await listed_by(Server(url=url, argv=argv, folder=folder))
+        listed = await listed_by(server_at(url=url, argv=argv), Setting(folder))
     except NotTold as error:
         hint = "start it, or look at its log"
         raise UsageError(f"{where} did not say what tools it has: {error}", hint=hint) from None
     if not listed:
         raise UsageError(f"{where} has no tools")
     at: dict[str, Json] = {"url": url} if url else {"command": list(argv)}
+    # Where none holds it is not for their names: what it is for is told of the whole.
+    usable = [tool for tool in listed if _names(at, tool.name, folder)] or listed
     drafts: list[Draft] = []
-    for tool in listed:
+    for tool in usable:
         name = agent_name(tool.name, (draft.name for draft in drafts))
         drafts.append(_of_tool(tool, name, at))
-    return drafts
+    return drafts, len(listed) - len(usable)
+
+
+def _names(at: dict[str, Json], tool: str, folder: Path) -> bool:
+    """True where a policy can name a tool of this server."""
+    return _holds(Draft("tool", "a tool", {"mcp": {**at, "tool": tool}}, {"type": "object"}, {}), folder)
 
 
 def _of_tool(tool: Listed, name: str, at: dict[str, Json]) -> Draft:
@@ -244,13 +253,13 @@ def _effects_of(tool: Listed) -> tuple[str, str]:
 # --- held to what a policy may say -----------------------------------------------------------
 
 
-def _proven(drafts: list[Draft], folder: Path, name: str) -> tuple[str, Policy]:
+def _proven(drafts: list[Draft], folder: Path, name: str, left_out: int) -> tuple[str, Policy]:
     """Return the text and the policy that it is. A schema that cannot be held is left out, and a remark says so.
 
     Raises UsageError: what was told cannot stand in a policy.
     """
     drafts = [_holdable(draft, folder) for draft in drafts]
-    text = policy_text(drafts)
+    text = policy_text(drafts, left_out=left_out)
     try:
         return text, load_policy_text(text, folder=folder, name=name)
     except PolicyError as error:

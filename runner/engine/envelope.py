@@ -12,7 +12,8 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from runner.errors import ExitCode, RunnerError
-from runner.models import Finding, Json, RunError, RunResult, Usage
+from runner.events import RunView
+from runner.models import STATE_EXIT, Finding, Json, RunError, RunResult, RunState, Severity, Usage
 
 VERSION = 1
 
@@ -33,11 +34,50 @@ def of_result(result: RunResult) -> dict[str, Json]:
     }
 
 
+def of_view(view: RunView) -> dict[str, Json]:
+    """Return the envelope of a run as its journal tells it: ended, live or interrupted.
+
+    Its exit code is null until it has ended; its spawns are counted whole, queued and running too.
+    """
+    code = ended_code(view.state)
+    counts: Json = dict(view.counts())
+    return {**of_result(result_of(view)), "exit_code": None if code is None else int(code), "spawns": counts}
+
+
 def of_error(error: BaseException, code: ExitCode, *, run: str | None = None) -> dict[str, Json]:
     """Return the envelope of a call that has no run to tell of: nothing was started, or nothing is known."""
     message = error.message if isinstance(error, RunnerError) else str(error)
     hint = error.hint if isinstance(error, RunnerError) else ""
     return {**_empty(code), "run": run, "error": _error(RunError(type(error).__name__, message, hint=hint))}
+
+
+def result_of(view: RunView) -> RunResult:
+    """Return the end of a run, as its journal tells it, in the form that `Runner.run` returns it."""
+    return RunResult(
+        run=view.run,
+        state=view.state,
+        result=view.result,
+        error=view.error,
+        spawns=settled(view),
+        usage=view.usage,
+        script=view.script,
+        findings=findings_of(view),
+        sandbox=str(view.sandbox.get("kind", "")),
+    )
+
+
+def settled(view: RunView) -> dict[str, int]:
+    """Return the settled spawns by outcome; of an ended run these are all."""
+    return {kind: count for kind, count in view.counts().items() if kind not in ("queued", "running")}
+
+
+def findings_of(view: RunView) -> tuple[Finding, ...]:
+    return tuple(Finding(**{**found, "severity": Severity(found["severity"])}) for found in view.findings)
+
+
+def ended_code(state: RunState) -> ExitCode | None:
+    """Return the exit code of a run in this state: 6 where its host is gone, None while it has not ended."""
+    return ExitCode.SANDBOX if state is RunState.INTERRUPTED else STATE_EXIT.get(state)
 
 
 def finding_object(finding: Finding) -> dict[str, Json]:

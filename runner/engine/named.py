@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from runner.errors import RunnerError, UsageError
@@ -17,7 +18,7 @@ from runner.policy import load_policy
 from runner.policy.model import Policy
 from runner.printable import clean
 from runner.review.keys import reviewer_key
-from runner.review.trust import FILE, Door, Trust, read_trust
+from runner.review.trust import FILE, Door, Trust, is_same_file, read_trust
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """What a policy can be called over MCP: it stands in URIs."""
@@ -65,6 +66,20 @@ class NamedPolicies:
         if not trust.permits(Door.MCP, policy):
             raise UsageError(f'policy "{name}" is none that {FILE} lets MCP use', hint=self._remedy(name, policy.file))
         return policy
+
+    def has(self, file: str) -> bool:
+        """True where a name that can be used leads to this policy file, whatever stands in it now."""
+        try:
+            trust, names = self._trust(), self.names()
+        except UsageError:
+            return False
+        if not any(is_same_file(file, path) for path in trust.mcp.values()):
+            return False
+        for name in names:
+            with suppress(UsageError):  # One that trust.yaml no longer has.
+                if is_same_file(file, str(self._file(trust, name))):
+                    return True
+        return False
 
     def _file(self, trust: Trust, name: str) -> Path:
         if self._chosen and name not in self._chosen:

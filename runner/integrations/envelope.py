@@ -1,27 +1,25 @@
 """What a caller is handed of a call: the fields of the one envelope that a model needs, bounded, and what to do next.
 
 The fields mean what they mean in docs/cli.md. `advice` is in words for a model; `omitted_bytes` is the size of
-a result that was too large to be handed over. Texts of scripts and agents are stripped of what acts on a terminal.
+a result that was too large to be handed over.
 
-Not here: the whole envelope (engine.envelope), the wording of findings (check.render).
+Not here: the whole envelope (engine.envelope), its bounds (engine.bounded), the wording of findings (check.render).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from runner.check.render import MAX_FOR_MODEL, findings_for_model
-from runner.engine import envelope
+from runner.engine import bounded, envelope
+from runner.engine.bounded import text
 from runner.errors import ReviewNeeded, RunnerError
-from runner.guest.wire import compact
-from runner.models import Finding, Json, RunError, RunResult, RunState
-from runner.printable import clean, clean_block
+from runner.models import Json, RunError, RunResult, RunState
+from runner.printable import clean
 from runner.review.report import Report
 
 FIELDS = ("version", "run", "script", "state", "result", "error", "spawns", "findings")
 """Of the whole envelope."""
-MAX_TEXT = 2_000
-MAX_TRACE = 20
 MENDABLE = (RunState.FAILED, RunState.LIMIT)
 """Where another script could do better."""
 
@@ -29,20 +27,20 @@ MENDABLE = (RunState.FAILED, RunState.LIMIT)
 def of_result(ran: RunResult, *, agents: Iterable[str], most_bytes: int) -> dict[str, Json]:
     """Return what is handed on of a run. A result of more than `most_bytes` is counted instead."""
     whole = _bounded(envelope.of_result(ran))
-    size = len(compact(ran.result).encode("utf-8", "surrogatepass"))
-    if size <= most_bytes:
+    value, size = bounded.result(ran.result, most_bytes)
+    if not size:
         return {**whole, "advice": advice(ran, agents), "omitted_bytes": 0}
     said = (
         f"The result has {size:,} bytes; {most_bytes:,} are handed over. Run a script that returns less of it. Whoever "
         f"started this finds the whole in run {ran.run}."
     )
-    return {**whole, "result": None, "advice": said, "omitted_bytes": size}
+    return {**whole, "result": value, "advice": said, "omitted_bytes": size}
 
 
 def of_error(error: RunnerError) -> dict[str, Json]:
     """Return what is handed on where nothing was started."""
     whole = _bounded(envelope.of_error(error, error.exit_code))
-    said = clean_block(error.hint)[:MAX_TEXT]
+    said = text(error.hint)
     if isinstance(error, ReviewNeeded):
         said = (
             "A person must decide before this script runs. Do not write another one to avoid that: hand on what "
@@ -57,24 +55,24 @@ def of_report(report: Report, *, agents: Iterable[str]) -> dict[str, Json]:
     if report.rehearsal is not None:
         seen = report.rehearsal
         calls: Json = {agent: dict(counts) for agent, counts in seen.counts.items()}
-        rehearsal = {"state": seen.state, "message": _text(seen.message), "calls": calls}
+        rehearsal = {"state": seen.state, "message": text(seen.message), "calls": calls}
     return {
         "version": envelope.VERSION,
         "script": report.script,
         "accepted": report.verdict.accepted,
         "flagged": report.flagged,
-        "summary": [_text(line) for line in report.first_screen],
+        "summary": [text(line) for line in report.first_screen],
         "risks": [
             {
                 "severity": str(one.severity),
                 "line": one.line or None,
-                "message": _text(one.message),
-                "advice": _text(one.advice),
+                "message": text(one.message),
+                "advice": text(one.advice),
             }
             for one in report.risks[:MAX_FOR_MODEL]
         ],
         "rehearsal": rehearsal,
-        "findings": _findings(report.findings),
+        "findings": bounded.findings(report.findings, most=MAX_FOR_MODEL),
         "advice": findings_for_model(report.findings, agents),
     }
 
@@ -91,9 +89,9 @@ def advice(ran: RunResult, agents: Iterable[str]) -> str | None:
 def failure_for_model(ran: RunResult, error: RunError) -> str:
     """Return what to hand back to the model whose script failed."""
     at = f" at line {error.line}" if error.line else ""
-    lines = [f"The script was accepted and ran, and {_ended(ran)}{at}: {_text(error.kind)}: {_text(error.message)}"]
+    lines = [f"The script was accepted and ran, and {_ended(ran)}{at}: {_line(error.kind)}: {_line(error.message)}"]
     if error.hint:
-        lines.append(f"Hint: {_text(error.hint)}")
+        lines.append(f"Hint: {_line(error.hint)}")
     if ran.spawns:
         counts = ", ".join(f"{count} {kind}" for kind, count in ran.spawns.items())
         lines.append(f"Its spawns: {counts}.")
@@ -104,27 +102,11 @@ def _ended(ran: RunResult) -> str:
     return "reached a limit" if ran.state is RunState.LIMIT else "raised"
 
 
+def _line(written: str) -> str:
+    # In a prompt a line break would let what a script raised look like ours.
+    return clean(written, limit=bounded.MAX_TEXT)
+
+
 def _bounded(whole: dict[str, Json]) -> dict[str, Json]:
-    kept = {name: whole[name] for name in FIELDS}
-    error, findings = kept["error"], kept["findings"]
-    if isinstance(error, dict):
-        trace = error["trace"]
-        kept["error"] = {
-            **{name: _text(text) if isinstance(text, str) else text for name, text in error.items()},
-            "trace": trace[-MAX_TRACE:] if isinstance(trace, list) else trace,
-        }
-    if isinstance(findings, list):
-        kept["findings"] = [_cleaned(one) for one in findings[:MAX_FOR_MODEL] if isinstance(one, dict)]
-    return kept
-
-
-def _findings(found: Sequence[Finding]) -> list[Json]:
-    return [_cleaned(envelope.finding_object(one)) for one in found[:MAX_FOR_MODEL]]
-
-
-def _cleaned(finding: dict[str, Json]) -> Json:
-    return {name: _text(part) if isinstance(part, str) else part for name, part in finding.items()}
-
-
-def _text(text: str) -> str:
-    return clean(text, limit=MAX_TEXT)
+    kept = bounded.of_envelope(whole, most_findings=MAX_FOR_MODEL)
+    return {name: kept[name] for name in FIELDS}

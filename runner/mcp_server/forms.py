@@ -1,40 +1,36 @@
 """What the tools return: the fields of the command line's envelope, and what a model needs beside them.
 
-Each has a bound: a client puts what it gets into a model's context. Prose of scripts and agents is stripped of control
-characters; a result is data, and stands as it is or not at all.
+Each has a bound: a client puts what it gets into a model's context.
 
-Not here: when which is returned (server).
+Not here: the bounds of what every door hands a model (engine.bounded), when which form is returned (server).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from runner.check.render import for_model
-from runner.errors import ExitCode, ReviewNeeded, RunnerError
+from runner.check.render import findings_for_model
+from runner.engine import bounded, envelope
+from runner.engine.bounded import text
+from runner.errors import ReviewNeeded, RunnerError
 from runner.events import RunView
-from runner.guest.wire import compact
-from runner.models import STATE_EXIT, Finding, Json, Reach, RunError, RunResult, RunState, Severity, Usage, Verdict
-from runner.printable import clean_block
+from runner.models import Json, RunResult, RunState
 from runner.review.flags import flags_of_report
 from runner.review.report import NOT_INNOCENCE, Report
 from runner.review.text import lines
 
-VERSION = 1
 # 256 KB are about 65,000 tokens: more than any client lets a tool return.
 MAX_RESULT_BYTES = 256 * 1024
 MAX_LISTED = 50
-MAX_PROSE = 2_000
 
 
 class Form(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    version: int = VERSION
+    version: int = envelope.VERSION
 
 
 class FindingForm(BaseModel):
@@ -184,96 +180,51 @@ class ReviewForm(Form):
 
 def of_result(result: RunResult, *, agents: Iterable[str] = ()) -> RunForm:
     """Return the form of a run that ended. `agents` are those of its policy."""
-    rejected = result.state is RunState.REJECTED
-    value, left_out = _bounded(result.result)
-    return RunForm(
-        run=result.run, script=_prose(result.script), state=str(result.state), exit_code=int(result.exit_code),
-        result=value, result_left_out=left_out, error=_error(result.error), spawns=dict(result.spawns),
-        usage=_usage(result.usage), sandbox=result.sandbox or None, findings=_findings(result.findings),
-        findings_left_out=max(0, len(result.findings) - MAX_LISTED),
-        mend=_mend(result.findings, agents) if rejected else None, next=_next(result.state, left_out),
-    )  # fmt: skip
+    return _of_run(envelope.of_result(result), result, agents)
 
 
 def of_view(view: RunView, *, agents: Iterable[str] = ()) -> RunForm:
     """Return the form of a run as its journal tells it: ended, live, or interrupted."""
-    counts = view.counts()
-    settled = {kind: count for kind, count in counts.items() if kind not in ("queued", "running")}
-    result = RunResult(
-        view.run, view.state, view.result, view.error, settled, view.usage, view.script,
-        tuple(map(_finding, view.findings)), str(view.sandbox.get("kind", "")),
+    return _of_run(envelope.of_view(view), envelope.result_of(view), agents)
+
+
+def _of_run(whole: dict[str, Json], ran: RunResult, agents: Iterable[str]) -> RunForm:
+    rejected = ran.state is RunState.REJECTED
+    value, left_out = bounded.result(ran.result, MAX_RESULT_BYTES)
+    return _form(
+        whole, result=value, result_left_out=left_out or None,
+        findings_left_out=max(0, len(ran.findings) - MAX_LISTED),
+        mend=findings_for_model(ran.findings, agents) if rejected else None, next=_next(ran.state, left_out),
     )  # fmt: skip
-    code = ExitCode.SANDBOX if view.state is RunState.INTERRUPTED else STATE_EXIT.get(view.state)
-    form = of_result(result, agents=agents)
-    return form.model_copy(update={"exit_code": None if code is None else int(code), "spawns": counts})
-
-
-def _finding(found: dict[str, Any]) -> Finding:
-    return Finding(**{**found, "severity": Severity(found["severity"])})
 
 
 def of_error(error: RunnerError, *, script: str | None = None, run: str | None = None) -> RunForm:
     """Return the form of a call of which nothing was started, or whose `run` could not be recorded to its end."""
     approve = error.hint if isinstance(error, ReviewNeeded) and error.hint.startswith("runner approve ") else None
     told = "a person must approve it: tell them the command, and call again once they have" if approve else None
-    return RunForm(
-        run=run, script=_prose(script) if script is not None else None, exit_code=int(error.exit_code),
-        error=of_exception(error), usage=_usage(Usage()), approve=approve, next=told,
-    )  # fmt: skip
+    whole = {**envelope.of_error(error, error.exit_code, run=run), "script": script}
+    return _form(whole, approve=approve, next=told)
+
+
+def _form(whole: dict[str, Json], **more: Json) -> RunForm:
+    kept = bounded.of_envelope(whole, most_findings=MAX_LISTED)
+    return RunForm.model_validate({name: kept[name] for name in kept if name in RunForm.model_fields} | more)
 
 
 def of_exception(error: RunnerError) -> ErrorForm:
-    return ErrorForm(kind=type(error).__name__, message=_prose(error.message), hint=_prose(error.hint) or None)
+    form = of_error(error).error
+    assert form is not None
+    return form
 
 
-def _next(state: RunState, left_out: int | None) -> str | None:
+def _next(state: RunState, left_out: int) -> str | None:
     if state in (RunState.RUNNING, RunState.WAITING):
         return "call get_run with this run until it has ended, or stop_run"
     if state is RunState.REJECTED:
         return "correct the script as mend says, and call run_script again"
-    if left_out is not None:
+    if left_out:
         return "let the script return less, or read it where the server runs: runner show RUN --json"
     return None
-
-
-def _bounded(result: Json) -> tuple[Json, int | None]:
-    """Return a result, or None and its bytes where it is too large."""
-    if result is None:
-        return None, None
-    size = len(compact(result).encode("utf-8", "replace"))
-    return (result, None) if size <= MAX_RESULT_BYTES else (None, size)
-
-
-def _error(error: RunError | None) -> ErrorForm | None:
-    if error is None:
-        return None
-    return ErrorForm(
-        kind=_prose(error.kind), message=_prose(error.message), line=error.line or None,
-        hint=_prose(error.hint) or None,
-        trace=[PlaceForm(line=line, function=_prose(function)) for line, function in error.trace[:MAX_LISTED]],
-    )  # fmt: skip
-
-
-def _usage(usage: Usage) -> UsageForm:
-    return UsageForm(**asdict(usage))
-
-
-def _findings(findings: Iterable[Finding]) -> list[FindingForm]:
-    found = []
-    for one in list(findings)[:MAX_LISTED]:
-        texts = {"text": _prose(one.text, 200), "message": _prose(one.message), "fix": _prose(one.fix)}
-        severity = str(one.severity)
-        found.append(FindingForm.model_validate({**asdict(one), "severity": severity, **texts}))
-    return found
-
-
-def _mend(findings: tuple[Finding, ...], agents: Iterable[str]) -> str:
-    return for_model(Verdict(findings, Reach(), 0, ""), agents)
-
-
-def _prose(text: str, limit: int = MAX_PROSE) -> str:
-    kept = clean_block(text[: limit * 4])
-    return kept if len(kept) <= limit else kept[: limit - 1] + "…"
 
 
 # --- of a review -------------------------------------------------------------------------------
@@ -283,15 +234,15 @@ def of_report(report: Report, *, agents: Iterable[str] = ()) -> ReviewForm:
     """Return what a model needs of a review; the whole is `runner review`."""
     changes = report.changes.changes if report.changes is not None else ()
     return ReviewForm(
-        script=_prose(report.script), digest=report.script_digest, policy=_prose(report.policy),
+        script=text(report.script), digest=report.script_digest, policy=text(report.policy),
         accepted=report.verdict.accepted, flagged=report.flagged,
         risk=str(flags_of_report(report).risk),  # type: ignore[arg-type]
-        screen=[_prose(line) for line in lines(report, whole=False)], findings=_findings(report.findings),
+        screen=[text(line) for line in lines(report, whole=False)], findings=_findings(report),
         findings_left_out=max(0, len(report.findings) - MAX_LISTED),
-        mend=None if report.verdict.accepted else _mend(report.findings, agents),
+        mend=None if report.verdict.accepted else findings_for_model(report.findings, agents),
         risks=[
             RiskForm(rule=one.rule, severity=str(one.severity), line=one.line or None,  # type: ignore[arg-type]
-                     message=_prose(one.message), advice=_prose(one.advice))
+                     message=text(one.message), advice=text(one.advice))
             for one in report.risks[:MAX_LISTED]
         ],
         agents=[
@@ -303,11 +254,15 @@ def of_report(report: Report, *, agents: Iterable[str] = ()) -> ReviewForm:
         spawns_at_most=report.reach.spawns_at_most, attempts_at_most=report.reach.attempts_at_most,
         cost_usd_at_most=report.reach.cost_usd_at_most, rehearsal=_rehearsal(report),
         weaknesses=[
-            WeaknessForm(line=one.line, agent=_prose(one.agent), kinds=list(one.kinds), message=_prose(one.message))
+            WeaknessForm(line=one.line, agent=text(one.agent), kinds=list(one.kinds), message=text(one.message))
             for one in (report.faults.weaknesses if report.faults is not None else ())[:MAX_LISTED]
         ],
-        changes=[_prose(one.message) for one in changes[:MAX_LISTED]],
+        changes=[text(one.message) for one in changes[:MAX_LISTED]],
     )  # fmt: skip
+
+
+def _findings(report: Report) -> list[FindingForm]:
+    return list(map(FindingForm.model_validate, bounded.findings(report.findings, most=MAX_LISTED)))
 
 
 def _rehearsal(report: Report) -> RehearsalForm | None:
@@ -315,8 +270,8 @@ def _rehearsal(report: Report) -> RehearsalForm | None:
         return None
     seen, faults = report.rehearsal, report.faults
     return RehearsalForm(
-        state=seen.state, message=_prose(seen.message),
-        spawns={_prose(name): dict(of) for name, of in seen.counts.items()},
+        state=seen.state, message=text(seen.message),
+        spawns={text(name): dict(of) for name, of in seen.counts.items()},
         seconds=round(seen.graph.seconds, 3), sequential_seconds=round(seen.graph.sequential_seconds, 3),
         failures_tried=faults.cases if faults is not None else 0,
         failures_survived=faults.survived if faults is not None else 0,

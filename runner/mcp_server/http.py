@@ -9,6 +9,7 @@ Not here: what is answered (server), the signals (serve).
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
@@ -19,6 +20,7 @@ from typing import Any
 import uvicorn
 from mcp.server import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from runner.errors import UsageError
 from runner.listening import is_loopback, listening, shown_address
@@ -31,6 +33,9 @@ DEFAULT_PORT = 8641
 MAX_BODY_BYTES = 16 * MIB
 MOST_REQUESTS = 256
 MOST_SESSIONS = 256
+# Until a request's head is whole, from when its connection stands or the one before was answered. A client that says
+# nothing would keep everybody else out, without a key.
+HEAD_SECONDS = 10.0
 # How long a stream that a client keeps open may still stand once every run has ended.
 LEAVE_SECONDS = 1
 _HERE = ("127.0.0.1", "localhost", "[::1]")
@@ -100,7 +105,7 @@ class Door:
         config = uvicorn.Config(
             app if self._key is None else KeyRequired(app, self._key), access_log=False, log_level="critical",
             lifespan="on", server_header=False, limit_concurrency=MOST_REQUESTS,
-            timeout_graceful_shutdown=LEAVE_SECONDS, ws="none",
+            timeout_graceful_shutdown=LEAVE_SECONDS, ws="none", http=Hurried,
         )  # fmt: skip
         self._server = _Server(config)
         await self._server.serve(sockets=[self._listener])
@@ -121,6 +126,39 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         # The runs are stopped first (serve), and then this.
         yield
+
+
+class Hurried(H11Protocol):
+    """A connection that is closed where no request of it is under way for HEAD_SECONDS."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._settle()
+        super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._settle()
+        elif self._late is None and not self.transport.is_closing():
+            self._late = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _settle(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
 
 
 class KeyRequired:

@@ -1,4 +1,4 @@
-"""The runs of one server: begun, followed, stopped, and ended with it.
+"""The runs and reviews of one server: begun, followed, stopped, and ended with it. Each kind has a bound of its own.
 
 A run is a task of the server, not of the request that began it: a request may return before its run has ended, and
 another one asks again. A request that its client cancels while it waits for a run stops that run. No run outlives
@@ -20,10 +20,13 @@ from runner.errors import Defect, RunnerError, UsageError
 from runner.events import Event, EventKind
 from runner.models import Json, RunResult, Script
 from runner.policy.model import Policy
+from runner.review.report import Report
 
 T = TypeVar("T")
 # A guest has 256 MB and a process of its own; a model that starts more at once does not know what it does.
 MOST_RUNS = 16
+# One starts a guest for each failure that it tries, a few at a time.
+MOST_REVIEWS = 4
 # Two a second read as motion; a run may settle a thousand spawns in one.
 PROGRESS_SECONDS = 0.5
 ENDING = "the mcp server is ending: nothing was started"
@@ -59,11 +62,13 @@ class LiveRun:
 class Live:
     """Holds what one server runs. An async context manager: after it, nothing of it runs."""
 
-    def __init__(self, runner: Runner, *, most: int = MOST_RUNS) -> None:
+    def __init__(self, runner: Runner, *, most: int = MOST_RUNS, most_reviews: int = MOST_REVIEWS) -> None:
         self._runner = runner
         self._most = most
+        self._most_reviews = most_reviews
         self._runs: dict[str, LiveRun] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._running: set[asyncio.Task[Any]] = set()
+        self._reviewing: set[asyncio.Task[Any]] = set()
         self._ending = False
 
     async def __aenter__(self) -> Self:
@@ -80,9 +85,9 @@ class Live:
         for one in self._runs.values():
             self._runner.stop(one.run, by=SERVERS_END)
         begun = {one.task for one in self._runs.values()}
-        for task in self._tasks - begun:
+        for task in (self._running | self._reviewing) - begun:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._running, *self._reviewing, return_exceptions=True)
 
     # --- a run -----------------------------------------------------------------------------
 
@@ -93,7 +98,7 @@ class Live:
         """
         if self._ending:
             raise UsageError(ENDING)
-        if len(self._tasks) >= self._most:
+        if len(self._running) >= self._most:
             raise UsageError(
                 f"{self._most} scripts run here already, which is the most", hint="wait with get_run, or stop_run"
             )
@@ -107,7 +112,8 @@ class Live:
             self._runner.run(
                 script, policy=policy, inputs=inputs, on_event=live.see, on_start=began,
                 handed=Handed(door="mcp", client=client),
-            )
+            ),
+            self._running,
         )  # fmt: skip
         live.task.add_done_callback(lambda _: self._runs.pop(live.run, None))
         try:
@@ -147,14 +153,21 @@ class Live:
         """Stop a run of this server for a client; its guest and agents are killed."""
         self._runner.stop(live.run, by=SERVERS_END if self._ending else f"mcp client {client}".rstrip())
 
-    # --- what is no run --------------------------------------------------------------------
+    # --- a review --------------------------------------------------------------------------
 
-    async def whole(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do something that has an end of its own; it ends with the request, and with the server.
-
-        In a task of its own: a transport cancels what it calls again with each await, also in its clean-up.
-        """
-        task = self._task(work)
+    async def review(self, script: Script, *, policy: Policy, inputs: Json, faults: int) -> Report:
+        """Review a script. It ends with the request, and with the server. Raises RunnerError."""
+        if self._ending:
+            raise UsageError(ENDING)
+        if len(self._reviewing) >= self._most_reviews:
+            raise UsageError(
+                f"{self._most_reviews} scripts are reviewed here already, which is the most",
+                hint="call again when one of these reviews has ended",
+            )
+        # In a task of its own: a transport cancels what it calls again with each await, also in its clean-up.
+        task = self._task(
+            self._runner.review(script, policy=policy, inputs=inputs, faults=faults), self._reviewing
+        )  # fmt: skip
         try:
             await asyncio.wait({task})
         except asyncio.CancelledError:
@@ -163,14 +176,15 @@ class Live:
         _refuse_cancelled(task)
         return await task
 
-    def _task(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    def _task(self, work: Coroutine[Any, Any, T], among: set[asyncio.Task[Any]]) -> asyncio.Task[T]:
         task = asyncio.ensure_future(work)
-        self._tasks.add(task)
+        among.add(task)
         task.add_done_callback(self._done)
         return task
 
     def _done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
+        self._running.discard(task)
+        self._reviewing.discard(task)
         error = None if task.cancelled() else task.exception()
         # Who waits for it gets it too; where nobody does any more, a defect must not be lost.
         if error is not None and (not isinstance(error, RunnerError) or isinstance(error, Defect)):

@@ -161,9 +161,7 @@ class Tools:
         """
         try:
             chosen = await asyncio.to_thread(self._policies.load, policy)
-            report = await self._live.whole(
-                self._runner.review(_script(script, name), policy=chosen, inputs=inputs, faults=faults)
-            )
+            report = await self._live.review(_script(script, name), policy=chosen, inputs=inputs, faults=faults)
             return _answer(forms.of_report(report, agents=chosen.agents))
         except RunnerError as error:
             return _refusal(error, ReviewForm(error=forms.of_exception(error)))
@@ -184,11 +182,15 @@ class Tools:
         return await asyncio.to_thread(read)
 
     def _came_in_here(self, run: str) -> bool:
+        """True of a run that was handed in over MCP, here or elsewhere, under a policy that can be named here."""
         try:
             first = next(self._runner.events(self._runner.find(run)), None)
         except RunNotFound:
             return False
-        return first is not None and first.kind is EventKind.RUN_SUBMITTED and first.body.get("door") == "mcp"
+        if first is None or first.kind is not EventKind.RUN_SUBMITTED or first.body.get("door") != "mcp":
+            return False
+        # By its file: what it says may have been edited since.
+        return self._policies.has(str(first.content().get("policy_file", "")))
 
     # --- resources -------------------------------------------------------------------------
 

@@ -40,6 +40,7 @@ sandbox: process
 
 agents:
 """
+_LEFT_OUT = "cannot be named here, for a name that is empty, longer than 200 characters or no text: left out"
 UNKNOWN_EFFECTS = "nothing said otherwise; none, read or write, if you know that it can be undone"
 
 
@@ -60,9 +61,13 @@ class Draft:
     """Key of its entry → what a person should look at there."""
 
 
-def policy_text(drafts: Iterable[Draft]) -> str:
-    """Return the YAML of a policy with these agents. Their names are each another's."""
-    return HEAD + "\n".join(_agent_text(draft) for draft in drafts)
+def policy_text(drafts: Iterable[Draft], *, left_out: int = 0) -> str:
+    """Return the YAML of a policy with these agents. Their names are each another's.
+
+    `left_out` is how many tools of the server are not among them.
+    """
+    remark = f"  # {left_out:,} more of its tools {_LEFT_OUT}\n\n" if left_out else ""
+    return HEAD + remark + "\n".join(_agent_text(draft) for draft in drafts)
 
 
 def _agent_text(draft: Draft) -> str:

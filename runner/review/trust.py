@@ -71,7 +71,7 @@ class PolicyEntry:
             return self.digest == policy.digest
         if self.signer:
             return self.signer in signers
-        return self.name == policy.name and _is_file(policy, self.path)
+        return self.name == policy.name and is_same_file(policy.file, self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Trust:
     def permits(self, door: Door, policy: Policy, signers: frozenset[str] = frozenset()) -> bool:
         """Say whether a door may use a policy; `signers` are the keys that have signed it."""
         if door is Door.MCP:
-            return any(_is_file(policy, path) for path in self.mcp.values())
+            return any(is_same_file(policy.file, path) for path in self.mcp.values())
         entries = self.doors.get(door)
         return entries is None or any(entry.covers(policy, signers) for entry in entries)
 
@@ -116,8 +116,9 @@ class Trust:
         )
 
 
-def _is_file(policy: Policy, path: str) -> bool:
-    return bool(policy.file) and os.path.realpath(policy.file) == os.path.realpath(path)
+def is_same_file(file: str, other: str) -> bool:
+    """True where two paths lead to one file; "" leads to none."""
+    return bool(file and other) and os.path.realpath(file) == os.path.realpath(other)
 
 
 def read_trust(home: Path, own: ReviewerKey | None) -> Trust:

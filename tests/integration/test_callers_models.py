@@ -292,7 +292,7 @@ def test_what_scripts_and_agents_wrote_is_bounded_and_hides_nothing() -> None:
 
     assert (len(told["error"]["message"]), told["error"]["message"][:4], len(told["error"]["trace"])) == (2_000, "boox", 20)
     assert len(told["findings"]) == 20
-    assert (len(told["findings"][0]["text"]), told["findings"][0]["message"]) == (2_000, "m")
+    assert (len(told["findings"][0]["text"]), told["findings"][0]["message"]) == (200, "m")
     assert len(told["advice"]) < 2_300 and "\x1b" not in told["advice"]
 
 

@@ -61,10 +61,10 @@ def home(own_home: Path) -> Path:
 
 
 @asynccontextmanager
-async def serving(**more: Any) -> AsyncIterator[Served]:
-    """Serve the home of the test; `more` goes to the server's runs."""
+async def serving(policies: dict[str, str] | None = None, **more: Any) -> AsyncIterator[Served]:
+    """Serve the home of the test, or these policies of it; `more` goes to the server's runs."""
     async with Runner(sandbox="process") as runner, Live(runner, **more) as live:
-        server = make_server(runner, live, runner.named_policies())
+        server = make_server(runner, live, runner.named_policies(policies or {}))
         async with Client(server, client_info=Implementation(name="a\x1b[1m model", version="1")) as client:
             yield Served(client, runner, live)
 
@@ -256,6 +256,54 @@ async def test_no_more_runs_at_once_than_the_server_takes(home):
 
     assert refused["error"]["message"] == "1 scripts run here already, which is the most"
     assert (refused["run"], after["state"]) == (None, "done")
+
+
+async def test_reviews_have_a_bound_of_their_own_and_take_no_room_from_runs(home, monkeypatch):
+    entered, leave = asyncio.Event(), asyncio.Event()
+    review = Runner.review
+
+    async def held(self: Runner, *script: Any, **more: Any) -> Any:
+        entered.set()
+        await leave.wait()
+        return await review(self, *script, **more)
+
+    monkeypatch.setattr(Runner, "review", held)
+    asked = {"script": "result = 1", "policy": "plain", "faults": 0}
+    async with serving(most=1, most_reviews=1) as served:
+        first = asyncio.ensure_future(served.call("review_script", **asked))
+        await entered.wait()
+        refused = await served.client.call_tool("review_script", asked)
+        ran = await served.run(ECHOES, inputs={"words": []})
+        leave.set()
+        reviewed = await first
+        again = await served.call("review_script", **asked)
+
+    told = refused.structured_content
+    assert (refused.is_error, told["accepted"], told["error"]["kind"]) == (True, None, "UsageError")
+    assert told["error"]["message"] == "1 scripts are reviewed here already, which is the most"
+    assert told["error"]["hint"] == "call again when one of these reviews has ended"
+    assert (ran["state"], reviewed["accepted"], again["accepted"]) == ("done", True, True)
+
+
+async def test_a_run_under_a_policy_that_cannot_be_named_here_is_neither_told_nor_stopped(home):
+    mcp_home(home, {"public": ["echo"], "secret": ["echo", "slow"]})
+    async with serving() as wide, serving({"public": ""}) as narrow:
+        done = await wide.run("result = 'the secret'", policy="secret")
+        live = await wide.run(SLOW, policy="secret", wait_seconds=0)
+        asked = [await narrow.call("get_run", run=run["run"]) for run in (done, live)]
+        stopped = await narrow.call("stop_run", run=live["run"])
+        still = await wide.call("get_run", run=live["run"])
+        shared = await wide.run("result = 7", policy="public")
+        # What stands in the file now does not matter, nor what the policy is called here.
+        (home / "public.yaml").write_text((home / "public.yaml").read_text() + "# edited\n")
+        async with serving({"other": str(home / "public.yaml")}) as renamed:
+            told = await renamed.call("get_run", run=shared["run"])
+        (home / "trust.yaml").write_text("version: 1\n")
+        taken_out = await wide.call("get_run", run=shared["run"])
+
+    for refused in (*asked, stopped, taken_out):
+        assert (refused["run"], refused["result"], refused["error"]["kind"]) == (None, None, "RunNotFound")
+    assert (still["exit_code"], still["state"] in ("waiting", "running"), told["result"]) == (None, True, 7)
 
 
 async def test_of_a_run_that_came_in_elsewhere_nobody_is_told(home):

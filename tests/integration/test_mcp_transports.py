@@ -26,6 +26,7 @@ from runner.cli import call
 from runner.cli.mcp import policies_of
 from runner.errors import UsageError
 from runner.events import EventKind
+from runner.mcp_server import http as door_over_http
 from runner.mcp_server.http import DEFAULT_PORT, Door
 from runner.mcp_server.live import Live
 from runner.mcp_server.server import make_server
@@ -206,6 +207,54 @@ async def test_who_shows_no_key_or_comes_by_another_name_is_refused(home, monkey
     }  # fmt: skip
     assert said["a page at home"] not in (401, 403, 421)
     assert (asked.status_code, asked.headers["www-authenticate"]) == (401, "Bearer")
+
+
+class HoldsAnswers:
+    """Answers every request once it may: what a server is to a door."""
+
+    def __init__(self) -> None:
+        self.asked, self.may_answer = asyncio.Event(), asyncio.Event()
+
+    def streamable_http_app(self, **more: Any) -> Any:
+        return self
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            while (kind := (await receive())["type"]) != "lifespan.shutdown":
+                await send({"type": f"{kind}.complete"})
+            await send({"type": f"{kind}.complete"})
+            return
+        self.asked.set()
+        await self.may_answer.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+
+async def test_a_connection_without_a_whole_head_is_closed_and_one_that_is_answered_is_not(monkeypatch):
+    monkeypatch.setattr(door_over_http, "HEAD_SECONDS", 0.5)
+    door, server = Door("127.0.0.1", 0), HoldsAnswers()
+    port = int(door.lines()[0].rpartition(":")[2].partition("/")[0])
+    head = b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n"
+    serving = asyncio.ensure_future(door.serve(server))  # type: ignore[arg-type]
+    try:
+        async with asyncio.timeout(60):
+            reads, writes = await asyncio.open_connection("127.0.0.1", port)
+            writes.write(head + b"\r\n")
+            await server.asked.wait()
+            silent, _kept = await asyncio.open_connection("127.0.0.1", port)
+            half, begins = await asyncio.open_connection("127.0.0.1", port)
+            begins.write(head)
+            closed = [await silent.read(), await half.read()]
+            server.may_answer.set()
+            # It is answered without the rest of its body, and not waited for afterwards, whatever trickles in.
+            answer = (await reads.readuntil(b"ok")).split(b"\r\n")[0]
+            writes.write(b"1")
+            after = await reads.read()
+    finally:
+        door.leave()
+        await serving
+
+    assert (closed, answer, after) == ([b"", b""], b"HTTP/1.1 200 OK", b"")
 
 
 def test_other_machines_are_let_in_only_with_a_key_and_under_a_name(monkeypatch):

@@ -9,8 +9,9 @@ import pytest
 from runner.cli.board import Board
 from runner.cli.journal import event_line, event_object
 from runner.cli.runs import row_cells
-from runner.cli.story import result_of, story
+from runner.cli.story import story
 from runner.cli.summary import source_lines, summary
+from runner.engine.envelope import result_of
 from runner.events import RunView, fold
 from runner.models import Finding, Script, Severity, Usage
 from runner.seams import RunRow

@@ -287,15 +287,35 @@ async def test_a_server_of_many_tools_is_asked_once_and_none_of_them_is_called(t
         "ok      agent a, tool: the server has it, among 3",
         'FAILED  agent b, tool: the server has no tool "gone"',
         '        fix: correct "tool" of the agent',
-        "FAILED  agent c, server: asked for its tools: it wants a credential, or another one (status 401)",
+        "FAILED  agent c, server: asked for its tools: it answered with status 401: it does not accept its credential",
     ]
     assert len(asked) == 2
 
 
+async def test_a_server_that_is_a_command_is_started_as_a_call_would_start_it_and_it_is_told_how(tmp_path):
+    # What it does not know of its caller it cannot tell: nothing of the environment is there, and no folder of the policy.
+    told = "agent a, server: asked for its tools: it exited with status 7"
+    program = 'test -z "$CANARY_KEY" && test "$MINE" = 1 && test ! -e p.yaml && exit 7'
+    (tmp_path / "p.yaml").touch()
+    lines = await found_of(
+        tmp_path,
+        {
+            "a": {"mcp": {"command": ["sh", "-c", program], "tool": "t", "env": {"MINE": "1"}}},
+            "b": {"mcp": {"command": ["./gone"], "tool": "t"}},
+        },
+    )
+
+    assert f"FAILED  {told}" in lines
+    assert next(line for line in lines if "agent a, program" in line).startswith("ok      agent a, program: /")
+    assert [line for line in lines if line.startswith("FAILED  agent b")] == [
+        f"FAILED  agent b, program: {tmp_path}/gone is not there, or cannot be executed"
+    ]
+
+
 def counted(act: Any, asked: list[Any]) -> Any:
-    async def counting(server: Any, **more: Any) -> Any:
-        asked.append(server)
-        return await act(server, **more)
+    async def counting(*what: Any, **more: Any) -> Any:
+        asked.append(what)
+        return await act(*what, **more)
 
     return counting
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from runner.agents.mcp_listing import NotTold, Server, listed_by
 from runner.cli import call
 from runner.engine import Runner
 from runner.errors import UsageError
@@ -216,27 +215,14 @@ def test_a_server_that_is_a_command_is_started_asked_and_gone(folder):
     assert len(others) == 2
 
 
-async def test_a_server_that_does_not_tell_is_named_in_words_of_ours(folder, capfd):
-    with serving(key="right") as url, pytest.raises(NotTold, match=r"it wants a credential, or another one \(status 401\)"):
-        await listed_by(Server(url=url, headers={"authorization": "Bearer canary-key-5f2c9d"}))
-    for server, why in (
-        (Server(url="http://127.0.0.1:9/mcp"), "it cannot be connected to"),
-        (Server(argv=["./gone"], folder=folder), "its command is not there, or cannot be executed"),
-        (Server(argv=["true"]), "it does not speak the protocol"),
-        (Server(argv=["sh", "-c", "echo canary-key-5f2c9d; exec true"]), "it does not speak the protocol"),
-    ):
-        with pytest.raises(NotTold, match=why):
-            await listed_by(server)
+def test_a_tool_that_no_policy_can_name_is_left_out_and_the_others_stay(folder, capfd):
+    assert call(["policy", "init", "--mcp-command", f"{sys.executable} {PROGRAM} 201"]) == 0
 
-    assert "canary-key-5f2c9d" not in "".join(capfd.readouterr())
-
-
-async def test_a_silent_server_is_killed_when_its_time_is_over(folder):
-    with pytest.raises(NotTold, match=r"it did not say within 0.2 s"):
-        await listed_by(Server(argv=["sh", "-c", "echo $$ > pid; exec sleep 600"], folder=folder), seconds=0.2)
-
-    pid = (folder / "pid").read_text().strip() if (folder / "pid").exists() else ""
-    assert not pid or not Path(f"/proc/{pid}").exists()
+    text = (folder / "runner.yaml").read_text()
+    assert list(load_policy(folder / "runner.yaml").agents) == ["search", "remove_it_", "remove_it__2"]
+    assert "  # 1 more of its tools cannot be named here, for a name that is empty, longer than 200 characters" in text
+    assert "n" * 201 not in text
+    assert "warning: 1 tool of the server cannot be named in a policy: left out" in capfd.readouterr().err
 
 
 # --- the text --------------------------------------------------------------------------------
