@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Iterator
@@ -110,6 +111,31 @@ async def test_five_calls_in_a_run_are_five_idempotency_keys_and_one_trace(own_h
     assert ran.result.state is RunState.DONE, ran.result.error
     assert len({got.headers["idempotency-key"] for got in server.received}) == 5
     assert len({got.headers["traceparent"].split("-")[1] for got in server.received}) == 1
+
+
+@pytest.mark.parametrize(("effects", "kind"), [("read", "timed_out"), ("write", "outcome_unknown")])
+async def test_a_service_that_does_not_answer_in_time_is_left_and_its_connection_is_closed(own_home: Path, effects: str, kind: str) -> None:
+    asked, left = asyncio.Event(), asyncio.Event()
+
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        while await reader.read(1000):
+            pass
+        left.set()
+        writer.close()
+
+    source = "one = spawn('a', {})\ngather([one], on_error='none')\nresult = [one.error.kind, str(one.error)]"
+    async with await asyncio.start_server(hold, "127.0.0.1", 0) as listening:
+        url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        policy = policy_of(agents={"a": remote("http", http=url, effects=effects, timeout="0.5s")})
+        ran = await run_script(own_home, source, policy=policy)
+        await asyncio.wait_for(left.wait(), 30)
+
+    unknown = "; it may or may not have done what it was asked" if kind == "outcome_unknown" else ""
+    assert asked.is_set()
+    assert ran.result.result == [kind, f'agent "a" took longer than 0.5 s{unknown}'], ran.result.error
+    assert [event.body["outcome"] for event in ran.of(EventKind.SPAWN_SETTLED)] == [kind]
 
 
 # --- locks -----------------------------------------------------------------------------------
