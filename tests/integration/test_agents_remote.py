@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,13 @@ from runner import Runner, Script
 from runner.errors import NotAsLocked, PolicyError
 from runner.events import EventKind
 from runner.models import RunState
-from runner.policy import load_policy
+from runner.policy import load_policy, load_policy_text
 from tests.mcp_by_hand import McpService, shared_service, stdio_command
+from tests.process_lists import Look
 from tests.resource_server import ResourceServer, Said
 from tests.runs import ANY_OBJECT, policy_of, run_script
+from tests.token_watch import WATCH
+from tests.unit.agents_by_hand import open_folder
 
 WITH_ID = {"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}
 NUMBER = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
@@ -76,6 +79,78 @@ async def test_a_service_and_a_tool_are_asked_through_the_gateway_with_the_attem
         assert token.count(".") == 2
         assert token.encode() not in stored and token not in logged
         assert not any(token.encode() in body for body in [got.body, *(body for _, body in tools.requests)])
+
+
+Requests = list[tuple[dict[str, str], bytes]]
+
+
+def nowhere(canaries: Iterable[str], home: Path, log: pytest.LogCaptureFixture, requests: Requests) -> bool:
+    """Say whether these are in no file of a home, no log record and no body."""
+    stored = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
+    logged = "".join(record.getMessage() + (record.exc_text or "") for record in log.records).encode()
+    searched = [stored, logged, *(body for _, body in requests)]
+    return not any(canary.encode() in place for canary in canaries for place in searched)
+
+
+def tokens_of(requests: Requests) -> list[str]:
+    found = {headers["authorization"].removeprefix("Bearer ") for headers, _ in requests if "authorization" in headers}
+    assert {token.encode() for token in found} <= set(WATCH.minted)
+    return list(found)
+
+
+@pytest.mark.parametrize(("backend", "key"), [("http", "canary-key-of-http-4a61f0"), ("mcp", "canary-key-of-mcp-77e2c9")])
+async def test_no_process_list_has_a_key_or_a_token_while_an_agent_is_asked(
+    own_home: Path, server: ResourceServer, backend: str, key: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("CANARY_KEY", key)
+    tools, look = shared_service(), Look(key)
+    tools.requests.clear()
+    server.answer = look.during(server.answer)
+    monkeypatch.setattr(tools, "heard", look.now)
+    at: dict[str, Any] = {"url": server.url} if backend == "http" else {"url": tools.url, "tool": "echo"}
+    agents = {
+        "scoped": remote(backend, **{backend: at}, scopes=["crm:read"]),
+        "keyed": remote(backend, **{backend: {**at, "headers": {"x-key": "env:CANARY_KEY"}}}),
+    }
+    crm = {"url": at["url"].removesuffix("/mcp"), "scopes": {"crm:read": "POST,GET,DELETE /**"}}
+    ran = await run_script(
+        own_home, "result = gather(spawn('scoped', {}, scopes=['crm:read']), spawn('keyed', {}))",
+        policy=policy_of(agents=agents, resources={"crm": crm}),
+    )  # fmt: skip
+    requests = [(got.headers, got.body) for got in server.received] + tools.requests
+    tokens = tokens_of(requests)
+
+    assert ran.result.spawns == {"ok": 2}, ran.result.error
+    assert (look.looks, look.found) == (len(requests), [])
+    assert (len(tokens), {headers["x-key"] for headers, _ in requests if "x-key" in headers}) == (1, {key})
+    assert nowhere([key, *tokens], own_home, caplog, requests)
+
+
+async def test_a_program_of_an_mcp_server_has_what_its_policy_says_in_its_environment_and_no_token(
+    own_home: Path, server: ResourceServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    key = "canary-key-of-a-program-0b93d4"
+    monkeypatch.setenv("CANARY_KEY", key)
+    look = Look(key)
+    server.answer = look.during(server.answer)
+    crm = {"url": server.url + "/api", "scopes": {"crm:read": ["GET /customers/**"]}}
+    # Where the host is root a program has a uid of its own, and pytest's folders are closed to it.
+    with open_folder() as folder:
+        mcp = {"command": stdio_command(folder), "tool": "crm", "env": {"OWN_KEY": "env:CANARY_KEY"}}
+        text = {"version": 1, "sandbox": "process", "agents": {"ask": remote("mcp", mcp=mcp, scopes=["crm:read"])}, "resources": {"crm": crm}}
+        policy = load_policy_text(yaml.safe_dump(text), folder=folder, name="test")
+        source = "result = spawn('ask', {'value': '/customers/7'}, scopes=['crm:read']).result()"
+        ran = await run_script(own_home, source, policy=policy)
+    requests = [(got.headers, got.body) for got in server.received]
+    tokens = tokens_of(requests)
+
+    assert ran.result.state is RunState.DONE, ran.result.error
+    told = ran.result.result
+    assert (told["status"], told["names"]) == (200, ["HOME", "OWN_KEY", "PATH", "RUNNER_GATEWAY", "RUNNER_GATEWAY_KEY"])
+    assert (look.looks, look.found) == (1, [f"/proc/{told['pid']}/environ"])
+    assert len(tokens) == 1 and nowhere([key, *tokens], own_home, caplog, requests)
 
 
 async def test_what_the_scopes_do_not_open_is_unauthorised_and_never_arrives(own_home: Path, server: ResourceServer) -> None:
