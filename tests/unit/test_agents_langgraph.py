@@ -451,7 +451,8 @@ async def test_a_run_of_a_graph_has_its_usage_and_nobody_sees_its_key_or_its_tok
         source = source.replace(word, instead if isolation == "none" else "")
     (shared / "whole.py").write_text(HEAD + source)
     graph = {"graph": "whole:g", **({"env": {"MODEL_KEY": "env:CANARY_KEY"}} if key else {})}
-    output = {"type": "object", "properties": {name: {} for name in ("status", "known", "kept")}, "required": ["status", "known", "kept"]}
+    known = {"status": {"type": "integer"}, "known": {"type": "array", "items": {"type": "string"}}, "kept": {"type": "string"}}
+    output = {"type": "object", "properties": known, "required": list(known)}
     agent = {
         "description": "A graph.", "langgraph": graph, "isolation": isolation, "parallel": 1, "scopes": ["crm:read"], "output": output, "effects": "read",
         "input": {"type": "object", "properties": {"value": {"type": "integer"}}, "required": ["value"]}, "price": {"input": 10, "output": 100},
