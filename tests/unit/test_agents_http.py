@@ -175,13 +175,13 @@ def test_how_long_a_service_asks_to_be_left_alone_is_seconds_or_a_date(
     headers: dict[str, str], seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The dates have the three forms of RFC 9110 section 5.6.7; now is 1994-11-06 08:49:37, its example."""
-    monkeypatch.setenv("TZ", "Asia/Tokyo")
-    time.tzset()
-    try:
-        assert faults.retry_after(headers, now=784111777.0) == seconds
-    finally:
-        monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Tokyo")
         time.tzset()
+        told = faults.retry_after(headers, now=784111777.0)
+    time.tzset()
+
+    assert told == seconds
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"NaN", b'{"a": 1} x', b"\xff", b'"\\ud800"', b"[" * 5000])
