@@ -192,25 +192,35 @@ async def test_five_calls_in_a_run_are_five_idempotency_keys_and_one_trace(own_h
 async def test_a_service_that_does_not_answer_in_time_is_left_and_its_connection_is_closed(own_home: Path, effects: str, kind: str) -> None:
     asked, left = asyncio.Event(), asyncio.Event()
 
-    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        asked.set()
-        while await reader.read(1000):
-            pass
-        left.set()
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if (await reader.readuntil(b"\r\n\r\n")).startswith(b"POST /waits "):
+            await left.wait()
+            writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+            await writer.drain()
+        else:
+            asked.set()
+            while await reader.read(1000):
+                pass
+            left.set()
         writer.close()
 
-    source = "one = spawn('a', {})\ngather([one], on_error='none')\nresult = [one.error.kind, str(one.error)]"
-    async with await asyncio.start_server(hold, "127.0.0.1", 0) as listening:
+    # The second call is answered once the connection of the first is closed: before the run is over.
+    source = (
+        "one = spawn('held', {})\ngather([one], on_error='none')\n"
+        "result = [one.error.kind, str(one.error), spawn('waits', {}).result()]"
+    )
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
         url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-        policy = policy_of(agents={"a": remote("http", http=url, effects=effects, timeout="0.5s")})
-        ran = await run_script(own_home, source, policy=policy)
-        await asyncio.wait_for(left.wait(), 30)
+        agents = {
+            "held": remote("http", http=f"{url}/held", effects=effects, timeout="0.5s"),
+            "waits": remote("http", http=f"{url}/waits", output={"type": "null"}),
+        }
+        ran = await run_script(own_home, source, policy=policy_of(agents=agents))
 
     unknown = "; it may or may not have done what it was asked" if kind == "outcome_unknown" else ""
     assert asked.is_set()
-    assert ran.result.result == [kind, f'agent "a" took longer than 0.5 s{unknown}'], ran.result.error
-    assert [event.body["outcome"] for event in ran.of(EventKind.SPAWN_SETTLED)] == [kind]
+    assert ran.result.result == [kind, f'agent "held" took longer than 0.5 s{unknown}', None], ran.result.error
+    assert [event.body["outcome"] for event in ran.of(EventKind.SPAWN_SETTLED)] == [kind, "ok"]
 
 
 # --- locks -----------------------------------------------------------------------------------
