@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 STDIO = '''
-"""A server in 40 lines, of the handshake that all clients know. argv: name, version, and what it does badly."""
+"""A server in 50 lines, of the handshake that all clients know. argv: name, version, and what it does badly."""
 import json, os, signal, subprocess, sys, time
 
 name, version, *bad = sys.argv[1:]
 ANY = {"type": "object"}
-TOOLS = [{"name": tool, "inputSchema": ANY, "outputSchema": ANY} for tool in ("echo", "fail", "hang", "large", "exit", "environ", "text")]
+TOOLS = [{"name": tool, "inputSchema": ANY, "outputSchema": ANY} for tool in ("echo", "fail", "hang", "large", "exit", "environ", "text", "crm")]
 if "other-schema" in bad:
     TOOLS[0]["inputSchema"] = {"type": "object", "properties": {"also": {}}}
 
@@ -38,6 +38,16 @@ def call(id, tool, given):
         child = subprocess.Popen(["sleep", "600"])
         with open(given["value"], "w") as file: file.write(f"{os.getpid()} {child.pid}\\\\n")
         time.sleep(600)
+    if tool == "crm":
+        import http.client, socket
+        gateway = http.client.HTTPConnection("crm")
+        gateway.sock = socket.socket(socket.AF_UNIX)
+        gateway.sock.connect(os.environ["RUNNER_GATEWAY"])
+        gateway.request("GET", given["value"], headers={"Runner-Key": os.environ["RUNNER_GATEWAY_KEY"]})
+        # LC_CTYPE is Python's own: it sets that where it finds no locale.
+        names = sorted(set(os.environ) - {"LC_CTYPE"})
+        told = {"status": gateway.getresponse().status, "pid": os.getpid(), "names": names}
+        return say(id, result={"content": [], "structuredContent": told})
     if tool == "text":
         return say(id, result={"content": [{"type": "text", "text": given["value"]}]})
     value = {"large": "x" * 200_000, "environ": dict(os.environ)}.get(tool, given.get("value"))
@@ -75,6 +85,8 @@ class McpService:
         from mcp.server import MCPServer
 
         self.requests: list[tuple[dict[str, str], bytes]] = []
+        self.heard: Callable[[], None] = lambda: None
+        """Called for each request, before it is answered."""
         server = MCPServer("tiny", version=version, log_level="CRITICAL")
         for tool in tools:
             server.tool()(tool)
@@ -100,6 +112,7 @@ class McpService:
                 if not message.get("more_body"):
                     headers = {name.decode(): value.decode() for name, value in scope["headers"]}
                     self.requests.append((headers, body))
+                    self.heard()
             return message
 
         await self._app(scope, heard if scope["type"] == "http" else receive, send)

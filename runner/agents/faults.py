@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from runner.agents import AgentError
@@ -183,8 +184,11 @@ def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> floa
     written = headers.get("retry-after", "").strip()
     with suppress(ValueError):
         return _bounded(float(written))
-    with suppress(ValueError, TypeError, IndexError):
-        return _bounded(parsedate_to_datetime(written).timestamp() - (time.time() if now is None else now))
+    with suppress(ValueError, TypeError, IndexError, OverflowError):
+        date = parsedate_to_datetime(written)
+        # The oldest form has no zone, and means UTC as the others do.
+        at = date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+        return _bounded(at.timestamp() - (time.time() if now is None else now))
     return 0.0
 
 

@@ -41,7 +41,8 @@ def build_function(entry: AgentEntry, setting: Setting, path: str, *, key: str, 
     held = setting.clock or SystemClock()
     origin = Origin(path, function, in_host=_is_async(function))
     if origin.in_host:
-        if entry.isolation == "process":
+        # That of a model is its program's; its functions run where functions run.
+        if entry.isolation == "process" and entry.backend == "python":
             raise PolicyError(
                 f'agent "{entry.name}" has isolation "process" and calls "{path}", an async def, '
                 "which runs in the host's process",

@@ -16,6 +16,7 @@ import re
 import ssl
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -156,7 +157,10 @@ def _seconds(value: bytes, now: float) -> float | None:
     if re.fullmatch(r"[0-9]{1,9}", text):
         return float(text)
     try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
+        date = parsedate_to_datetime(text)
+        # The oldest form has no zone, and means UTC as the others do.
+        at = date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+        return max(0.0, at.timestamp() - now)
     except (ValueError, OverflowError):
         return None
 

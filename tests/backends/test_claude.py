@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -15,9 +16,14 @@ import pytest
 
 from runner.agents import Setting, build_agent
 from runner.errors import AgentFault
+from runner.events import EventKind
+from runner.policy import load_policy_text
 from runner.policy.model import Reference
 from runner.seams import Agent, Call
 from runner.seams.agents import ModelUsage
+from tests.process_lists import Look
+from tests.resource_server import ResourceServer, Said
+from tests.runs import run_script
 from tests.unit.agents_by_hand import HandCredential, all_gone, call, entry, lives, open_folder, own_children
 from tests.vendors import Request, Say, Vendors
 
@@ -59,7 +65,7 @@ async def make(vendors: Vendors, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
             tools = {name: {"description": name, "python": f"tools:{name}", "input": ARGUMENTS} for name in functions}
             written = {"model": MODEL, "api_key": Reference("env", ("KEY",)), "base_url": vendors.url, **options}
             written |= ({"tools": tools} if tools else {}) | ({"via": "cli"} if via == "cli" else {})
-            found = replace(entry("claude", written), output_schema=output)
+            found = replace(entry("claude", written, isolation="process"), output_schema=output)
             made.append(build_agent(found, Setting(folder, read_reference=lambda reference: KEY)))
             return made[-1]
 
@@ -279,6 +285,52 @@ async def test_a_program_that_is_not_there_is_told_so(make, vendors, monkeypatch
 
     assert told(fault) == ("failed", 'agent "a" could not be started', False)
     assert fault.detail.startswith('argv[0] is "claude": there is no such program')
+
+
+RUN_KEY = {"sdk": "canary-key-of-a-run-9c04e1", "cli": "canary-key-of-a-program-5ab7f3"}
+
+
+@each_way
+async def test_in_a_run_its_usage_is_on_the_record_and_nobody_sees_its_key_or_its_token(own_home, vendors, monkeypatch, caplog, via):
+    """The key is in the environment of the CLI, which takes it from nowhere else; a token is in none."""
+    caplog.set_level("DEBUG")
+    key = RUN_KEY[via]
+    monkeypatch.setenv("PATH", f"{BUNDLED}:{os.environ['PATH']}")
+    monkeypatch.setenv("CANARY_KEY", key)
+    look = Look(key, files=("cmdline",))
+    asks = Say(calls=[("mcp__runner__crm", {"x": 42})], tokens=(100, 20))
+    answers = [asks, Say(tokens=(30, 4))] if via == "sdk" else [Say(tokens=(30, 4))]
+    vendors.say(*answers)
+    options: dict[str, Any] = {"model": MODEL, "api_key": "env:CANARY_KEY", "base_url": vendors.url}
+    if via == "sdk":
+        options["tools"] = {"crm": {"description": "Looks up.", "python": "tools:crm", "input": ARGUMENTS}}
+    else:
+        options["via"] = "cli"
+    more = {"scopes": ["crm:read"]} if via == "sdk" else {}
+    agent = {"description": "Thinks.", "claude": options, "input": ANSWER, "output": ANSWER, "effects": "read", "timeout": "60s", **more}
+    with open_folder() as folder, ResourceServer(look.during(lambda got: Said())) as crm:
+        (folder / "tools.py").write_text(FUNCTIONS)
+        resources = {"crm": {"url": crm.url, "scopes": {"crm:read": "GET /42"}}} if via == "sdk" else {}
+        text = {"version": 1, "sandbox": "process", "agents": {"thinks": agent}, "resources": resources}
+        monkeypatch.setattr(vendors, "_take", look.during(vendors._take))
+        scopes = sorted(more.get("scopes", []))
+        source = f"result = spawn('thinks', {{'n': 7}}, scopes={scopes!r}).result()"
+        ran = await run_script(own_home, source, policy=load_policy_text(json.dumps(text), folder=folder, name="p"))
+    told = [event.body["model_usage"] for event in ran.of(EventKind.SPAWN_SETTLED)]
+    tokens = {got.headers["authorization"].removeprefix("Bearer ") for got in crm.received}
+
+    assert ran.result.result == {"n": 7}, ran.result.error
+    given, answered = (sum(say.tokens[n] for say in answers) for n in (0, 1))
+    assert told == [{"tokens": given + answered, "cost_usd": told[0]["cost_usd"], "input_tokens": given, "output_tokens": answered}]
+    assert told[0]["cost_usd"] > 0
+    assert (ran.result.usage.model_tokens, ran.result.usage.cost_usd) == (given + answered, pytest.approx(told[0]["cost_usd"]))
+    assert (look.looks, look.found) == (len(vendors.requests) + len(crm.received), [])
+    assert len(tokens) == len(crm.received) == len(scopes)
+    assert {place.partition(" ")[0] for place in vendors.said(key)} == {"x-api-key"}
+    stored = b"".join(path.read_bytes() for path in own_home.rglob("*") if path.is_file())
+    for canary in (key, *tokens):
+        assert canary not in caplog.text and canary.encode() not in stored
+    assert [vendors.said(token) for token in tokens] == [[]] * len(tokens)
 
 
 @each_way

@@ -18,17 +18,23 @@ import pytest_asyncio
 
 from runner.agents import Setting, build_agent
 from runner.errors import AgentFault, PolicyError
-from runner.models import Json
+from runner.events import EventKind
+from runner.models import Json, RunState
 from runner.policy import load_policy_text
 from runner.policy.model import Reference
 from runner.seams import Agent, Call, ModelUsage
 from tests.contract import test_agent_contract as contract
+from tests.process_lists import Look
+from tests.resource_server import ResourceServer, Said
+from tests.runs import run_script
+from tests.token_watch import WATCH
 from tests.unit.agents_by_hand import HandCredential, call, entry, open_folder
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CANARY = "canary-c0ffee-4d1f-a-token-of-crm"
 KEY = "sk-canary-9b1d-a-key-of-a-model"
+TEXTS = {"type": "array", "items": {"type": "string"}}
 Make = Callable[[str], Agent]
 
 
@@ -222,6 +228,39 @@ async def test_a_key_kept_by_reference_is_there_for_the_call_and_refused_in_its_
 
     assert (fault.kind, fault.message) == ("invalid_output", 'agent "a" returned a value that its policy keeps by reference')
     assert KEY not in fault.detail
+
+
+async def test_in_a_run_its_usage_is_on_the_record_and_nobody_sees_its_key_or_its_token(
+    own_home: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    key = "canary-key-of-a-crew-in-a-run-61b2d7"
+    monkeypatch.setenv("CANARY_KEY", key)
+    look = Look(key)
+    agent = {
+        "description": "A crew.", "crewai": {"crew": "crews:main", "env": {"MODEL_KEY": "env:CANARY_KEY"}}, "scopes": ["crm:read"],
+        "input": {"type": "object"}, "output": {"type": "object", "properties": dict.fromkeys(("asked", "resources", "stored"), TEXTS)},
+        "effects": "read", "price": {"input": 10, "output": 100}, "timeout": "120s",
+    }  # fmt: skip
+    with ResourceServer(look.during(lambda got: Said(body=b'{"customer": "Ann"}'))) as crm:
+        resources = {"crm": {"url": crm.url, "scopes": {"crm:read": "GET /customers/42"}}}
+        text = {"version": 1, "sandbox": "process", "agents": {"crew": agent}, "resources": resources}
+        source = "result = spawn('crew', {'value': '1', 'do': 'with_tool'}, scopes=['crm:read']).result()"
+        ran = await run_script(own_home, source, policy=load_policy_text(json.dumps(text), folder=folder, name="p"))
+    (got,) = crm.received
+    token = got.headers["authorization"].removeprefix("Bearer ")
+
+    assert ran.result.state is RunState.DONE, ran.result.error
+    assert '{\\"customer\\": \\"Ann\\"}' in ran.result.result["asked"][-1] and ran.result.result["resources"] == []
+    (settled,) = ran.of(EventKind.SPAWN_SETTLED)
+    # Its model is asked twice, before and after the tool.
+    assert settled.body["model_usage"] == {"tokens": 240, "cost_usd": 0.006, "input_tokens": 200, "output_tokens": 40}
+    assert (ran.result.usage.model_tokens, ran.result.usage.cost_usd) == (240, pytest.approx(0.006))
+    assert (look.looks, look.found) == (1, []) and token.encode() in WATCH.minted
+    stored = b"".join(path.read_bytes() for path in own_home.rglob("*") if path.is_file())
+    for canary in (key, token):
+        assert canary not in json.dumps(ran.result.result) + caplog.text
+        assert canary.encode() not in stored + got.body
 
 
 # --- before a run ----------------------------------------------------------------------------

@@ -8,7 +8,6 @@ import resource
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ import yaml
 
 from runner.session import Session
 from tests.integration.test_gateway import READ, asks, crm_policy
+from tests.process_lists import Look
 from tests.resource_server import ResourceServer
 from tests.runs import TESTS, run_script
 
@@ -58,24 +58,24 @@ async def test_no_frame_to_the_guest_has_a_token(own_home, crm, monkeypatch):
 
 @pytest.mark.parametrize("agent", ["fetch", "sync_fetch"])
 async def test_no_command_line_and_no_environment_of_any_process_has_a_token(own_home, crm, agent):
-    said, found = crm.answer, []
-
-    def looked(got: Any) -> Any:
-        for folder in Path("/proc").iterdir():
-            for name in ("cmdline", "environ"):
-                try:
-                    if folder.name.isdigit() and bearer(got) in (folder / name).read_bytes():
-                        found.append(str(folder / name))
-                except OSError:
-                    continue
-        return said(got)
-
-    crm.answer = looked
+    look = Look()
+    crm.answer = look.during(crm.answer)
     inputs = {"agent": agent, "scopes": ["crm:read"], "spawns": [asks(1, ["GET", "http://crm/customers/1"])]}
     await run_script(own_home, READ, policy=crm_policy(crm), inputs=inputs)
 
-    assert len(crm.received) == 1
-    assert found == []
+    assert (len(crm.received), look.looks) == (1, 1)
+    assert look.found == []
+
+
+def test_whoever_looks_finds_what_is_in_a_command_line_or_an_environment():
+    in_both = "canary-2c81-in-both", "canary-9d07-in-both"
+    look, other = Look(*in_both), Look(in_both[1], files=("cmdline",))
+    with subprocess.Popen([sys.executable, "-c", "input()", in_both[0]], env={**os.environ, "X": in_both[1]}, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        look.now()
+        other.now()
+        process.kill()
+
+    assert (sorted(look.found), other.found) == ([f"/proc/{process.pid}/cmdline", f"/proc/{process.pid}/environ"], [])
 
 
 def test_a_host_that_dies_with_tokens_out_leaves_no_core_dump(own_home, tmp_path):

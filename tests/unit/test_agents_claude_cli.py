@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from runner.agents import Setting, build_agent
+from runner.agents.tools import Tools
 from runner.errors import AgentFault
 from runner.policy.model import Reference
 from runner.seams import Agent
@@ -39,7 +40,7 @@ async def make(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Make]:
             (folder / "claude").chmod(0o755)
             (folder / "said").chmod(0o644)
             written = {"model": "m-1", "via": "cli", "api_key": Reference("env", ("KEY",)), **options}
-            found = replace(entry("claude", written), output_schema=output)
+            found = replace(entry("claude", written, isolation="process"), output_schema=output)
             made.append(build_agent(found, Setting(folder, read_reference=lambda reference: KEY)))
             return made[-1]
 
@@ -140,3 +141,11 @@ async def test_a_program_that_is_not_there_is_told_so(make: Make, monkeypatch: p
 
     assert raised.value.message == 'agent "a" could not be started'
     assert raised.value.detail.startswith('argv[0] is "claude": there is no such program')
+
+
+def test_a_function_of_a_claude_may_be_async_although_its_program_is_a_process(tmp_path: Path) -> None:
+    (tmp_path / "tools.py").write_text("async def look_up(inputs): return {}\n")
+    function = {"description": "Looks up.", "python": "tools:look_up", "input": {"type": "object"}}
+    tools = Tools(entry("claude", {"model": "m-1", "tools": {"look_up": function}}, isolation="process"), Setting(tmp_path))
+
+    assert tools.described == [("look_up", "Looks up.", {"type": "object"})]

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from runner.agents import Setting, build_agent
+from runner.agents import Setting, build_agent, faults
 from runner.agents.http import HttpAgent
 from runner.errors import AgentFault, PolicyError
 from runner.policy.model import Reference, Resource
@@ -149,6 +149,39 @@ async def test_what_is_no_answer_is_a_fault_of_its_kind(
 
     assert found[:4] == (kind, f'agent "a" answered with {message}', lost, slow_down)
     assert len(server.received) == 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, 0.0),
+        ({"retry-after": " 7 "}, 7.0),
+        ({"retry-after": "Sun, 06 Nov 1994 08:49:49 GMT"}, 12.0),
+        ({"retry-after": "Sunday, 06-Nov-94 08:49:49 GMT"}, 12.0),
+        ({"retry-after": "Sun Nov  6 08:49:49 1994"}, 12.0),
+        ({"retry-after": "Sun, 06 Nov 1994 08:49:30 GMT"}, 0.0),
+        ({"retry-after": "Mon, 07 Nov 1994 08:49:37 GMT"}, 3600.0),
+        ({"retry-after": "Sun, 99 Nov 1994 99:49:37 GMT"}, 0.0),
+        ({"retry-after": "Sun, 06 Nov 99999999999999999999 08:49:37 GMT"}, 0.0),
+        ({"retry-after": "soon"}, 0.0),
+        ({"retry-after": "-3"}, 0.0),
+        ({"retry-after": "inf"}, 0.0),
+        ({"retry-after": "nan"}, 0.0),
+        ({"retry-after": "1e300"}, 3600.0),
+        ({"retry-after": "9", "retry-after-ms": "1500"}, 1.5),
+    ],
+)  # fmt: skip
+def test_how_long_a_service_asks_to_be_left_alone_is_seconds_or_a_date(
+    headers: dict[str, str], seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dates have the three forms of RFC 9110 section 5.6.7; now is 1994-11-06 08:49:37, its example."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        told = faults.retry_after(headers, now=784111777.0)
+    time.tzset()
+
+    assert told == seconds
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"NaN", b'{"a": 1} x', b"\xff", b'"\\ud800"', b"[" * 5000])

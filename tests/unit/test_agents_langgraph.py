@@ -19,7 +19,10 @@ from runner.models import RunState
 from runner.policy import load_policy_text
 from runner.policy.model import Reference
 from runner.seams import Agent, ModelUsage
+from tests.process_lists import Look
+from tests.resource_server import ResourceServer, Said
 from tests.runs import run_script
+from tests.token_watch import WATCH
 from tests.unit.agents_by_hand import HandCredential, all_gone, call, entry, open_folder, written
 
 CANARY = "canary-5e1f-a-token-of-crm"
@@ -411,6 +414,71 @@ async def test_a_graph_in_a_process_is_not_imported_here_reaches_resources_and_i
     assert sorted(agent.facts()) == ["call", "code", "env", "langgraph"]
     assert await agent.schemas() == ({"properties": {"value": {"title": "Value", "type": "integer"}, "other": {"additionalProperties": True, "title": "Other", "type": "object"}}, "required": ["value", "other"], "title": "Apart", "type": "object"}, {"additionalProperties": True, "title": "Other", "type": "object"})  # fmt: skip
     await agent.close()
+
+
+# --- in a whole run --------------------------------------------------------------------------
+
+WHOLE = """
+from langchain_core.language_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage
+class Whole(State):
+    value: int
+    status: int
+    known: list
+    kept: str
+used = {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}
+said = [AIMessage(content="x", usage_metadata=used, response_metadata={"model_name": "fake-1"}) for _ in range(4)]
+model, saver = GenericFakeChatModel(messages=iter(said)), InMemorySaver()
+ASYNC def n(state, runtime: Runtime):
+    call = runtime.context["call"]
+    AWAIT model.PREFIXinvoke("a")
+    AWAIT model.PREFIXinvoke("b")
+    answer = AWAIT call.http.get(f"http://crm/customers/{state['value']}")
+    return {"status": answer.status_code, "known": sorted(call.tokens)}
+ASYNC def m(state):
+    return {"kept": repr([saver.storage, saver.blobs, saver.writes, list(saver.list(None))])}
+g = made(n, m, state=Whole, checkpointer=saver)
+"""
+IN_HOST = {"ASYNC ": "async ", "AWAIT ": "await ", "PREFIX": "a"}
+
+
+@pytest.mark.parametrize(("isolation", "key"), [("none", ""), ("process", "canary-key-of-a-graph-3d8e15")])
+async def test_a_run_of_a_graph_has_its_usage_and_nobody_sees_its_key_or_its_token(own_home, shared, isolation, key, monkeypatch, caplog):
+    caplog.set_level("DEBUG")
+    monkeypatch.setenv("CANARY_KEY", key or "none")
+    source = WHOLE
+    for word, instead in IN_HOST.items():
+        source = source.replace(word, instead if isolation == "none" else "")
+    (shared / "whole.py").write_text(HEAD + source)
+    graph = {"graph": "whole:g", **({"env": {"MODEL_KEY": "env:CANARY_KEY"}} if key else {})}
+    known = {"status": {"type": "integer"}, "known": {"type": "array", "items": {"type": "string"}}, "kept": {"type": "string"}}
+    output = {"type": "object", "properties": known, "required": list(known)}
+    agent = {
+        "description": "A graph.", "langgraph": graph, "isolation": isolation, "parallel": 1, "scopes": ["crm:read"], "output": output, "effects": "read",
+        "input": {"type": "object", "properties": {"value": {"type": "integer"}}, "required": ["value"]}, "price": {"input": 10, "output": 100},
+    }  # fmt: skip
+    look = Look(*([key] if key else []))
+    with ResourceServer(look.during(lambda got: Said())) as crm:
+        resource = {"url": crm.url, "scopes": {"crm:read": "GET /customers/{inputs.value}"}}
+        # Its checkpoints are written while it runs: what the first call left is whole when the second looks.
+        script = "result = [spawn('graph', {'value': n}, scopes=['crm:read']).result() for n in (42, 43)]"
+        text = json.dumps({"version": 1, "sandbox": "process", "agents": {"graph": agent}, "resources": {"crm": resource}})
+        policy = load_policy_text(text, folder=shared, name="whole")
+        ran = await run_script(own_home, script, policy=policy)
+
+    assert ran.result.state is RunState.DONE, ran.result.error
+    assert [(said["status"], said["known"]) for said in ran.result.result] == [(200, [])] * 2
+    told = {"tokens": 20, "cost_usd": 0.00074, "input_tokens": 14, "output_tokens": 6}
+    assert [settled.body["model_usage"] for settled in ran.of(EventKind.SPAWN_SETTLED)] == [told] * 2
+    assert (ran.result.usage.model_tokens, ran.result.usage.cost_usd) == (40, pytest.approx(0.00148))
+    tokens = {got.headers["authorization"].removeprefix("Bearer ") for got in crm.received}
+    assert (look.looks, look.found) == (2, [])
+    assert len(tokens) == 2 and {token.encode() for token in tokens} <= set(WATCH.minted)
+    stored = b"".join(path.read_bytes() for path in own_home.rglob("*") if path.is_file())
+    kept = ran.result.result[1]["kept"]
+    assert "status" in kept and f"{ran.result.run}:1:1" in kept
+    for canary in filter(None, (key, *tokens)):
+        assert canary not in kept + caplog.text and canary.encode() not in stored
 
 
 # --- before a run ----------------------------------------------------------------------------

@@ -562,6 +562,19 @@ async def test_a_server_that_is_busy_for_too_long_is_not_waited_for(server, afte
     assert len(server.paths("/token")) == 1
 
 
+async def test_a_retry_after_in_the_oldest_form_of_a_date_is_utc_wherever_the_host_is(server, monkeypatch):
+    past = (datetime.now(UTC) - timedelta(seconds=1)).strftime("%a %b %d %H:%M:%S %Y")
+    busy = [Answer(status=429, headers={"Retry-After": past})]
+    server.on["/token"] = lambda asked: busy.pop() if busy else Answer(server.issue(asked))
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "America/New_York")
+        time.tzset()
+        issued = await issue(server)
+    time.tzset()
+
+    assert (issued.seconds, len(server.paths("/token"))) == (300, 2)
+
+
 @pytest.mark.parametrize("after", ["soon", "-1", "1.5", "\xb2"])
 async def test_a_retry_after_that_cannot_be_read_is_none(server, after):
     server.on["/token"] = Answer(status=503, headers={"Retry-After": after})

@@ -116,6 +116,19 @@ def test_two_objects_of_one_home_share_their_rates_and_another_home_has_its_own(
     assert (two.take("a", 1, 2) > 0, other.take("a", 1, 2)) == (True, 0.0)
 
 
+def test_a_hold_of_one_object_keeps_from_all_of_its_home_and_from_none_of_another(tmp_path):
+    clock = HeldClock()
+    (tmp_path / "other").mkdir()
+    one, two = SharedRates(tmp_path, clock), SharedRates(tmp_path, clock)
+    one.hold("a", 7)
+    clock.advance(2)
+
+    assert (two.take("a", 1, FOREVER), two.take("b", 1, FOREVER)) == (5.0, 0.0)
+    assert SharedRates(tmp_path / "other", clock).take("a", 1, FOREVER) == 0.0
+    clock.advance(5)
+    assert two.take("a", 1, FOREVER) == 0.0
+
+
 TAKE = """
 import sys
 from pathlib import Path
