@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
+import logging
 import sys
 from typing import Any
+
+from runner.listening import listening as listener
 
 ANSWER = {"n": 1}
 
@@ -50,16 +52,20 @@ def mcp_server() -> Any:
 async def _serve() -> None:
     import uvicorn
 
-    served = mcp_server().streamable_http_app()
+    try:
+        served = mcp_server().streamable_http_app()
+    except ImportError:  # Not here, or an older one that another library brought.
+        served = _answers
+    logging.disable(logging.INFO)
 
     async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if scope["type"] == "lifespan" or scope["path"].startswith("/mcp"):
+        if served is not _answers and (scope["type"] == "lifespan" or scope["path"].startswith("/mcp")):
             await served(scope, receive, send)
         else:
             await _answers(scope, receive, send)
 
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
+    listening = listener("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off" if served is _answers else "on"))
     task = asyncio.ensure_future(server.serve([listening]))
     print(listening.getsockname()[1], flush=True)
     await asyncio.to_thread(sys.stdin.read)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from typing import Any
 import uvicorn
 
 from runner.cli import call
+from runner.listening import listening
 
 HOST, PORT = "127.0.0.1", 8670
 
@@ -88,8 +88,8 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
 def answering() -> Iterator[None]:
     """Within, the services answer."""
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
-    with socket.create_server((HOST, PORT)) as listening:
-        thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])), daemon=True)
+    with listening(HOST, PORT) as listener:
+        thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), daemon=True)
         thread.start()
         try:
             yield
