@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 from runner.agents import Setting, faults
-from runner.agents.environment import Environment
+from runner.agents.kept import Kept, NotRead, Values
 from runner.agents.workers import Adapter, Workers
 from runner.clock import SystemClock
 from runner.guest.wire import canonical
@@ -41,7 +41,7 @@ class InAdapter:
         self._name = entry.name
         self._takes_any = takes_any
         self._facts = facts
-        self._environment = Environment(entry, setting)
+        self._environment = Kept(entry, "env", setting)
         self._asks = replace(adapter, make=asks) if asks else None
         self._start = partial(
             Workers, entry.name, path, folder=setting.folder.absolute(), parallel=entry.parallel, wants_facts=True,
@@ -52,8 +52,8 @@ class InAdapter:
     async def run(self, call: Call) -> Json:
         if not self._takes_any and not isinstance(call.inputs, dict):
             raise faults.no_object(self._name)
-        env, kept = await self._environment.read()
-        return await self._workers.call(call, env, kept)
+        env = await self._read()
+        return await self._workers.call(call, env.texts, env.guarded)
 
     async def schemas(self) -> tuple[Json, Json]:
         """Ask a worker, which ends with its answer. What it cannot be asked it does not tell."""
@@ -61,8 +61,8 @@ class InAdapter:
             return None, None
         workers = self._start(adapter=self._asks)
         try:
-            env, kept = await self._environment.read()
-            told = await workers.call(_question(self._name), env, kept)
+            env = await self._read()
+            told = await workers.call(_question(self._name), env.texts, env.guarded)
         finally:
             await workers.close()
         return (told[0], told[1]) if isinstance(told, list) and len(told) == 2 else (None, None)
@@ -73,6 +73,12 @@ class InAdapter:
 
     async def close(self) -> None:
         await self._workers.close()
+
+    async def _read(self) -> Values:
+        try:
+            return await self._environment.read()
+        except NotRead as error:
+            raise faults.not_started(self._name, str(error)) from error.__cause__
 
 
 def _question(agent: str) -> Call:
