@@ -89,14 +89,10 @@ async def fault_of(agent: Agent, *args: Any, **more: Any) -> AgentFault:
 # --- as every backend ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", [None, 0.5, "ü\u2028", [], {"a": [{"b": None}], "ключ": 10**20}])
-async def test_inputs_reach_the_crew_and_its_output_comes_back(make: Make, value: Any) -> None:
-    await contract.test_inputs_reach_the_agent_and_its_output_comes_back(make, value)
-
-
 @pytest.mark.parametrize(
     "behaviour",
     [
+        contract.test_inputs_reach_the_agent_and_its_output_comes_back,
         contract.test_attempts_at_once_do_not_mix,
         contract.test_inputs_larger_than_a_pipe_reach_the_agent,
         contract.test_a_failure_tells_the_script_who_and_how_and_the_journal_why,
