@@ -5,6 +5,7 @@ One agent serves most tests: a worker's import of CrewAI takes seconds.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import sys
@@ -23,7 +24,7 @@ from runner.policy import load_policy_text
 from runner.policy.model import Reference
 from runner.seams import Agent, Call, ModelUsage
 from tests.contract import test_agent_contract as contract
-from tests.unit.agents_by_hand import HandCredential, call, entry, open_folder
+from tests.unit.agents_by_hand import HandCredential, all_gone, call, entry, open_folder, written
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -127,6 +128,31 @@ async def test_close_kills_attempts_that_run_and_leaves_no_process(folder: Path,
 
     await contract.test_close_kills_attempts_that_run_and_leaves_no_process(lambda name: Wrapped(agent, name), tmp_path)
     await agent.close()
+
+
+@pytest.mark.parametrize("behaviour", ["stay", "leave", "quit"])
+async def test_what_a_crew_starts_does_not_outlive_its_worker(
+    folder: Path, tmp_path: Path, behaviour: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ignores SIGTERM, or ends, or ends its process, and has detached a child that holds the worker's pipes."""
+    (tmp_path / "temporary").mkdir()
+    (tmp_path / "temporary").chmod(0o1777)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    agent = crew_agent(folder, "main")
+    attempt = asyncio.ensure_future(agent.run(call({"value": json.dumps(str(tmp_path / "pids")), "do": behaviour})))
+    pids = [int(pid) for pid in (await written(tmp_path / "pids")).split()]
+    if behaviour == "stay":
+        attempt.cancel()
+    done, _ = await asyncio.wait([attempt], timeout=30)
+    await agent.close()
+
+    assert done and attempt.cancelled() is (behaviour == "stay")
+    if behaviour == "leave":
+        assert attempt.result() == 1
+    if behaviour == "quit":
+        assert str(attempt.exception()) == 'agent "a" ended without an answer'
+    assert len(pids) == 2 and await all_gone(pids)
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 # --- outputs ---------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """What an agent's program starts, and leaves: a child of a session of its own, which has the program's pipes.
 
-Not here: agents whose libraries have environments of their own (tests/backends), workers (contract, test_agents_python).
+Not here: agents whose libraries have environments of their own (tests/backends).
 """
 
 # ruff: noqa: ASYNC240 (a test looks at files and processes that others change)
@@ -18,7 +18,17 @@ from runner.agents import Setting, build_agent
 from runner.errors import AgentFault
 from runner.seams import Agent
 from tests.mcp_by_hand import stdio_command
-from tests.unit.agents_by_hand import PATIENCE_SECONDS, all_gone, call, command_agent, entry, open_folder, written
+from tests.unit.agents_by_hand import (
+    PATIENCE_SECONDS,
+    all_gone,
+    call,
+    command_agent,
+    entry,
+    lives,
+    open_folder,
+    python_agent,
+    written,
+)
 
 # It is told where to write its pid and its child's.
 BEGIN = 'read -r path; eval path=$path; %s setsid sleep 600 & echo $$ $! > "$path"; '
@@ -46,7 +56,30 @@ def mcp(folder: Path, behaviour: str) -> Agent:
     return build_agent(entry("mcp", options, isolation="process"), Setting(folder))
 
 
+WORKER = """
+import os, signal, subprocess, time
+def begin(path):
+    child = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    with open(path, "w") as file: file.write(f"{os.getpid()} {child.pid}\\n")
+def stay(path):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    begin(path)
+    time.sleep(600)
+def leave(path):
+    begin(path)
+    return "done"
+def quit(path):
+    begin(path)
+    os._exit(3)
+"""
+
+
+def worker(folder: Path, behaviour: str) -> Agent:
+    return python_agent(folder, WORKER, behaviour, parallel=1)
+
+
 Make = Callable[[str], Agent]
+each_process = pytest.mark.parametrize("make", [program, claude, mcp, worker], indirect=True)
 each_program = pytest.mark.parametrize("make", [program, claude, mcp], indirect=True)
 
 
@@ -86,7 +119,7 @@ async def pids_of(folder: Path) -> list[int]:
     return [int(pid) for pid in (await written(folder / "pids")).split()]
 
 
-@each_program
+@each_process
 async def test_one_that_ignores_sigterm_is_dead_after_its_attempt_with_the_child_that_it_detached(make: Make, folder: Path) -> None:
     attempt = asyncio.ensure_future(make("stay").run(call(str(folder / "pids"))))
     pids = await pids_of(folder)
@@ -109,12 +142,26 @@ async def test_a_child_that_holds_the_pipes_neither_holds_an_answer_nor_outlives
     assert await nothing_left(folder)
 
 
-@each_program
+@each_process
 async def test_a_child_that_holds_the_pipes_of_a_program_that_failed_does_not_hold_the_fault(make: Make, folder: Path) -> None:
     attempt = asyncio.ensure_future(make("quit").run(call(str(folder / "pids"))))
     await asyncio.wait([attempt], timeout=PATIENCE_SECONDS)
     pids, fault = await pids_of(folder), attempt.exception()
 
-    assert isinstance(fault, AgentFault) and fault.message == 'agent "a" exited with status 3'
+    assert isinstance(fault, AgentFault)
+    assert fault.message in ('agent "a" exited with status 3', 'agent "a" ended without an answer')
     assert len(pids) == 2 and await all_gone(pids)
+    assert await nothing_left(folder)
+
+
+async def test_what_a_worker_left_lives_no_longer_than_the_worker_which_serves_on(folder: Path) -> None:
+    agent = worker(folder, "leave")
+    first = [await agent.run(call(str(folder / "pids"))), *await pids_of(folder)]
+    second = [await agent.run(call(str(folder / "pids"))), *await pids_of(folder)]
+    lived = [lives(pid) for pid in (*first[1:], second[2])]
+    await agent.close()
+
+    assert (first[0], second[0]) == ("done", "done") and first[1] == second[1] and first[2] != second[2]
+    assert lived == [True, True, True]
+    assert await all_gone([*first[1:], second[2]])
     assert await nothing_left(folder)
