@@ -18,6 +18,8 @@ import pytest
 import pytest_asyncio
 
 from runner.agents import Setting, build_agent
+from runner.agents.looking import Listings, Look
+from runner.agents.probing import probe
 from runner.errors import AgentFault, PolicyError
 from runner.models import Json
 from runner.policy import load_policy_text
@@ -275,3 +277,27 @@ async def test_its_facts_are_its_files_its_variables_and_the_version(make: Make,
     assert sorted(facts) == ["call", "code", "crewai", "env"]
     assert facts["crewai"] == metadata.version("crewai")
     assert facts != crew_agent(folder, "modelled").facts()
+
+
+async def test_before_a_run_it_is_imported_elsewhere_with_its_variables_and_called_nowhere(folder: Path) -> None:
+    (folder / "keyed.py").write_text(
+        "import os\nimport crewai\nassert os.environ['MODEL_KEY'].startswith('sk-canary')\n"
+        "def main():\n    open('called', 'w').close()\n"
+    )  # fmt: skip
+    env = {"MODEL_KEY": Reference("env", ("K",))}
+    one = entry("crewai", {"crew": "keyed:main", "env": env}, isolation="process")
+    setting = Setting(folder, read_reference=lambda reference: KEY)
+    told = await probe(Look(one, setting, None, Listings()))
+    agent = build_agent(one, setting)
+    of_itself = await agent.probe()  # type: ignore[attr-defined]
+    await agent.close()
+
+    assert [(each.what, each.ok, each.fact) for each in told] == [
+        ("library", True, f"crewai {metadata.version('crewai')}"),
+        ("crew", True, "keyed:main imports"),
+        ("credential env:K", True, "can be read"),
+    ]
+    assert [(each.ok, each.fact) for each in of_itself] == [
+        (True, "keyed:main is there; it is imported in a worker process alone"),
+    ]
+    assert not (folder / "called").exists() and "keyed" not in "".join(sys.modules)
