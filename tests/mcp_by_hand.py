@@ -18,7 +18,7 @@ import json, os, signal, subprocess, sys, time
 
 name, version, *bad = sys.argv[1:]
 ANY = {"type": "object"}
-TOOLS = [{"name": tool, "inputSchema": ANY, "outputSchema": ANY} for tool in ("echo", "fail", "hang", "large", "exit", "environ", "text", "crm")]
+TOOLS = [{"name": tool, "inputSchema": ANY, "outputSchema": ANY} for tool in ("echo", "fail", "hang", "large", "exit", "environ", "text", "crm", "stay", "leave", "quit")]
 if "other-schema" in bad:
     TOOLS[0]["inputSchema"] = {"type": "object", "properties": {"also": {}}}
 
@@ -48,10 +48,22 @@ def call(id, tool, given):
         names = sorted(set(os.environ) - {"LC_CTYPE"})
         told = {"status": gateway.getresponse().status, "pid": os.getpid(), "names": names}
         return say(id, result={"content": [], "structuredContent": told})
+    if tool in ("stay", "leave", "quit"):
+        # A child of a session of its own, which has this process's pipes.
+        if tool == "stay":
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        child = subprocess.Popen(["sleep", "600"], start_new_session=True)
+        with open(given["value"], "w") as file: file.write(f"{os.getpid()} {child.pid}\\n")
+        if tool == "stay":
+            time.sleep(600)
+        if tool == "quit":
+            os._exit(3)
     if tool == "text":
         return say(id, result={"content": [{"type": "text", "text": given["value"]}]})
     value = {"large": "x" * 200_000, "environ": dict(os.environ)}.get(tool, given.get("value"))
     say(id, result={"content": [], "structuredContent": {"result": value, "meta": given.get("meta")}})
+    if tool == "leave":
+        os._exit(0)
 
 if "garbage" in bad:
     print("Welcome to hunter2's server", flush=True)

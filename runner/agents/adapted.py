@@ -10,13 +10,14 @@ from dataclasses import replace
 from functools import partial
 
 from runner.agents import Setting, faults
-from runner.agents.environment import Environment
+from runner.agents.kept import Kept, NotRead, Values
 from runner.agents.workers import Adapter, Workers
 from runner.clock import SystemClock
+from runner.errors import AgentFault
 from runner.guest.wire import canonical
 from runner.models import Json, digest_of
 from runner.policy.model import AgentEntry
-from runner.seams import Call
+from runner.seams import Call, Probe
 
 # For a question that is no attempt: a worker's start, an import, and an answer from memory.
 _ASK_SECONDS = 120.0
@@ -39,9 +40,10 @@ class InAdapter:
     ) -> None:
         """`asks` makes a function that tells the schemas, as `Adapter.make`. Raises PolicyError."""
         self._name = entry.name
+        self._path = path
         self._takes_any = takes_any
         self._facts = facts
-        self._environment = Environment(entry, setting)
+        self._environment = Kept(entry, "env", setting)
         self._asks = replace(adapter, make=asks) if asks else None
         self._start = partial(
             Workers, entry.name, path, folder=setting.folder.absolute(), parallel=entry.parallel, wants_facts=True,
@@ -52,8 +54,24 @@ class InAdapter:
     async def run(self, call: Call) -> Json:
         if not self._takes_any and not isinstance(call.inputs, dict):
             raise faults.no_object(self._name)
-        env, kept = await self._environment.read()
-        return await self._workers.call(call, env, kept)
+        env = await self._read()
+        return await self._workers.call(call, env.texts, env.guarded)
+
+    async def probe(self) -> list[Probe]:
+        """Have a worker import it, where that can be asked of one without a call. The host does not."""
+        place, fix = self._path, "correct its import path, or what it needs when it is imported"
+        if self._asks is None:
+            return [Probe("module", True, f"{place} is there; it is imported in a worker process alone")]
+        try:
+            await self._environment.read()
+        except NotRead:  # Told of by the probe of the reference itself.
+            return [Probe("module", True, f"{place} is not imported: its env cannot be read", "mend the credential")]
+        try:
+            await self.schemas()
+        except AgentFault as fault:
+            why = (fault.detail or fault.message).splitlines()[-1][:300]
+            return [Probe("module", False, f"{place} cannot be used in a worker process: {why}", fix)]
+        return [Probe("module", True, f"{place} imports in a worker process, and can be called there")]
 
     async def schemas(self) -> tuple[Json, Json]:
         """Ask a worker, which ends with its answer. What it cannot be asked it does not tell."""
@@ -61,8 +79,8 @@ class InAdapter:
             return None, None
         workers = self._start(adapter=self._asks)
         try:
-            env, kept = await self._environment.read()
-            told = await workers.call(_question(self._name), env, kept)
+            env = await self._read()
+            told = await workers.call(_question(self._name), env.texts, env.guarded)
         finally:
             await workers.close()
         return (told[0], told[1]) if isinstance(told, list) and len(told) == 2 else (None, None)
@@ -73,6 +91,12 @@ class InAdapter:
 
     async def close(self) -> None:
         await self._workers.close()
+
+    async def _read(self) -> Values:
+        try:
+            return await self._environment.read()
+        except NotRead as error:
+            raise faults.not_started(self._name, str(error)) from error.__cause__
 
 
 def _question(agent: str) -> Call:

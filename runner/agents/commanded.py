@@ -5,7 +5,7 @@ scopes of a resource also RUNNER_GATEWAY (path of a unix socket) and RUNNER_GATE
 RUNNER_TOKEN_<RESOURCE>. Its working directory is fresh; it runs in a session of its own under a warden.
 
 Not here: starting and killing (launch, warden), under which uid (uids), what is written to it and what it says
-(command, mcp_stdio).
+(command, mcp).
 """
 
 from __future__ import annotations

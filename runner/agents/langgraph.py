@@ -30,7 +30,7 @@ from runner.errors import PolicyError
 from runner.guest.wire import canonical
 from runner.models import Json, digest_of
 from runner.policy.model import AgentEntry
-from runner.seams import Agent, Call
+from runner.seams import Agent, Call, Probe
 
 _WORKER = "runner.agents.langgraph_worker"
 _OPTIONS = ("input_key", "output_key", "recursion_limit")
@@ -114,6 +114,12 @@ class InHostGraph:
     def facts(self) -> dict[str, str]:
         schemas = self._graphs.schemas_of(self._graph, self._options)
         return {**self._facts, "schemas": digest_of(canonical(list(schemas)))}
+
+    async def probe(self) -> list[Probe]:
+        """Tell what was imported and looked at. More than that would be calling it."""
+        nodes = "sync nodes in threads (unsafe_threads)" if "unsafe_threads" in self._facts else "async nodes"
+        fact = f"{self._facts['call']} is a compiled graph with {nodes}, for the host's process"
+        return [Probe("graph", True, fact)]
 
     async def close(self) -> None:
         pass

@@ -53,7 +53,7 @@ async def _bounded(act: Callable[[], Awaitable[list[Probe]]]) -> list[Probe]:
 def _library(entry: AgentEntry) -> list[Probe]:
     """Say whether the backend's library is there, at a version that was tested. It is not imported for that."""
     extra = BACKENDS[entry.backend].extra
-    if not extra:
+    if not extra or entry.options.get("via") == "cli":  # A program stands for the library.
         return []
     try:
         require_version(entry)
@@ -89,7 +89,6 @@ PROBES: dict[str, Probing] = {
     "anthropic": probing_services.probe_model,
     "openai": probing_services.probe_model,
     "claude": probing_services.probe_claude,
-    "langgraph": probing_code.probe_graph,
     "crewai": probing_code.probe_crew,
     "script": probing_code.probe_script,
 }

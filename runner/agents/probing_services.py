@@ -107,9 +107,20 @@ def _may_need_none(entry: AgentEntry) -> bool:
 
 async def probe_claude(look: Look) -> list[Probe]:
     found = await probe_model(look)
-    bundled = metadata.distribution(TESTED["claude"][0]).files or ()
-    program = next((file for file in bundled if file.name == "claude" and "_bundled" in file.parts), None)
-    place = str(program.locate()) if program is not None else shutil.which("claude")
+    if look.entry.options.get("via") == "cli":
+        # The one that an attempt would start: it has this PATH.
+        place = shutil.which("claude")
+        fact, fix = "there is no program claude on the PATH", "install Claude Code, or leave `via: cli` out"
+    else:
+        place = _bundled() or shutil.which("claude")
+        fact, fix = "its command line (claude) is not there", "install the extra anew"
     if place is None or not os.access(place, os.X_OK):
-        return [*found, Probe("program", False, "its command line (claude) is not there", "install the extra anew")]
+        return [*found, Probe("program", False, fact, fix)]
     return [*found, Probe("program", True, place)]
+
+
+def _bundled() -> str | None:
+    """Return the command line that the library brings."""
+    files = metadata.distribution(TESTED["claude"][0]).files or ()
+    program = next((file for file in files if file.name == "claude" and "_bundled" in file.parts), None)
+    return None if program is None else str(program.locate())

@@ -16,17 +16,19 @@ _IN_HOST = (
     "coroutine or a thread that does not stop goes on"
 )
 _SERVICE = "a service that the host speaks to; what it does there, and that it ends at its deadline, is its own affair"
-_TOOLS = f"{_SERVICE}; functions that are its tools run in the host's process, where nothing holds them"
+_FUNCTION = (
+    "an async def runs in the host's process, where nothing holds it; a def in a worker process that is killed at its "
+    "deadline, and may use the network, files of its user, CPU and memory"
+)
+_TOOLS = f"{_SERVICE}; of the functions that are its tools {_FUNCTION}"
 
 _ISOLATION = {
-    ("python", "none"): (
-        "an async def runs in the host's process, where nothing holds it; a def in a worker process that is killed at "
-        "its deadline, and may use the network, files of its user, CPU and memory"
-    ),
+    ("python", "none"): _FUNCTION,
     ("http", "none"): _SERVICE,
-    ("mcp", "none"): f"{_SERVICE}; a server that is a command is a process of this host's user",
+    ("mcp", "none"): _SERVICE,
     ("anthropic", "none"): _TOOLS,
     ("openai", "none"): _TOOLS,
+    ("claude", "process"): f"{_PROCESS}; of the functions that are its tools {_FUNCTION}",
     ("langgraph", "none"): _IN_HOST,
     ("script", "process"): "a run of its own in a sandbox, under a policy within this one; its agents are as that says",
 }

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.agents import Setting, build_agent
+from runner.agents.extras import library
 from runner.agents.imports import find
 from runner.agents.mcp_listing import Listed, NotTold, listed_by, server_at
 from runner.broker.reached import Reached
@@ -30,6 +31,7 @@ from runner.policy.model import Policy
 _OPEN_INPUT = "no type hint says what it takes: name its properties, so that wrong inputs are refused"
 _OPEN_OUTPUT = "nothing says what it returns: of an object nothing passes until its properties are named"
 _LEFT_OUT = "what was told is no schema that can be held, and was left out: write one"
+_SYNC = "some of its nodes are sync: in the host's process they would run in threads, which no deadline stops"
 _HINTED = "from its type hints"
 _TOLD = "as the server describes it"
 
@@ -156,9 +158,12 @@ def _of_graph(place: str, name: str, description: str, graph: Any) -> Draft:
         "input": _OPEN_INPUT if given is None else "as the graph says of its state; keep what a script should give",
         "output": _OPEN_OUTPUT if told is None else "as the graph says of its state; keep what a script should see",
     }
+    isolation = ""
+    if library("langgraph", "runner.agents.graphs", who=f'the graph "{place}"').sync_nodes(graph):
+        isolation, remarks["isolation"] = "process", _SYNC
     return Draft(
         name, description, {"langgraph": {"graph": place}}, {"type": "object"} if given is None else given,
-        {"type": "object"} if told is None else told, remarks=remarks,
+        {"type": "object"} if told is None else told, isolation=isolation, remarks=remarks,
     )  # fmt: skip
 
 
@@ -193,11 +198,7 @@ def _of_crew(place: str, name: str, description: str, crew: Any) -> Draft:
 async def _of_server(url: str, argv: tuple[str, ...], folder: Path) -> tuple[list[Draft], int]:
     """Return a draft for each tool of a server, and how many have a name that no policy can hold. Raises UsageError."""
     where = f'the server at "{url}"' if url else f'the server "{argv[0]}"'
-    try:
-        import mcp  # noqa: F401
-    except ImportError:
-        hint = 'install it: pip install "spawn-runner[mcp]"'
-        raise UsageError("an MCP server is asked with mcp, which is not installed", hint=hint) from None
+    library("mcp", "mcp", who="asking an MCP server")
     try:
         listed = await listed_by(server_at(url=url, argv=argv), Setting(folder))
     except NotTold as error:
@@ -288,9 +289,11 @@ def _holds(draft: Draft, folder: Path) -> bool:
 
 
 def _require_agent(policy: Policy, folder: Path) -> None:
-    """Make a python agent, as a run would. Raises UsageError: it is none. Others need what may not be here."""
+    """Make a function or a graph an agent, as a run would. Raises UsageError: it is none. Others need what may not be
+    here.
+    """
     (entry,) = policy.agents.values()
-    if entry.backend != "python":
+    if entry.backend not in ("python", "langgraph"):
         return
     try:
         build_agent(replace(entry, line=0), Setting(folder))

@@ -57,6 +57,8 @@ class Draft:
     effects: str = "irreversible"
     idempotent: bool | None = None
     trusted: bool = True
+    isolation: str = ""
+    """Where it runs, if not where its backend's agents run unless a policy says so."""
     remarks: Mapping[str, str] = field(default_factory=dict)
     """Key of its entry → what a person should look at there."""
 
@@ -72,10 +74,10 @@ def policy_text(drafts: Iterable[Draft], *, left_out: int = 0) -> str:
 
 def _agent_text(draft: Draft) -> str:
     remarks = {"effects": UNKNOWN_EFFECTS, **draft.remarks}
-    entry: dict[str, Json] = {
-        "description": draft.description, **draft.backend, "input": draft.input, "output": draft.output,
-        "effects": draft.effects,
-    }  # fmt: skip
+    entry: dict[str, Json] = {"description": draft.description, **draft.backend}
+    if draft.isolation:
+        entry["isolation"] = draft.isolation
+    entry |= {"input": draft.input, "output": draft.output, "effects": draft.effects}
     if draft.idempotent is not None:
         entry["idempotent"] = draft.idempotent
     if not draft.trusted:

@@ -126,12 +126,6 @@ def _query_texts(name: str, value: Json) -> Iterator[str]:
             raise BadInput(f'"{name}" of the query would be a {"mapping" if isinstance(one, dict) else "list"}')
 
 
-def named_in(template: Json) -> set[str]:
-    """Return the inputs, by their first names, that stand in a JSON template."""
-    found = (_NAMED.fullmatch(text) for text in _texts(template))
-    return {named[1][1:].partition(".")[0] for named in found if named is not None and named[1]}
-
-
 def _texts(template: Json) -> Iterator[str]:
     if isinstance(template, str):
         yield template

@@ -1,9 +1,12 @@
 """Crews with a model of their own. It is copied into the folder of a test's policy, and imported in workers alone."""
 
+import ctypes
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 
 from crewai import Agent, BaseLLM, Crew, Task
 from crewai.tools import BaseTool
@@ -84,6 +87,30 @@ def hang(messages, asked):
     child.wait()
 
 
+def detach(messages):
+    """Begin a child of a session of its own, which has the worker's pipes."""
+    child = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    with open(json.loads(said(messages)), "w") as file:
+        file.write(f"{os.getpid()} {child.pid}\n")
+
+
+def stay(messages, asked):
+    # Python's own way is open to a main thread alone, and a crew may call its model in another.
+    ctypes.CDLL(None).signal(signal.SIGTERM, ctypes.c_void_p(1))
+    detach(messages)
+    threading.Event().wait()
+
+
+def leave(messages, asked):
+    detach(messages)
+    return "1"
+
+
+def quit(messages, asked):
+    detach(messages)
+    os._exit(3)
+
+
 def with_tool(messages, asked):
     call = current_call()
     stored = [os.path.join(place, name) for place, _, names in os.walk(os.environ["HOME"]) for name in names]
@@ -114,6 +141,7 @@ def facts(messages, asked):
 KEY_AT_IMPORT = os.environ.get("MODEL_KEY", "")
 BEHAVIOURS = {
     "echo": lambda messages, asked: said(messages), "fail": fail, "hang": hang, "refuse": refuse,
+    "stay": stay, "leave": leave, "quit": quit,
     "large": lambda *_: '"' + "x" * 200_000 + '"', "garbage": lambda *_: "this is no JSON",
     "with_tool": with_tool, "facts": facts, "repeat_token": lambda *_: json.dumps(current_call().tokens["crm"]),
     "repeat_key": lambda *_: json.dumps(os.environ["MODEL_KEY"]),

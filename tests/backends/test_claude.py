@@ -24,7 +24,7 @@ from runner.seams.agents import ModelUsage
 from tests.process_lists import Look
 from tests.resource_server import ResourceServer, Said
 from tests.runs import run_script
-from tests.unit.agents_by_hand import HandCredential, all_gone, call, entry, lives, open_folder, own_children
+from tests.unit.agents_by_hand import HandCredential, all_gone, call, entry, lives, open_folder, own_children, written
 from tests.vendors import Request, Say, Vendors
 
 KEY = "canary-key-7d20b1"
@@ -260,6 +260,30 @@ async def test_close_ends_an_attempt_that_runs_and_leaves_no_process(make, vendo
 
     assert isinstance(attempt.exception(), AgentFault)
     assert own_children() <= before
+
+
+@each_way
+@pytest.mark.parametrize("behaviour", ["stays", "leaves"])
+async def test_what_a_model_starts_with_its_shell_does_not_outlive_its_attempt(make, vendors, via, behaviour, monkeypatch):
+    """It detaches a child that has the shell's pipes, and ignores SIGTERM itself or ends and lets the model answer."""
+    with open_folder() as folder:
+        (folder / "temporary").mkdir()
+        (folder / "temporary").chmod(0o1777)
+        monkeypatch.setattr("tempfile.tempdir", str(folder / "temporary"))
+        begin = f"setsid sleep 600 & echo $$ $! > {folder}/pids; "
+        script = f"trap '' TERM HUP INT; {begin} while :; do wait; done" if behaviour == "stays" else begin
+        vendors.say(Say(calls=[("Bash", {"command": script, "description": "starts a child"})]))
+        agent = make(via=via, builtin_tools=["Bash"])
+        attempt = asyncio.ensure_future(agent.run(call({"n": 7})))
+        pids = [int(pid) for pid in (await written(folder / "pids")).split()]
+        if behaviour == "stays":
+            attempt.cancel()
+        done, _ = await asyncio.wait([attempt], timeout=60)
+        await agent.close()
+
+        assert done and (attempt.cancelled() if behaviour == "stays" else attempt.result() == {"n": 7})
+        assert len(pids) == 2 and await all_gone(pids)
+        assert list((folder / "temporary").iterdir()) == []
 
 
 async def test_tools_of_the_cli_are_those_that_the_policy_names(make, vendors):

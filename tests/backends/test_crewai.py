@@ -5,6 +5,7 @@ One agent serves most tests: a worker's import of CrewAI takes seconds.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import sys
@@ -17,6 +18,8 @@ import pytest
 import pytest_asyncio
 
 from runner.agents import Setting, build_agent
+from runner.agents.looking import Listings, Look
+from runner.agents.probing import probe
 from runner.errors import AgentFault, PolicyError
 from runner.events import EventKind
 from runner.models import Json, RunState
@@ -24,11 +27,11 @@ from runner.policy import load_policy_text
 from runner.policy.model import Reference
 from runner.seams import Agent, Call, ModelUsage
 from tests.contract import test_agent_contract as contract
-from tests.process_lists import Look
+from tests.process_lists import Look as ProcessLists
 from tests.resource_server import ResourceServer, Said
 from tests.runs import run_script
 from tests.token_watch import WATCH
-from tests.unit.agents_by_hand import HandCredential, call, entry, open_folder
+from tests.unit.agents_by_hand import HandCredential, all_gone, call, entry, open_folder, written
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -95,14 +98,10 @@ async def fault_of(agent: Agent, *args: Any, **more: Any) -> AgentFault:
 # --- as every backend ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", [None, 0.5, "ü\u2028", [], {"a": [{"b": None}], "ключ": 10**20}])
-async def test_inputs_reach_the_crew_and_its_output_comes_back(make: Make, value: Any) -> None:
-    await contract.test_inputs_reach_the_agent_and_its_output_comes_back(make, value)
-
-
 @pytest.mark.parametrize(
     "behaviour",
     [
+        contract.test_inputs_reach_the_agent_and_its_output_comes_back,
         contract.test_attempts_at_once_do_not_mix,
         contract.test_inputs_larger_than_a_pipe_reach_the_agent,
         contract.test_a_failure_tells_the_script_who_and_how_and_the_journal_why,
@@ -137,6 +136,31 @@ async def test_close_kills_attempts_that_run_and_leaves_no_process(folder: Path,
 
     await contract.test_close_kills_attempts_that_run_and_leaves_no_process(lambda name: Wrapped(agent, name), tmp_path)
     await agent.close()
+
+
+@pytest.mark.parametrize("behaviour", ["stay", "leave", "quit"])
+async def test_what_a_crew_starts_does_not_outlive_its_worker(
+    folder: Path, tmp_path: Path, behaviour: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ignores SIGTERM, or ends, or ends its process, and has detached a child that holds the worker's pipes."""
+    (tmp_path / "temporary").mkdir()
+    (tmp_path / "temporary").chmod(0o1777)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    agent = crew_agent(folder, "main")
+    attempt = asyncio.ensure_future(agent.run(call({"value": json.dumps(str(tmp_path / "pids")), "do": behaviour})))
+    pids = [int(pid) for pid in (await written(tmp_path / "pids")).split()]
+    if behaviour == "stay":
+        attempt.cancel()
+    done, _ = await asyncio.wait([attempt], timeout=30)
+    await agent.close()
+
+    assert done and attempt.cancelled() is (behaviour == "stay")
+    if behaviour == "leave":
+        assert attempt.result() == 1
+    if behaviour == "quit":
+        assert str(attempt.exception()) == 'agent "a" ended without an answer'
+    assert len(pids) == 2 and await all_gone(pids)
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 # --- outputs ---------------------------------------------------------------------------------
@@ -236,7 +260,7 @@ async def test_in_a_run_its_usage_is_on_the_record_and_nobody_sees_its_key_or_it
     caplog.set_level("DEBUG")
     key = "canary-key-of-a-crew-in-a-run-61b2d7"
     monkeypatch.setenv("CANARY_KEY", key)
-    look = Look(key)
+    look = ProcessLists(key)
     agent = {
         "description": "A crew.", "crewai": {"crew": "crews:main", "env": {"MODEL_KEY": "env:CANARY_KEY"}}, "scopes": ["crm:read"],
         "input": {"type": "object"}, "output": {"type": "object", "properties": dict.fromkeys(("asked", "resources", "stored"), TEXTS)},
@@ -292,3 +316,27 @@ async def test_its_facts_are_its_files_its_variables_and_the_version(make: Make,
     assert sorted(facts) == ["call", "code", "crewai", "env"]
     assert facts["crewai"] == metadata.version("crewai")
     assert facts != crew_agent(folder, "modelled").facts()
+
+
+async def test_before_a_run_it_is_imported_elsewhere_with_its_variables_and_called_nowhere(folder: Path) -> None:
+    (folder / "keyed.py").write_text(
+        "import os\nimport crewai\nassert os.environ['MODEL_KEY'].startswith('sk-canary')\n"
+        "def main():\n    open('called', 'w').close()\n"
+    )  # fmt: skip
+    env = {"MODEL_KEY": Reference("env", ("K",))}
+    one = entry("crewai", {"crew": "keyed:main", "env": env}, isolation="process")
+    setting = Setting(folder, read_reference=lambda reference: KEY)
+    told = await probe(Look(one, setting, None, Listings()))
+    agent = build_agent(one, setting)
+    of_itself = await agent.probe()  # type: ignore[attr-defined]
+    await agent.close()
+
+    assert [(each.what, each.ok, each.fact) for each in told] == [
+        ("library", True, f"crewai {metadata.version('crewai')}"),
+        ("crew", True, "keyed:main imports"),
+        ("credential env:K", True, "can be read"),
+    ]
+    assert [(each.ok, each.fact) for each in of_itself] == [
+        (True, "keyed:main is there; it is imported in a worker process alone"),
+    ]
+    assert not (folder / "called").exists() and "keyed" not in "".join(sys.modules)

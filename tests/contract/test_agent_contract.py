@@ -1,10 +1,16 @@
-"""What every backend does alike. A new one is added to BACKENDS and must pass unchanged."""
+"""What every backend does alike. A new one is added to BACKENDS and must pass unchanged.
+
+Not here: `script`, of which a call is a run that the engine makes, so that nothing would be tried but a stand-in for it
+(tests/integration/test_nested.py); `claude` and `crewai` with their libraries, which take some of these tests in
+environments of their own (tests/backends).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import functools
 import json
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -71,6 +77,45 @@ def graph(node):
 
 echo, fail, hang = map(graph, (echo_node, fail_node, hang_node))
 """
+GRAPH_APART = """
+import os, subprocess
+from typing import Any
+from langgraph.graph import START, StateGraph
+from typing_extensions import TypedDict
+
+class State(TypedDict):
+    value: Any
+
+def echo_node(state): return {"value": state["value"]}
+def fail_node(state): raise ValueError("/etc/passwd has hunter2")
+def hang_node(state):
+    child = subprocess.Popen(["sleep", "600"])
+    with open(state["value"], "w") as file: file.write(f"{os.getpid()} {child.pid}\\n")
+    child.wait()
+def large_node(state): return {"value": "x" * 200_000}
+def garbage_node(state): return {"value": {1, 2}}
+
+def graph(node):
+    made = StateGraph(State)
+    made.add_node("only", node)
+    made.add_edge(START, "only")
+    return made.compile()
+
+echo, fail, hang, large, garbage = map(graph, (echo_node, fail_node, hang_node, large_node, garbage_node))
+"""
+# What the program `claude` does, by the model that it is asked for.
+CLAUDE = """#!/bin/sh
+case $1 in
+--model=echo)
+    printf '{"type": "result", "subtype": "success", "is_error": false, "structured_output": {"value": '
+    cat
+    printf '}}' ;;
+--model=fail) echo /etc/passwd has hunter2 >&2; exit 3 ;;
+--model=hang) sleep 600 & read -r path; eval path=$path; echo $$ $! > $path; wait ;;
+--model=large) head -c 2000000 /dev/zero | tr '\\0' x ;;
+--model=garbage) echo 'not JSON' ;;
+esac
+"""
 COMMANDS = {
     "echo": "cat",
     "fail": "echo /etc/passwd has hunter2 >&2; exit 3",
@@ -93,6 +138,19 @@ def graph(folder: Path, behaviour: str) -> Agent:
     (folder / f"{name}.py").write_text(GRAPH)
     options = {"graph": f"{name}:{behaviour}", "input_key": "value", "output_key": "value"}
     return build_agent(entry("langgraph", options), Setting(folder))
+
+
+def graph_apart(folder: Path, behaviour: str) -> Agent:
+    name = f"apart{len(list(folder.glob('apart*.py')))}"
+    (folder / f"{name}.py").write_text(GRAPH_APART)
+    options = {"graph": f"{name}:{behaviour}", "input_key": "value", "output_key": "value"}
+    return build_agent(entry("langgraph", options, isolation="process", parallel=2), Setting(folder))
+
+
+def claude_program(folder: Path, behaviour: str) -> Agent:
+    """The program itself is in a folder of the PATH (`path`)."""
+    options = {"model": behaviour, "via": "cli", "base_url": "http://127.0.0.1:9"}
+    return build_agent(entry("claude", options, isolation="process"), Setting(folder))
 
 
 def program(folder: Path, behaviour: str) -> Agent:
@@ -161,15 +219,16 @@ def http_service() -> ResourceServer:
 
 BACKENDS = {
     "python-async": in_host, "python-sync": in_worker, "command": program, "http": over_http,
-    "langgraph": graph,
+    "langgraph": graph, "langgraph-process": graph_apart, "claude-cli": claude_program,
     "mcp-http": mcp_over_http, "mcp-stdio": mcp_over_pipes, "anthropic": model("anthropic", ""),
     "openai-chat": model("openai", "/v1"), "openai-responses": model("openai", "/v1", api="responses"),
 }  # fmt: skip
-WITH_PROCESSES = ["python-sync", "command", "mcp-stdio"]
+WITH_PROCESSES = ["python-sync", "command", "mcp-stdio", "langgraph-process", "claude-cli"]
 # Those whose output comes as bytes, and those of them to which no protocol is spoken.
 MODELS = ["anthropic", "openai-chat", "openai-responses"]
-READ_AS_BYTES = ["python-sync", "command", "http", "mcp-http", "mcp-stdio", *MODELS]
-READ_AS_JSON = ["python-sync", "command", "http", *MODELS]
+APART = ["python-sync", "command", "langgraph-process", "claude-cli"]
+READ_AS_BYTES = [*APART, "http", "mcp-http", "mcp-stdio", *MODELS]
+READ_AS_JSON = [*APART, "http", *MODELS]
 
 Make = Callable[[str], Agent]
 
@@ -179,6 +238,16 @@ def tmp_path() -> Iterator[Path]:
     """Where the host is root a program has a uid of its own, and pytest's folders are closed to it."""
     with open_folder() as folder:
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program `claude` that comes before any other."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/claude").write_text(CLAUDE)
+    for place in ("bin", "bin/claude"):
+        (tmp_path / place).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
 
 
 @pytest.fixture
@@ -209,9 +278,10 @@ async def fault_of(agent: Agent, inputs: Any = None) -> AgentFault:
 
 
 @every_backend
-@pytest.mark.parametrize("value", [None, 0.5, "ü\u2028", [], {"a": [{"b": None}], "ключ": 10**20}])
-async def test_inputs_reach_the_agent_and_its_output_comes_back(make: Make, value: Any) -> None:
-    assert await make("echo").run(call(value)) == value
+async def test_inputs_reach_the_agent_and_its_output_comes_back(make: Make) -> None:
+    agent, values = make("echo"), [None, 0.5, "ü\u2028", [], {"a": [{"b": None}], "ключ": 10**20}]
+
+    assert [await agent.run(call(value)) for value in values] == values
 
 
 @every_backend

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from runner.policy import load_policy_text
 from runner.policy.backends import BACKENDS
@@ -52,3 +53,53 @@ def test_each_documented_policy_loads_without_a_warning(backend: str, tmp_path: 
             found += [entry.backend for entry in policy.agents.values()]
 
     assert backend in found
+
+
+# --- what holds where nothing is written -----------------------------------------------------
+
+POLICY_PAGE = (Path(__file__).parents[2] / "docs/policy.md").read_text()
+ENTRIES = {
+    "python": {"python": "m:f"}, "command": {"command": ["true"]}, "http": {"http": "http://127.0.0.1:9"},
+    "mcp": {"mcp": {"url": "http://127.0.0.1:9", "tool": "t"}},
+    "mcp server by command": {"mcp": {"command": ["true"], "tool": "t"}},
+    "anthropic": {"anthropic": {"model": "m"}}, "openai": {"openai": {"model": "m"}}, "claude": {"claude": {"model": "m"}},
+    "langgraph": {"langgraph": "m:g"}, "langgraph in processes": {"langgraph": "m:g", "isolation": "process"},
+    "crewai": {"crewai": "m:c"}, "script": {"script": {"file": "inner.py", "policy": "inner.yaml"}},
+}  # fmt: skip
+RUNS_PARALLEL = 70
+
+
+def default_of(key: str) -> str:
+    """Return what docs/policy.md says of an agent's key where it is not written."""
+    section = POLICY_PAGE[POLICY_PAGE.index("one backend must be written") :]
+    (line,) = re.findall(rf"^\| `{key}` \|.*\| ([^|]+) \|$", section, re.MULTILINE)
+    return line
+
+
+def test_each_backend_has_a_section() -> None:
+    assert set(SECTIONS) == set(BACKENDS) - {"python", "command"}
+
+
+def test_parallel_and_isolation_of_each_backend_are_what_the_page_says_of_them(tmp_path: Path) -> None:
+    (tmp_path / "inner.py").write_text("result = 1\n")
+    (tmp_path / "inner.yaml").write_text("version: 1\nagents: {}\n")
+    common = {"description": "d", "input": {"type": "object"}, "output": {"type": "object"}}
+    agents = {name.replace(" ", "_"): {**common, **written} for name, written in ENTRIES.items()}
+    text = yaml.safe_dump({"version": 1, "limits": {"parallel": RUNS_PARALLEL}, "agents": agents})
+    found = load_policy_text(text, folder=tmp_path, name="p").agents
+
+    numbers = {}
+    for number, names, more in re.findall(r"(\d+) for ((?:`\w+`(?:, | and )?)+)( in processes)?", default_of("parallel")):
+        numbers |= {f"{name}{more}": int(number) for name in re.findall(r"`(\w+)`", names)}
+    # Where a server runs does not change how many of them: the page says one number of both.
+    numbers["mcp server by command"] = numbers["mcp"]
+    apart = {*re.findall(r"`(\w+)`", default_of("isolation").partition(" and ")[0])[1:], "langgraph in processes"}
+    assert default_of("parallel").startswith("the run's `parallel`; less for heavy backends: ")
+    assert default_of("isolation").startswith("`process` for ")
+    assert default_of("isolation").endswith(" and an `mcp` server by `command`, else `none`")
+
+    assert {one.partition(" ")[0] for one in ENTRIES} == set(BACKENDS)
+    assert {name: (found[name.replace(" ", "_")].parallel, found[name.replace(" ", "_")].isolation) for name in ENTRIES} == {
+        name: (numbers.get(name, RUNS_PARALLEL), "process" if name in {*apart, "mcp server by command"} else "none")
+        for name in ENTRIES
+    }

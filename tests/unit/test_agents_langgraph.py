@@ -504,16 +504,6 @@ def test_a_path_that_leads_to_no_graph_is_told_with_the_policys_line(tmp_path, s
     assert refused.hint == f'correct "graph" of agent "a"; its module is looked for in {tmp_path} first'
 
 
-@pytest.mark.parametrize("isolation", ["none", "process"])
-@pytest.mark.parametrize("version", ["1.1.9", "2.0"])
-def test_a_version_that_was_not_tested_is_refused(tmp_path, monkeypatch, isolation, version):
-    monkeypatch.setattr("runner.agents.extras.metadata.version", lambda name: version)
-    refused = refusal(tmp_path, "", isolation=isolation)
-
-    assert refused.message == f':7: agent "a" needs langgraph from 1.2 to below 2; {version} is installed'
-    assert refused.hint == 'install it: pip install "spawn-runner[langgraph]"'
-
-
 async def test_a_graph_tells_its_schemas_and_its_facts_hold_their_digest(tmp_path):
     source = "class Own(State):\n    value: {}\nasync def n(state): return {{}}\ng = made(n, state=Own)"
     agent, other = (graph_agent(tmp_path, source.format(kind), input_key="value") for kind in ("int", "str"))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +15,7 @@ import pytest
 from runner.cli import call
 from runner.errors import ExitCode
 from tests.resource_server import ResourceServer
+from tests.unit.agents_by_hand import entry
 
 POLICY = """\
 version: 1
@@ -338,3 +342,50 @@ def test_names_of_agents_are_completed(folder):
 
     assert agent_names(SimpleNamespace(params={}), "lo") == [("look_up", "Find a vendor in the register.")]
     assert agent_names(SimpleNamespace(params={"policy": "gone.yaml"}), "lo") == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("runner agents ", ["list", "describe", "try"]),
+        ("runner agents describe lo", ["look_up"]),
+        ("runner agents try --policy runner.yaml ", ["look_up", "note", "shout"]),
+        ("runner agents try --policy gone.yaml lo", []),
+    ],
+)
+def test_a_shell_completes_verbs_and_agents(folder, typed, offered):
+    words = {"COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split(" ")) - 1), "_RUNNER_COMPLETE": "complete_bash"}
+    environment = {**os.environ, **words, "PYTHONPATH": str(Path(__file__).parents[2])}
+    code = "from runner.cli import main; main()"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=folder, timeout=60)
+
+    assert sorted(told.stdout.split()) == sorted(offered)
+    assert told.stderr == ""
+    assert not (folder / "imported").exists()
+
+
+PROCESS = (
+    "a process group, environment and folder of its own, killed whole at its deadline; it does not stop it from using the network, "
+    "from reading what its user may read, or from CPU and memory"
+)
+SERVICE = "a service that the host speaks to; what it does there, and that it ends at its deadline, is its own affair"
+FUNCTION = (
+    "an async def runs in the host's process, where nothing holds it; a def in a worker process that is killed at its deadline, and "
+    "may use the network, files of its user, CPU and memory"
+)
+
+
+@pytest.mark.parametrize(
+    ("backend", "isolation", "words"),
+    [
+        ("python", "none", FUNCTION), ("python", "process", PROCESS), ("command", "process", PROCESS), ("http", "none", SERVICE),
+        ("mcp", "none", SERVICE), ("mcp", "process", PROCESS), ("crewai", "process", PROCESS), ("langgraph", "process", PROCESS),
+        ("openai", "none", f"{SERVICE}; of the functions that are its tools {FUNCTION}"),
+        ("claude", "process", f"{PROCESS}; of the functions that are its tools {FUNCTION}"),
+    ],
+)  # fmt: skip
+def test_what_an_isolation_holds_is_told_of_what_runs_there(backend, isolation, words):
+    from runner.cli.agents_words import isolation_words
+
+    assert isolation_words(entry(backend, {}, isolation=isolation)) == words
+    assert isolation_words(entry(backend, {}, isolation=isolation, unsafe_same_uid=True)) == f"{words}; it has the uid of the host's user"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sys
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from runner.policy.references import read_reference
 from tests.authorization_servers import WORD, chosen_server, free_port
 from tests.mcp_servers import serving
 from tests.resource_server import ResourceServer, Said
+from tests.unit.agents_by_hand import open_folder
 
 CANARY = "canary-4d7e1b90c2f35a68"
 COMMON = {"description": "x", "input": {"type": "object"}, "output": {"type": "object"}, "effects": "none"}
@@ -165,20 +167,134 @@ async def test_a_crew_is_imported_in_a_process_of_its_own_and_not_called(tmp_pat
     assert not any(name.endswith(".crews") for name in sys.modules)
 
 
-async def test_a_graph_is_imported_and_not_called(tmp_path):
+async def test_a_crew_is_imported_with_its_variables_and_no_error_shows_one(tmp_path):
+    (tmp_path / "crews.py").write_text(
+        "import os\n"
+        "open('seen', 'w').write(open('/proc/self/environ').read())\n"
+        "def crew(): ...\n"
+        "assert os.environ['MODE'] == 'plain'\n"
+        "key = os.environ['KEY']\n"
+    )  # fmt: skip
+    (tmp_path / "tells.py").write_text("import os\nraise ValueError('no model takes ' + os.environ['KEY'])\n")
+    env = {"MODE": "plain", "KEY": "env:CANARY_KEY"}
+
+    found = []
+    for place, given in (("crews:crew", env), ("tells:crew", env), ("crews:crew", {"KEY": "env:GONE"})):
+        (entry,) = load_policy_text(
+            yaml.safe_dump({"version": 1, "sandbox": "process", "agents": {"x": {**COMMON, "crewai": {"crew": place, "env": given}}}}),
+            folder=tmp_path, name="p",
+        ).agents.values()  # fmt: skip
+        setting = Setting(tmp_path, lambda reference: read_reference(reference, tmp_path))
+        found += await probing.PROBES["crewai"](Look(entry, setting, None, Listings()))
+
+    assert [(one.ok, one.fact) for one in found] == [
+        (True, "crews:crew imports"),
+        (False, "tells:crew cannot be imported: ValueError: no model takes [redacted]"),
+        (True, "crews:crew is not imported: its env cannot be read"),
+    ]
+    assert CANARY not in (tmp_path / "seen").read_text()
+
+
+GRAPHS = """\
+import os
+from typing_extensions import TypedDict
+from langgraph.graph import START, StateGraph
+
+with open(f"imported-by-{os.getpid()}", "w"): pass
+
+class State(TypedDict):
+    value: int
+
+def sync(state): open("called", "w").close()
+async def other(state): open("called", "w").close()
+
+def made(node):
+    graph = StateGraph(State)
+    graph.add_node("only", node)
+    graph.add_edge(START, "only")
+    return graph.compile()
+
+number = 3
+"""
+
+
+async def test_a_graph_is_looked_at_as_a_run_would_and_not_called(tmp_path, monkeypatch):
     pytest.importorskip("langgraph")
-    (tmp_path / "graphs.py").write_text("class Graph:\n    async def ainvoke(self): ...\n\ncompiled = Graph()\nnumber = 3\n")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "graphs.py").write_text(GRAPHS + "held, threads = made(other), made(sync)\n")
+    graphs = {name: {"graph": f"graphs:{name}"} for name in ("held", "threads", "number", "gone")}
 
     lines = await found_of(
-        tmp_path, {name: {"langgraph": {"graph": f"graphs:{name}"}} for name in ("compiled", "number", "gone")}
+        tmp_path,
+        {**{name: {"langgraph": graph} for name, graph in graphs.items()}, "allowed": {"langgraph": {**graphs["threads"], "unsafe_threads": True}}},
     )
 
-    told = [line for line in lines if "library" not in line and "fix" not in line]
-    assert told[:2] == [
-        "ok      agent compiled, graph: graphs:compiled imports, and is a compiled graph",
-        "FAILED  agent number, graph: graphs:number is \"int\", and no compiled graph",
+    told = [line for line in lines if "library" not in line]
+    assert told == [
+        "ok      agent held, graph: graphs:held is a compiled graph with async nodes, for the host's process",
+        'FAILED  agent threads, probe: agent "threads" calls "graphs:threads", whose nodes "only" are sync: '
+        "they would run in threads of the host, which no deadline stops",
+        '        fix: write "isolation: process", or the nodes as async def',
+        'FAILED  agent number, probe: agent "number" calls "graphs:number", which cannot be used: TypeError: '
+        "it is a int and no compiled graph, nor a function that returns one",
+        f'        fix: correct "graph" of agent "number"; its module is looked for in {tmp_path} first',
+        'FAILED  agent gone, probe: agent "gone" calls "graphs:gone", which cannot be used: AttributeError: module '
+        + told[5].partition("AttributeError: module ")[2],
+        f'        fix: correct "graph" of agent "gone"; its module is looked for in {tmp_path} first',
+        "ok      agent allowed, graph: graphs:threads is a compiled graph with sync nodes in threads (unsafe_threads), for the host's process",
     ]
-    assert told[2].startswith("FAILED  agent gone, graph: graphs:gone cannot be imported: AttributeError")
+    assert not (tmp_path / "called").exists()
+
+
+async def test_a_graph_in_a_process_is_imported_there_with_its_variables_and_not_here(monkeypatch):
+    pytest.importorskip("langgraph")
+    with open_folder() as folder:
+        (folder / "apart.py").write_text(GRAPHS + "key = os.environ['KEY']\ngraph = made(sync)\n")
+        (folder / "tells.py").write_text("import os\ngraph = 1\nraise ValueError(os.environ['KEY'])\n")
+        entry = {"isolation": "process", "langgraph": {"graph": "apart:graph", "env": {"KEY": "env:CANARY_KEY"}}}
+        lines = await found_of(
+            folder,
+            {
+                "a": entry,
+                "b": {**entry, "langgraph": {**entry["langgraph"], "graph": "tells:graph"}},
+                "c": {**entry, "langgraph": {"graph": "apart:graph", "env": {"KEY": "env:GONE"}}},
+                "d": {**entry, "langgraph": {"graph": "apart:gone"}},
+            },
+        )
+        importers = [path.name for path in folder.glob("imported-by-*")]
+
+    assert [line for line in lines if "library" not in line] == [
+        "ok      agent a, module: apart:graph imports in a worker process, and can be called there",
+        "ok      agent a, credential env:CANARY_KEY: can be read",
+        "FAILED  agent b, module: tells:graph cannot be used in a worker process: ValueError: [redacted]",
+        "        fix: correct its import path, or what it needs when it is imported",
+        "ok      agent b, credential env:CANARY_KEY: can be read",
+        "warning agent c, module: apart:graph is not imported: its env cannot be read",
+        "        fix: mend the credential",
+        "FAILED  agent c, credential env:GONE: env:GONE is not set",
+        "        fix: export GONE where runner is started",
+        'FAILED  agent d, probe: agent "d" calls "apart:gone", which cannot be imported: the module has no "gone"',
+        f'        fix: correct "graph" of agent "d"; its module is looked for in {folder} first',
+    ]
+    assert len(importers) == 1 and f"imported-by-{os.getpid()}" not in importers
+    assert not any(name.endswith(".apart") for name in sys.modules)
+
+
+async def test_claude_as_a_command_needs_the_program_and_no_library(tmp_path, service, monkeypatch):
+    monkeypatch.setitem(TESTED, "claude", ("no-such-library", "1", "2"))
+    agents = {"m": {"claude": {"model": "m", "via": "cli", "base_url": service.url, "api_key": "env:CANARY_KEY"}}}
+    monkeypatch.setenv("PATH", str(tmp_path))
+    before = await found_of(tmp_path, agents)
+    (tmp_path / "claude").write_text("#!/bin/sh\n")
+    (tmp_path / "claude").chmod(0o755)
+    after = await found_of(tmp_path, agents)
+
+    assert [line for line in before if "program" in line or "via" in line or "library" in line] == [
+        "FAILED  agent m, program: there is no program claude on the PATH",
+        "        fix: install Claude Code, or leave `via: cli` out",
+    ]
+    assert f"ok      agent m, program: {tmp_path}/claude" in after
+    assert not [line for line in after if line.startswith("FAILED") or "library" in line]
 
 
 # --- services --------------------------------------------------------------------------------

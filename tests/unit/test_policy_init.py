@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from runner.agents import Setting, build_agent
+from runner.agents.extras import TESTED
 from runner.cli import call
 from runner.engine import Runner
 from runner.errors import UsageError
@@ -150,30 +152,83 @@ def test_a_policy_is_written_from_one_thing(folder, words, capfd):
     assert call(["policy", "init", *words]) == 2
 
 
-def test_a_graph_becomes_an_agent_with_the_schemas_of_its_state(folder):
+GRAPHS = """\
+from typing_extensions import TypedDict
+from langgraph.graph import END, START, StateGraph
+
+class State(TypedDict):
+    topic: str
+    draft: str
+
+class Given(TypedDict):
+    topic: str
+
+class Wants(TypedDict):
+    user: str
+
+def write(state):
+    return {"draft": state["topic"]}
+
+async def later(state):
+    return write(state)
+
+def made(node=write, context=None):
+    graph = StateGraph(State, input_schema=Given, context_schema=context)
+    graph.add_node("write", node)
+    graph.add_edge(START, "write")
+    graph.add_edge("write", END)
+    return graph.compile()
+
+def factory():
+    return made()
+
+compiled, held, closed = made(), made(later), made(later, Wants)
+"""
+
+
+@pytest.mark.parametrize(("name", "isolation"), [("compiled", "process"), ("factory", "process"), ("held", "none")])
+async def test_a_graph_becomes_an_agent_that_a_run_takes_with_the_schemas_of_its_state(folder, name, isolation):
     pytest.importorskip("langgraph")
-    (folder / "graphs.py").write_text(
-        "from typing_extensions import TypedDict\n"
-        "from langgraph.graph import END, START, StateGraph\n"
-        "class State(TypedDict):\n    topic: str\n    draft: str\n"
-        "class Given(TypedDict):\n    topic: str\n"
-        "def write(state):\n    return {'draft': state['topic']}\n"
-        "def made():\n"
-        "    graph = StateGraph(State, input_schema=Given)\n"
-        "    graph.add_node('write', write)\n"
-        "    graph.add_edge(START, 'write')\n    graph.add_edge('write', END)\n"
-        "    return graph.compile()\n"
-        "compiled = made()\n"
-    )
+    (folder / "graphs.py").write_text(GRAPHS)
 
-    for place in ("graphs:compiled", "graphs:made"):
-        assert call(["policy", "init", place, "-o", f"{place[7:]}.yaml"]) == 0
-        (entry,) = load_policy(folder / f"{place[7:]}.yaml").agents.values()
+    await Runner.draft_policy(folder / "runner.yaml", place=f"graphs:{name}")
+    (entry,) = load_policy(folder / "runner.yaml").agents.values()
+    agent = build_agent(entry, Setting(folder))
+    await agent.close()
 
-        assert (entry.backend, entry.options) == ("langgraph", {"graph": place})
-        assert entry.input_schema["properties"] == {"topic": {"type": "string"}}
-        assert set(entry.output_schema["properties"]) == {"topic", "draft"}
-        assert entry.effects == "irreversible"
+    assert (entry.backend, entry.options, entry.isolation) == ("langgraph", {"graph": f"graphs:{name}"}, isolation)
+    assert ("some of its nodes are sync" in (folder / "runner.yaml").read_text()) == (isolation == "process")
+    assert entry.input_schema["properties"] == {"topic": {"type": "string"}}
+    assert set(entry.output_schema["properties"]) == {"topic", "draft"}
+    assert entry.effects == "irreversible"
+
+
+async def test_a_graph_that_a_run_would_refuse_is_refused_and_nothing_is_written(folder):
+    pytest.importorskip("langgraph")
+    (folder / "graphs.py").write_text(GRAPHS)
+    with pytest.raises(UsageError, match='its context_schema Wants has no field "call"'):
+        await Runner.draft_policy(folder / "runner.yaml", place="graphs:closed")
+
+    assert not (folder / "runner.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("extra", "asked", "who"),
+    [
+        ("mcp", {"url": "http://127.0.0.1:9/mcp"}, "asking an MCP server"),
+        ("langgraph", {"place": "graphs:held"}, 'the graph "graphs:held"'),
+    ],
+)
+async def test_a_library_that_no_run_would_take_writes_no_policy(folder, monkeypatch, extra, asked, who):
+    (folder / "graphs.py").write_text("class G:\n    def ainvoke(self): ...\n    def get_input_jsonschema(self): ...\nheld = G()\n")
+    for tested, why in ((("no-such-library", "1", "2"), "which is not installed"), (("pytest", "1", "2"), "is installed")):
+        monkeypatch.setitem(TESTED, extra, tested)
+        with pytest.raises(UsageError) as caught:
+            await Runner.draft_policy(folder / "runner.yaml", **asked)
+
+        assert caught.value.message.startswith(f"{who} needs {tested[0]}") and caught.value.message.endswith(why)
+        assert caught.value.hint == f'install it: pip install "spawn-runner[{extra}]"'
+    assert not (folder / "runner.yaml").exists()
 
 
 # --- of a server -----------------------------------------------------------------------------
