@@ -16,8 +16,8 @@ from typing import Any
 from runner.agents import Setting, build_agent
 from runner.credentials.gateway.client import client
 from runner.credentials.gateway.socket import SocketDoor
-from runner.models import Token
-from runner.policy.model import AgentEntry
+from runner.models import Limits, Token
+from runner.policy.model import AgentEntry, Policy, Resource, SandboxRule
 from runner.seams import Agent, Call, Credential, Door, DoorRequest, DoorResponse
 
 # A process that was killed is gone in milliseconds; this is for a machine that is very busy.
@@ -97,6 +97,12 @@ def command_agent(
 
 def entry(backend: str, options: dict[str, Any], **more: Any) -> AgentEntry:
     return AgentEntry("a", "for a test", backend, options, {}, {}, **more)
+
+
+def policy_with(*resources: Resource, lock: Any = None) -> Policy:
+    """A policy of no agents, with these resources."""
+    named = {one.name: one for one in resources}
+    return Policy("p", {}, Limits(), SandboxRule(), None, Path("/"), "{}", "d", resources=named, lock=lock)
 
 
 async def written(path: Path) -> str:

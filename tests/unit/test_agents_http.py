@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from runner.agents.http import HttpAgent
 from runner.errors import AgentFault, PolicyError
 from runner.policy.model import Reference, Resource
 from tests.resource_server import Received, ResourceServer, Said
-from tests.unit.agents_by_hand import HandCredential, call, entry
+from tests.unit.agents_by_hand import HandCredential, call, entry, policy_with
 
 KEY = "hunter2-hunter2-hunter2"
 
@@ -31,7 +32,7 @@ def server() -> Iterator[ResourceServer]:
 
 
 def agent(url: str, *, resources: tuple[Resource, ...] = (), **options: Any) -> HttpAgent:
-    setting = Setting(folder=None, read_reference=lambda reference: KEY, resources=resources)  # type: ignore[arg-type]
+    setting = Setting(folder=Path(), read_reference=lambda reference: KEY, policy=policy_with(*resources))
     made = build_agent(entry("http", {"url": url, **options}), setting)
     assert isinstance(made, HttpAgent)
     return made

@@ -22,7 +22,7 @@ from runner.policy.model import LockedAgent, Reference, Resource
 from runner.seams import Agent, TellsSchemas
 from tests.mcp_by_hand import McpService, shared_service, stdio_command
 from tests.resource_server import Received, ResourceServer, Said
-from tests.unit.agents_by_hand import HandCredential, all_gone, call, entry, open_folder, written
+from tests.unit.agents_by_hand import HandCredential, all_gone, call, entry, open_folder, policy_with, written
 
 KEY = "hunter2-hunter2-hunter2"
 KEPT = Reference("env", ("K",))
@@ -41,7 +41,8 @@ def server() -> Iterator[ResourceServer]:
 
 
 def agent(folder: Path | None = None, *, lock: Any = None, resources: tuple[Resource, ...] = (), output: Any = None, **options: Any) -> Agent:
-    setting = Setting(folder=folder or Path(), read_reference=lambda reference: KEY, resources=resources, lock=lock)
+    policy = policy_with(*resources, lock=lock)
+    setting = Setting(folder=folder or Path(), read_reference=lambda reference: KEY, policy=policy)
     return build_agent(replace(entry("mcp", {"tool": "echo", **options}), output_schema=output or {}), setting)
 
 
