@@ -53,7 +53,7 @@ async def _bounded(act: Callable[[], Awaitable[list[Probe]]]) -> list[Probe]:
 def _library(entry: AgentEntry) -> list[Probe]:
     """Say whether the backend's library is there, at a version that was tested. It is not imported for that."""
     extra = BACKENDS[entry.backend].extra
-    if not extra:
+    if not extra or entry.options.get("via") == "cli":
         return []
     try:
         require_version(entry)

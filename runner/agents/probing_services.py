@@ -99,6 +99,13 @@ def _may_need_none(entry: AgentEntry) -> bool:
 
 async def probe_claude(look: Look) -> list[Probe]:
     found = await probe_model(look)
+    if look.entry.options.get("via") == "cli":
+        # A command like any other: no library, and the program of the PATH.
+        place = shutil.which("claude")
+        if place is None:
+            fix = "install Claude Code, or put it into a folder of PATH"
+            return [*found, Probe("program", False, "its command line (claude) is not there", fix)]
+        return [*found, Probe("program", True, place)]
     bundled = metadata.distribution(TESTED["claude"][0]).files or ()
     program = next((file for file in bundled if file.name == "claude" and "_bundled" in file.parts), None)
     place = str(program.locate()) if program is not None else shutil.which("claude")
