@@ -139,6 +139,8 @@ def _http_client(server: Server, statuses: list[int]) -> Any:
     """Return a client that notes statuses, follows no redirect, and reads no answer beyond MOST_BYTES."""
     import httpx2
 
+    from runner.charsets import only_utf8
+
     class Bounded(httpx2.AsyncByteStream):
         def __init__(self, inner: Any) -> None:
             self._inner = inner
@@ -157,6 +159,7 @@ def _http_client(server: Server, statuses: list[int]) -> Any:
     async def note(answer: Any) -> None:
         statuses.append(answer.status_code)
         answer.stream = Bounded(answer.stream)
+        only_utf8(answer.headers)
 
     # Compressed, a small answer could be read as a large one.
     headers = {"accept-encoding": "identity", **server.headers}
