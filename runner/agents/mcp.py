@@ -21,7 +21,7 @@ from runner.agents.program import NotStarted
 from runner.agents.remote import Remote, UnderWay, at
 from runner.clock import Clock, SystemClock
 from runner.errors import AgentFault
-from runner.guest.wire import WireError, canonical, loads
+from runner.guest.wire import WireError, canonical, compact, loads
 from runner.models import Json, OutcomeKind, digest_of
 from runner.policy.model import AgentEntry
 from runner.policy.templates import fill
@@ -81,7 +81,7 @@ class McpAgent:
         if not isinstance(arguments, dict):
             raise faults.unfit(self._name, "a tool's arguments are a mapping")
         async with self._connected(call) as (client, exchange):
-            await self._find(client)
+            await self._find(client, exchange)
             exchange.called = True
             result = await self._call(client, arguments, call)
         return self._output(result, exchange)
@@ -94,8 +94,8 @@ class McpAgent:
         """Ask the server for its tools, and return what this one takes and returns. Raises AgentFault."""
         asked = Call("", 0, 0, self._name, None, ASK_SECONDS, _ASK_BYTES, "", "")
         try:
-            async with asyncio.timeout(ASK_SECONDS), self._connected(asked) as (client, _):
-                tool = await self._find(client)
+            async with asyncio.timeout(ASK_SECONDS), self._connected(asked) as (client, exchange):
+                tool = await self._find(client, exchange)
         except TimeoutError:
             raise faults.unreachable(self._name, f"it told no tools within {ASK_SECONDS:g} s") from None
         return tool.input_schema, tool.output_schema
@@ -130,14 +130,14 @@ class McpAgent:
                     _stop_if_cancelled()
                     raise mcp_wire.of_program(started, error, exchange) from None
 
-    async def _find(self, client: Client) -> Tool:
+    async def _find(self, client: Client, exchange: Exchange) -> Tool:
         """Return the tool, as its server tells it now. Raises AgentFault: it is not there, or not as it was locked."""
         cursor: str | None = None
         for _ in range(_MOST_PAGES):
             page = await client.list_tools(cursor=cursor)
             for tool in page.tools:
                 if tool.name == self._tool:
-                    self._learn(client, tool)
+                    self._learn(client, tool, exchange)
                     return tool
             cursor = page.next_cursor
             if not cursor:
@@ -145,7 +145,7 @@ class McpAgent:
         message = f'agent "{self._name}" has no tool "{self._tool}" at its server'
         raise AgentFault(OutcomeKind.FAILED, message)
 
-    def _learn(self, client: Client, tool: Tool) -> None:
+    def _learn(self, client: Client, tool: Tool, exchange: Exchange) -> None:
         info = client.server_info
         named = "unnamed" if info is None else f"{info.name} {info.version}"
         schemas = {"input": tool.input_schema, "output": tool.output_schema}
@@ -153,6 +153,11 @@ class McpAgent:
             told = digest_of(canonical(schemas))
         except (ValueError, RecursionError, WireError) as error:
             raise faults.no_answer(self._name, f"its schemas are no JSON: {error}") from None
+        # Both are kept: in the journal, in a lock.
+        if faults.repeats(clean(named), exchange.guarded):
+            raise faults.shows_credential(self._name, "its name")
+        if faults.repeats(compact(schemas), exchange.guarded):
+            raise faults.shows_credential(self._name, "the schemas of its tool")
         learned = {"server": clean(named, limit=_MOST_NAME_CHARS), "schemas": told}
         if changed := [name for name in _LEARNED if name in self._held and self._held[name] != learned[name]]:
             raise faults.not_as_locked(self._name, changed, f"locked: {self._held}\nnow: {learned}")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from runner.agents import Setting, build_agent
+from runner.agents.claude import _Attempt
 from runner.errors import AgentFault
 from runner.policy.model import Reference
 from runner.seams import Agent
@@ -140,3 +143,23 @@ async def test_a_program_that_is_not_there_is_told_so(make: Make, monkeypatch: p
 
     assert raised.value.message == 'agent "a" could not be started'
     assert raised.value.detail.startswith('argv[0] is "claude": there is no such program')
+
+
+async def test_a_program_that_names_its_model_by_the_key_does_not_bring_it_into_the_journal(make: Make) -> None:
+    attempt = call({"n": 7})
+    with pytest.raises(AgentFault):
+        await make({**DONE, "structured_output": {"n": 7}, "modelUsage": {f"m-{KEY}": {}}}).run(attempt)
+
+    assert attempt.usage is not None and attempt.usage.model == "m-[redacted]"
+
+
+def test_a_million_lines_at_once_take_time_that_grows_with_them() -> None:
+    agent = SimpleNamespace(name="a", options={"max_turns": 1}, tools=SimpleNamespace(of=lambda call: None))
+    attempt = _Attempt(agent, call({}), KEY)  # type: ignore[arg-type]
+    begun = time.process_time()
+    attempt.take(b"\n" * 999_990 + b'{"a": ')
+    attempt.take(b"1}\n{")
+
+    # Line by line it would copy 500 GB.
+    assert time.process_time() - begun < 10
+    assert attempt._messages.get_nowait() == {"a": 1} and attempt._messages.empty()
