@@ -51,14 +51,15 @@ class AnthropicAgent:
     async def run(self, call: Call) -> Json:
         key = await self._key.read()
         limit = 2 * call.output_bytes + ENVELOPE_BYTES + BYTES_A_TOKEN * self.max_tokens
-        http = await self._connections.client(limit)
+        http = await self._connections.client(limit, model_calls.headers_of(call, key))
         if self._client is None:
-            # Each setting is said here: what is not, the library takes from the environment.
+            # Each setting is said here: what is not, the library takes from the environment. The key is put on where
+            # requests are sent (model_client); the library never has it.
             self._client = self._library.AsyncAnthropic(
                 api_key=model_calls.NO_KEY, base_url=self._base_url, max_retries=0, timeout=http.timeout,
                 http_client=http,
             )  # fmt: skip
-        dialogue = _Dialogue(self, call, self._client.with_options(api_key=key, http_client=http), key)
+        dialogue = _Dialogue(self, call, self._client.with_options(http_client=http), key)
         turns = self.options.get("max_turns", DEFAULT_TURNS)
         return await model_calls.converse(
             self.name, call, dialogue, self.tools, self.asked, max_turns=turns, max_tokens=self.max_tokens, key=key
@@ -92,17 +93,17 @@ class _Dialogue:
                 for name, description, schema in agent.tools.described
             ]
 
-    async def ask(self, turn: int) -> tuple[str, Sequence[ToolCall]]:
+    async def ask(self) -> tuple[str, Sequence[ToolCall]]:
         name = self._agent.name
         try:
             response = await self._client.messages.with_raw_response.create(
-                **self._fixed, messages=self._messages, extra_headers=model_calls.headers_of(self._call, turn)
+                **self._fixed, messages=self._messages
             )
         except Exception as error:
             guarded = model_calls.guarded(self._key)
             raise fault_of(name, error, guarded=guarded, limit=self._call.output_bytes) from None
         answer = model_calls.answer_of(name, response.http_response.content)
-        model_calls.record(self._call, answer, _INPUTS, ("output_tokens",))
+        model_calls.record(self._call, answer, _INPUTS, ("output_tokens",), self._key)
         stop = answer.get("stop_reason")
         if stop in _CUT:
             raise faults.cut_off(name, self._agent.max_tokens)

@@ -34,7 +34,6 @@ from runner.guest.wire import WireError, compact, loads
 from runner.models import Json
 from runner.policy.backends.models import DEFAULT_TURNS
 from runner.policy.model import AgentEntry, Reference
-from runner.policy.references import redact
 from runner.seams import Agent, Call
 
 _SERVER = "runner"
@@ -156,8 +155,8 @@ class _Attempt:
             raise faults.not_started(name, str(error)) from None
         except Exception as error:
             text = f"{type(error).__name__}: {error}\n{self._errors()}"
-            raise faults.lost(name, "broke off", redact(text, self._guarded)) from None
-        claude_cli.record(self._call, said, before=self._counted_so_far(), model=self._model)
+            raise faults.lost(name, "broke off", faults.redacted(text, self._guarded)) from None
+        claude_cli.record(self._call, said, before=self._counted_so_far(), model=self._model, guarded=self._guarded)
         try:
             output = claude_cli.output_of(name, said, self._agent.options, self._agent.asked, self._guarded)
         except AgentFault as fault:
@@ -197,7 +196,7 @@ class _Attempt:
         before = self._counted.get(made, (0, 0))
         self._counted[made] = (max(inputs, before[0]), max(outputs, before[1]))
         # An answer of which the CLI itself is the author is of no model.
-        self._model = "" if message.model.startswith("<") else faults.plain(message.model)[:200]
+        self._model = "" if message.model.startswith("<") else model_calls.model_name(message.model, self._guarded)
         self._call.used(model=self._model, input_tokens=inputs - before[0], output_tokens=outputs - before[1])
 
     def _counted_so_far(self) -> tuple[int, int]:
@@ -240,11 +239,14 @@ class _Attempt:
             self.end()
             return
         self._unread += data
-        while b"\n" in self._unread:
-            line, _, rest = self._unread.partition(b"\n")
-            self._unread = bytearray(rest)
+        if b"\n" not in data:
+            return
+        # Once for all lines of a chunk: line by line, what is left would be copied for each.
+        *lines, rest = bytes(self._unread).split(b"\n")
+        self._unread = bytearray(rest)
+        for line in lines:
             if line.startswith(b"{"):
-                self._messages.put_nowait(self._message(bytes(line)))
+                self._messages.put_nowait(self._message(line))
 
     def _message(self, line: bytes) -> dict[str, Any] | AgentFault:
         try:

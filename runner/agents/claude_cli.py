@@ -14,7 +14,7 @@ from typing import Any
 
 from runner.agents import faults
 from runner.agents.command import Reads
-from runner.agents.model_calls import NO_KEY, count, text_in
+from runner.agents.model_calls import NO_KEY, count, model_name, text_in
 from runner.agents.model_client import ENVELOPE_BYTES
 from runner.agents.result_schema import Asked
 from runner.errors import AgentFault
@@ -22,7 +22,6 @@ from runner.guest.wire import compact
 from runner.models import Json, OutcomeKind
 from runner.policy.backends.models import DEFAULT_TURNS, key_of
 from runner.policy.model import Reference
-from runner.policy.references import redact
 from runner.seams import Call
 
 VENDOR = "https://api.anthropic.com"
@@ -79,8 +78,8 @@ def output_of(
     if said.get("is_error") is not False or subtype != "success":
         status = said.get("api_error_status")
         if type(status) is int and 300 <= status < 1000:
-            raise faults.of_status(agent, status, {}, redact(told, guarded))
-        raise faults.lost(agent, "broke off", redact(f"{subtype}: {told}", guarded))
+            raise faults.of_status(agent, status, {}, faults.redacted(told, guarded))
+        raise faults.lost(agent, "broke off", faults.redacted(f"{subtype}: {told}", guarded))
     if said.get("stop_reason") == "refusal":
         raise faults.declined(agent)
     if asked.plain:
@@ -90,14 +89,16 @@ def output_of(
     return asked.unwrapped(said["structured_output"])
 
 
-def record(call: Call, said: Mapping[str, Any], *, before: tuple[int, int] = (0, 0), model: str = "") -> None:
+def record(
+    call: Call, said: Mapping[str, Any], *, guarded: Sequence[str], before: tuple[int, int] = (0, 0), model: str = ""
+) -> None:
     """Record what an attempt used, by its last word. `before` was recorded already."""
     usage = said.get("usage")
     counts = usage if isinstance(usage, dict) else {}
     models = said.get("modelUsage")
     cost = said.get("total_cost_usd")
     call.used(
-        model=model or (faults.plain(str(next(iter(models))))[:200] if isinstance(models, dict) and models else ""),
+        model=model or model_name(next(iter(models)) if isinstance(models, dict) and models else "", guarded),
         input_tokens=sum(count(counts.get(name)) for name in INPUTS) - before[0],
         output_tokens=count(counts.get("output_tokens")) - before[1],
         cost_usd=float(cost) if isinstance(cost, (int, float)) and 0 <= cost < 1e9 else None,
@@ -118,5 +119,5 @@ class ReadsClaude(Reads):
     def output(self, agent: str, call: Call, said: Json, guarded: Sequence[str]) -> Json:
         if not isinstance(said, dict) or said.get("type") != "result":
             raise AgentFault(OutcomeKind.INVALID_OUTPUT, f'agent "{agent}" ended without a result')
-        record(call, said)
+        record(call, said, guarded=guarded)
         return output_of(agent, said, self._options, self._asked, guarded)

@@ -112,7 +112,8 @@ class _Attempt:
             value = self._reads.output(self._name, self._call, value, self._running.references)
             if len(compact(value).encode()) > self._call.output_bytes:
                 raise faults.too_large(self._name, self._call.output_bytes)
-        repeated = self._running.repeated(text)
+        # As it is once its escapes are read, too.
+        repeated = self._running.repeated(text) or self._running.repeated(compact(value))
         if repeated is not None:
             raise repeated
         return value

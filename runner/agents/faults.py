@@ -2,7 +2,8 @@
 
 A fault's message names the agent, an exception's type or an exit status. What an agent wrote (tracebacks,
 stderr) goes into the detail: the last 4 KiB, without control characters, with guarded values cut out. Guarded is what
-an attempt was handed and must not come back: referenced values, the key of its door, tokens.
+an attempt was handed and must not come back: referenced values, the key of its door, tokens. Values are cut out once
+the control characters are gone (`redacted`): they could be hidden between those.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from email.utils import parsedate_to_datetime
 from runner.agents import AgentError
 from runner.errors import AgentFault
 from runner.models import OutcomeKind
-from runner.policy.references import redact
+from runner.policy.references import REDACTED, forms, redact
 
 # The end of a traceback names the cause; 4 KiB hold some 40 lines of it.
 DETAIL_BYTES = 4096
@@ -26,10 +27,15 @@ MESSAGE_CHARS = 1_000
 # A service that wants more is down for this run.
 MOST_SLOWED_SECONDS = 3600.0
 # A shorter value is found in outputs by chance.
-_SHORTEST_GUARDED_CHARS = 8
+SHORTEST_GUARDED_CHARS = 8
 
 # All but tab and line feed: C0, DEL, C1, the bidi controls, and surrogates, which cannot be written.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def redacted(text: str, guarded: Sequence[str]) -> str:
+    """Return the text without control characters and without guarded values, also those that they stood within."""
+    return redact(plain(redact(text, guarded)), map(plain, guarded))
 
 
 def plain(text: str) -> str:
@@ -47,11 +53,14 @@ def errors_of(written: bytes, values: Sequence[str], *, cut: bool) -> str:
 
     `cut` says that the beginning of what it wrote is missing: a value of which only the end is left goes too.
     """
+    text = plain(written.decode("utf-8", "replace"))
     if cut:
-        for value in map(str.encode, values):
-            left = next((n for n in range(len(value) - 1, 0, -1) if written.startswith(value[-n:])), 0)
-            written = written[left:]
-    return detail(redact(written.decode("utf-8", "replace"), values))
+        # The bound may have cut a character too.
+        text = text.lstrip("\ufffd")
+        for value in map(plain, values):
+            most = min(len(value) - 1, len(text))
+            text = text[next((n for n in range(most, 0, -1) if text.startswith(value[-n:])), 0) :]
+    return detail(redacted(text, values))
 
 
 def raised(agent: str, error: BaseException, guarded: Sequence[str] = ()) -> AgentFault:
@@ -68,10 +77,10 @@ def raised(agent: str, error: BaseException, guarded: Sequence[str] = ()) -> Age
 def told(agent: str, type_name: str, text: str | None, trace: str, guarded: Sequence[str] = ()) -> AgentFault:
     """Return the fault of an agent that raised this type, and said this to the script if not None."""
     if text is None:
-        message = f'agent "{agent}" raised {plain(redact(type_name, guarded))[:100]}'
+        message = f'agent "{agent}" raised {redacted(type_name, guarded)[:100]}'
     else:
-        message = plain(redact(text, guarded))[:MESSAGE_CHARS] or f'agent "{agent}" failed'
-    return AgentFault(OutcomeKind.FAILED, message, detail=detail(redact(trace, guarded)))
+        message = redacted(text, guarded)[:MESSAGE_CHARS] or f'agent "{agent}" failed'
+    return AgentFault(OutcomeKind.FAILED, message, detail=detail(redacted(trace, guarded)))
 
 
 def not_started(agent: str, why: str) -> AgentFault:
@@ -96,7 +105,7 @@ def no_object(agent: str) -> AgentFault:
 
 def repeats(text: str, guarded: Sequence[str]) -> bool:
     """True when a text holds a guarded value, plain or encoded in a usual way."""
-    values = [value for value in guarded if len(value) >= _SHORTEST_GUARDED_CHARS]
+    values = [value for value in guarded if len(value) >= SHORTEST_GUARDED_CHARS]
     return bool(values) and redact(text, values) != text
 
 
@@ -215,12 +224,22 @@ def unfit(agent: str, why: str) -> AgentFault:
     return AgentFault(OutcomeKind.INVALID_INPUT, f'agent "{agent}" cannot be sent these inputs: {why}')
 
 
-def of_type(agent: str, media_type: str) -> AgentFault:
-    """Return the fault of an agent that answered with something else than JSON."""
+def of_type(agent: str, media_type: str, guarded: Sequence[str]) -> AgentFault:
+    """Return the fault of an agent that answered with something else than JSON. `media_type` in lower case."""
     # What a server calls its answer may be anything: a script hears of the usual ones.
     named = media_type if media_type in _USUAL_TYPES else "another type"
     message = f'agent "{agent}" answered with {named}, not with JSON'
-    return AgentFault(OutcomeKind.INVALID_OUTPUT, message, detail=detail(f"content-type: {media_type}"))
+    why = f"content-type: {_without_case(media_type, guarded)}"
+    return AgentFault(OutcomeKind.INVALID_OUTPUT, message, detail=detail(why))
+
+
+def _without_case(text: str, guarded: Sequence[str]) -> str:
+    """Return a text whose case is not as it came without guarded values in whatever case."""
+    found = {form for value in guarded for form in forms(plain(value)) if form}
+    text = plain(text)
+    for form in sorted(found, key=len, reverse=True):
+        text = re.sub(re.escape(form), REDACTED, text, flags=re.IGNORECASE)
+    return text
 
 
 _USUAL_TYPES = (
@@ -278,7 +297,13 @@ def of_code(agent: str, code: int, why: str, *, lost: bool) -> AgentFault:
 
 def said_failed(agent: str, why: str, guarded: Sequence[str]) -> AgentFault:
     """Return the fault of an agent that says itself that it failed. `why` goes into the detail."""
-    return AgentFault(OutcomeKind.FAILED, f'agent "{agent}" failed', detail=detail(redact(why, guarded)))
+    return AgentFault(OutcomeKind.FAILED, f'agent "{agent}" failed', detail=detail(redacted(why, guarded)))
+
+
+def shows_credential(agent: str, where: str) -> AgentFault:
+    """Return the fault of an agent whose server repeats, in what it says of itself, a value that it was handed."""
+    message = f'agent "{agent}" has a server that repeats a credential that it was handed in {where}'
+    return AgentFault(OutcomeKind.FAILED, message, detail="it was not called, and what it said was not kept")
 
 
 def not_as_locked(agent: str, changed: Sequence[str], why: str) -> AgentFault:

@@ -16,9 +16,9 @@ import httpx2
 
 from runner.agents import Setting, faults
 from runner.agents.kept import Values
-from runner.agents.remote import NotPlain, Remote, TooLarge, UnderWay, at, open_client, size_of, whole
+from runner.agents.remote import NotPlain, Remote, TooLarge, UnderWay, at, open_client, whole
 from runner.clock import SystemClock
-from runner.guest.wire import WireError, canonical, loads
+from runner.guest.wire import WireError, canonical, compact, loads
 from runner.models import Json, digest_of
 from runner.policy.backends.http import WITH_BODY
 from runner.policy.model import AgentEntry
@@ -104,13 +104,15 @@ class HttpAgent:
             return None
         media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type not in _JSON_TYPES and not media_type.endswith("+json"):
-            raise faults.of_type(self._name, media_type)
+            raise faults.of_type(self._name, media_type, values.guarded)
         limit = call.output_bytes * (_ENVELOPES if self._output_at is not None else 1)
         text = await self._text(response, limit)
         found = self._parsed(text)
-        if faults.repeats(text, values.guarded):
+        output = compact(found)
+        # As it is once its escapes are read, too.
+        if faults.repeats(text, values.guarded) or faults.repeats(output, values.guarded):
             raise faults.repeated(self._name, "a credential that it was handed")
-        if size_of(found) > call.output_bytes:
+        if len(output.encode()) > call.output_bytes:
             raise TooLarge
         return found
 

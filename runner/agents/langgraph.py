@@ -95,7 +95,7 @@ class InHostGraph:
         try:
             output: Json = await self._graphs.invoke(self._graph, call.inputs, told, self._options, usage)
         except NoJson as error:
-            raise faults.no_json(self._name, str(error)) from None
+            raise faults.no_json(self._name, faults.redacted(str(error), guarded)) from None
         except (Exception, SystemExit, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and _is_ours():
                 raise

@@ -17,7 +17,7 @@ from runner.agents import Setting, extras, faults
 from runner.agents.mcp_connection import Connection
 from runner.agents.remote import UnderWay, at
 from runner.errors import AgentFault
-from runner.guest.wire import WireError, canonical, loads
+from runner.guest.wire import WireError, canonical, compact, loads
 from runner.models import Json, OutcomeKind, digest_of
 from runner.policy.model import AgentEntry
 from runner.policy.templates import fill
@@ -71,7 +71,7 @@ class McpAgent:
         if not isinstance(arguments, dict):
             raise faults.unfit(self._name, "a tool's arguments are a mapping")
         async with self._server.opened(call) as (client, exchange):
-            await self._find(client)
+            await self._find(client, exchange)
             exchange.called = True
             result = await self._call(client, arguments, call)
         return self._output(result, exchange)
@@ -81,24 +81,24 @@ class McpAgent:
 
     async def schemas(self) -> tuple[Json, Json]:
         """Ask the server for its tools, and return what this one takes and returns. Raises AgentFault."""
-        async with self._server.asked(ASK_SECONDS) as client:
-            tool = await self._find(client)
+        async with self._server.asked(ASK_SECONDS) as (client, exchange):
+            tool = await self._find(client, exchange)
         return tool.input_schema, tool.output_schema
 
     async def close(self) -> None:
         await self._server.close()
         await self._under_way.close()
 
-    async def _find(self, client: Client) -> Tool:
+    async def _find(self, client: Client, exchange: Exchange) -> Tool:
         """Return the tool, as its server tells it now. Raises AgentFault: it is not there, or not as it was locked."""
         async for tool in self._server.tools(client):
             if tool.name == self._tool:
-                self._learn(client, tool)
+                self._learn(client, tool, exchange)
                 return tool
         message = f'agent "{self._name}" has no tool "{self._tool}" at its server'
         raise AgentFault(OutcomeKind.FAILED, message)
 
-    def _learn(self, client: Client, tool: Tool) -> None:
+    def _learn(self, client: Client, tool: Tool, exchange: Exchange) -> None:
         info = client.server_info
         named = "unnamed" if info is None else f"{info.name} {info.version}"
         schemas = {"input": tool.input_schema, "output": tool.output_schema}
@@ -106,6 +106,11 @@ class McpAgent:
             told = digest_of(canonical(schemas))
         except (ValueError, RecursionError, WireError) as error:
             raise faults.no_answer(self._name, f"its schemas are no JSON: {error}") from None
+        # Both are kept: in the journal, in a lock.
+        if faults.repeats(clean(named), exchange.guarded):
+            raise faults.shows_credential(self._name, "its name")
+        if faults.repeats(compact(schemas), exchange.guarded):
+            raise faults.shows_credential(self._name, "the schemas of its tool")
         learned = {"server": clean(named, limit=_MOST_NAME_CHARS), "schemas": told}
         if changed := [name for name in _LEARNED if name in self._held and self._held[name] != learned[name]]:
             raise faults.not_as_locked(self._name, changed, f"locked: {self._held}\nnow: {learned}")

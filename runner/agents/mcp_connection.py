@@ -74,12 +74,12 @@ class Connection:
                     raise mcp_wire.of_program(started, error, exchange) from None
 
     @asynccontextmanager
-    async def asked(self, seconds: float) -> AsyncIterator[Client]:
+    async def asked(self, seconds: float) -> AsyncIterator[tuple[Client, Exchange]]:
         """Connect to ask what a person wants to know, with no credential but the entry's own. Raises AgentFault."""
         call = Call("", 0, 0, self.name, None, seconds, ASK_BYTES, "", "")
         try:
-            async with asyncio.timeout(seconds), self.opened(call) as (client, _):
-                yield client
+            async with asyncio.timeout(seconds), self.opened(call) as (client, exchange):
+                yield client, exchange
         except TimeoutError:
             raise faults.told_nothing(self.name, seconds) from None
 

@@ -10,7 +10,7 @@ probing_services).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,8 +63,8 @@ async def listed_by(entry: AgentEntry, setting: Setting, *, seconds: float = LIS
         for found in await server.probe():
             if not found.ok:
                 raise NotTold(found.fact)
-        async with server.asked(seconds) as client:
-            return await _listed(server, client)
+        async with server.asked(seconds) as (client, exchange):
+            return await _listed(server, client, exchange.guarded)
     except AgentFault as fault:
         # Its message is ours; what the server wrote is in the detail.
         told = fault.message.removeprefix(f'agent "{entry.name}" ')
@@ -73,15 +73,18 @@ async def listed_by(entry: AgentEntry, setting: Setting, *, seconds: float = LIS
         await server.close()
 
 
-async def _listed(server: Connection, client: Any) -> list[Listed]:
+async def _listed(server: Connection, client: Any, guarded: Sequence[str]) -> list[Listed]:
     found: list[Listed] = []
     size = 0
     async for tool in server.tools(client):
         told = tool.model_dump(mode="json")
         # The answer of one page is bounded where it comes in, and there may be many pages.
-        size += len(json.dumps(told))
+        text = json.dumps(told)
+        size += len(text)
         if size > ASK_BYTES:
             raise faults.too_large(server.name, ASK_BYTES)
+        if faults.repeats(text, guarded):
+            raise faults.shows_credential(server.name, "a tool of its")
         found.append(_of(told))
     return found
 

@@ -28,7 +28,6 @@ from runner.agents import faults
 from runner.agents.remote import NotPlain, Remote, TooLarge, bound, lower, open_client
 from runner.errors import AgentFault
 from runner.guest.wire import WireError, loads
-from runner.policy.references import redact
 from runner.seams import Call
 
 if TYPE_CHECKING:
@@ -44,6 +43,8 @@ _LATER_SECONDS = 5.0
 # The output is there; a server that does not take leave is left.
 _GOODBYE_SECONDS = 1.0
 _TYPES = ("application/json", "text/event-stream")
+# Of a line that is no message; a value that begins in what is shown of it is cut out whole.
+_LOOKED_BYTES = 64 * 1024
 
 # They log what servers send, which may be anything.
 for _name in ("mcp.client", "client"):
@@ -91,12 +92,14 @@ class Exchange:
         if isinstance(error, MCPError):
             return self._of_answer(error)
         if isinstance(error, ValidationError):
-            why = redact(str(error), self.guarded)
+            # Not its own text: that shows the beginning and the end of what was said, and so of a credential.
+            told = error.errors(include_url=False, include_context=False, include_input=False)
+            why = faults.redacted("\n".join(f"{one['loc']}: {one['msg']}" for one in told), self.guarded)
             return faults.no_answer(self.name, f"an answer is not what the protocol says: {why}")
         return faults.raised(self.name, error, self.guarded)
 
     def _of_answer(self, error: MCPError) -> AgentFault:
-        code, why = error.error.code, redact(error.error.message, self.guarded)
+        code, why = error.error.code, faults.redacted(error.error.message, self.guarded)
         if code in (CONNECTION_CLOSED, REQUEST_TIMEOUT):
             return faults.lost(self.name, self.how_closed, why)
         if code == PARSE_ERROR:
@@ -169,7 +172,7 @@ class _Watch:
                 self.session = self.session or headers.get("mcp-session-id", "")
                 media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
                 if media_type not in _TYPES:
-                    raise exchange.note(faults.of_type(exchange.name, media_type))
+                    raise exchange.note(faults.of_type(exchange.name, media_type, exchange.guarded))
         bound(response, exchange.limit, exchange.too_large)
 
     async def _failed(self, response: httpx2.Response) -> AgentFault:
@@ -215,7 +218,7 @@ class Pipes:
             message = jsonrpc_message_adapter.validate_python(loads(line.decode().strip()), by_name=False)
             self._sender.send_nowait(SessionMessage(message))
         except (UnicodeDecodeError, WireError, ValidationError):
-            shown = redact(line[:500].decode("utf-8", "replace"), self._exchange.guarded)
+            shown = faults.redacted(line[:_LOOKED_BYTES].decode("utf-8", "replace"), self._exchange.guarded)[:500]
             why = f"its stdout has a line that is no message: {shown}"
             self._exchange.note(faults.no_answer(self._exchange.name, why))
             self.end()

@@ -19,7 +19,7 @@ from runner.agents import Setting, faults
 from runner.agents.result_schema import Asked
 from runner.agents.tools import ToolCall, ToolResult, Tools
 from runner.errors import AgentFault, PolicyError
-from runner.guest.wire import WireError, canonical, loads
+from runner.guest.wire import WireError, canonical, compact, loads
 from runner.models import Json, digest_of
 from runner.policy.backends.models import key_of
 from runner.policy.model import AgentEntry, Reference
@@ -47,16 +47,20 @@ class Key:
             return NO_KEY
         try:
             # A file may lie on a slow disk, and a command takes as long as it takes.
-            return await asyncio.to_thread(self._read, self._reference)
+            key = await asyncio.to_thread(self._read, self._reference)
         except Exception as error:
             raise faults.not_started(self._name, f"{self._reference} cannot be read: {error}") from error
+        if not key.isascii() or not key.isprintable():
+            # An error of a library would show it, in a form that nothing looks for.
+            raise faults.not_started(self._name, f"{self._reference} has characters that no header can carry")
+        return key
 
 
 class Dialogue(Protocol):
     """One conversation in a vendor's words."""
 
-    async def ask(self, turn: int) -> tuple[str, Sequence[ToolCall]]:
-        """Send what was said so far, `turn` from 0. Return the model's text, and the functions that it asks for.
+    async def ask(self) -> tuple[str, Sequence[ToolCall]]:
+        """Send what was said so far. Return the model's text, and the functions that it asks for.
 
         Raises AgentFault.
         """
@@ -79,15 +83,17 @@ async def converse(
     used = tools.of(call)
     for turn in range(max_turns if tools else 1):
         try:
-            text, wanted = await dialogue.ask(turn)
+            text, wanted = await dialogue.ask()
         except AgentFault as fault:
             raise after_effects(fault) if used.count else fault from None
         if not wanted:
             if len(text.encode("utf-8", "replace")) > call.output_bytes:
                 raise faults.too_large(agent, call.output_bytes)
-            if faults.repeats(text, guarded(key)):
+            output = asked.output(agent, text)
+            # As it is once its escapes are read, too.
+            if faults.repeats(text, guarded(key)) or faults.repeats(compact(output), guarded(key)):
                 raise faults.repeated(agent, "a value that its policy keeps by reference")
-            return asked.output(agent, text)
+            return output
         if turn + 1 < max_turns:
             dialogue.tell(await used.answers(wanted))
             if call.affords is not None and not call.affords(dialogue.size(), max_tokens):
@@ -131,16 +137,23 @@ def answer_of(agent: str, body: bytes) -> dict[str, Any]:
     return found
 
 
-def record(call: Call, answer: Mapping[str, Any], inputs: Sequence[str], outputs: Sequence[str]) -> None:
+def record(
+    call: Call, answer: Mapping[str, Any], inputs: Sequence[str], outputs: Sequence[str], key: str = NO_KEY
+) -> None:
     """Record what an answer used, by the names of the counts that belong together. What is no count is nothing."""
     usage = answer.get("usage")
     counts = usage if isinstance(usage, dict) else {}
     model = answer.get("model")
     call.used(
-        model=faults.plain(model)[:200] if isinstance(model, str) else "",
+        model=model_name(model, guarded(key)),
         input_tokens=sum(count(counts.get(name)) for name in inputs),
         output_tokens=sum(count(counts.get(name)) for name in outputs),
     )
+
+
+def model_name(told: Any, kept: Sequence[str]) -> str:
+    """Return the model that an answer names, as the journal may hold it; "" for none. A server may name anything."""
+    return faults.redacted(told, kept)[:200] if isinstance(told, str) else ""
 
 
 def count(value: Any) -> int:
@@ -178,6 +191,13 @@ def facts_of(entry: AgentEntry, asked: Asked, tools: Tools, vendor: str) -> dict
     }
 
 
-def headers_of(call: Call, turn: int) -> dict[str, str]:
-    """Return what a request of this attempt says beside the vendor's own headers. Each turn is a request of its own."""
-    return {"traceparent": call.traceparent, "idempotency-key": f"{call.idempotency_key}:{turn}"}
+def headers_of(call: Call, key: str) -> Callable[[int], dict[str, str]]:
+    """Return what each request of an attempt says, by its number from 0. Each turn is a request of its own."""
+
+    def headers(turn: int) -> dict[str, str]:
+        return {
+            "authorization": f"Bearer {key}", "traceparent": call.traceparent,
+            "idempotency-key": f"{call.idempotency_key}:{turn}",
+        }  # fmt: skip
+
+    return headers

@@ -1,8 +1,9 @@
 """The way to a vendor's API: one pool of connections for each agent, answers bounded before they are read, and what is
 told of a request that failed.
 
-The vendors' libraries build requests and know their headers; they never retry here (the broker does), follow no
-redirect (a key would go along), and what they read comes through `Bounded`.
+The vendors' libraries build requests; they never retry here (the broker does), follow no redirect (a key would go
+along), and what they read comes through `Bounded`. So does what they send: its headers are ours, because the libraries
+add what stands in variables of the environment, for a server that the policy names.
 
 Not here: what is asked and answered (anthropic, openai), the turns of a conversation (model_calls).
 """
@@ -10,15 +11,16 @@ Not here: what is asked and answered (anthropic, openai), the turns of a convers
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+import re
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import httpx2
 
 from runner.agents import faults
+from runner.charsets import only_utf8
 from runner.errors import AgentFault
 from runner.loopback import is_this_machine
-from runner.policy.references import redact
 
 # The deadline is the broker's; but a server that cannot be connected to is told apart from one that thinks.
 CONNECT_SECONDS = 10.0
@@ -26,6 +28,19 @@ CONNECT_SECONDS = 10.0
 ENVELOPE_BYTES = 64 * 1024
 # A token has some four bytes of text; with what belongs to it as a block of its own.
 BYTES_A_TOKEN = 16
+# Of an error that a server tells: as much is looked at, and as much is shown.
+_ERROR_BYTES = 64 * 1024
+_SHOWN_CHARS = 2_048
+
+Headers = Callable[[int], Mapping[str, str]]
+"""What the nth request of an attempt says, from 0."""
+# A small answer that is packed may be large once it is unpacked: none is asked for.
+_FIXED = {
+    "accept": "application/json", "accept-encoding": "identity", "content-type": "application/json",
+    "user-agent": "runner",
+}  # fmt: skip
+# The one header of a library's own that is passed on: a date, so that nothing else goes by its name.
+_VERSION_HEADER, _VERSION = "anthropic-version", re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class AnswerTooLarge(Exception):
@@ -44,13 +59,14 @@ class Connections:
         self._shared: httpx2.AsyncClient | None = None
         self._making = asyncio.Lock()
 
-    async def client(self, limit: int) -> httpx2.AsyncClient:
+    async def client(self, limit: int, headers: Headers) -> httpx2.AsyncClient:
         """Return a client for one attempt, whose answers have at most so many bytes. It need not be closed."""
         async with self._making:
             if self._shared is None:
                 # Loading the system's authorities takes 70 ms.
                 self._shared = await asyncio.to_thread(_shared, self._base_url)
-        return httpx2.AsyncClient(transport=Bounded(self._shared, limit), timeout=_TIMEOUT, trust_env=False)
+        transport = Bounded(self._shared, limit, headers)
+        return httpx2.AsyncClient(transport=transport, timeout=_TIMEOUT, trust_env=False)
 
     async def close(self) -> None:
         if self._shared is not None:
@@ -71,16 +87,18 @@ def _shared(base_url: str) -> httpx2.AsyncClient:
 
 
 class Bounded(httpx2.AsyncBaseTransport):
-    """Sends by a shared client; an answer beyond the limit is broken off, not read."""
+    """Sends one attempt's requests by a shared client, with headers of ours alone; an answer beyond the limit is broken
+    off, not read.
+    """
 
-    def __init__(self, shared: httpx2.AsyncClient, limit: int) -> None:
+    def __init__(self, shared: httpx2.AsyncClient, limit: int, headers: Headers) -> None:
         self._shared = shared
         self._limit = limit
+        self._headers = headers
+        self._count = 0
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        # A small packed answer may be large once it is unpacked.
-        request.headers["accept-encoding"] = "identity"
-        response = await self._shared.send(request, stream=True)
+        response = await self._shared.send(await self._ours(request), stream=True)
         length = response.headers.get("content-length", "")
         if length.isdecimal() and int(length[:20]) > self._limit:
             await response.aclose()
@@ -88,10 +106,21 @@ class Bounded(httpx2.AsyncBaseTransport):
         if response.headers.get("content-encoding", "identity").lower() != "identity":
             await response.aclose()
             raise AnswerPacked
+        only_utf8(response.headers)
         body = _BoundedBody(response, self._limit)
         return httpx2.Response(
             response.status_code, headers=response.headers, stream=body, extensions=response.extensions
         )
+
+    async def _ours(self, request: httpx2.Request) -> httpx2.Request:
+        """Return a request as it is sent."""
+        headers = {**_FIXED, **self._headers(self._count)}
+        self._count += 1
+        version = request.headers.get(_VERSION_HEADER, "")
+        if _VERSION.fullmatch(version):
+            headers[_VERSION_HEADER] = version
+        body = await request.aread()
+        return httpx2.Request(request.method, request.url, headers=headers, content=body, extensions=request.extensions)
 
 
 class _BoundedBody(httpx2.AsyncByteStream):
@@ -116,13 +145,14 @@ def fault_of(agent: str, error: Exception, *, guarded: Sequence[str], limit: int
     response = getattr(error, "response", None)
     if isinstance(response, httpx2.Response):
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return faults.of_status(agent, response.status_code, headers, redact(response.text, guarded))
+        text = faults.redacted(response.content[:_ERROR_BYTES].decode("utf-8", "replace"), guarded)
+        return faults.of_status(agent, response.status_code, headers, text[:_SHOWN_CHARS])
     causes = list(_causes(error))
     if any(isinstance(one, AnswerTooLarge) for one in causes):
         return faults.too_large(agent, limit)
     if any(isinstance(one, AnswerPacked) for one in causes):
         return faults.no_json(agent, "its server packed the answer, and was asked not to")
-    told = redact("\n".join(dict.fromkeys(f"{type(one).__name__}: {one}" for one in causes)), guarded)
+    told = faults.redacted("\n".join(dict.fromkeys(f"{type(one).__name__}: {one}" for one in causes)), guarded)
     if any(isinstance(one, _NOT_REACHED) for one in causes):
         return faults.unreachable(agent, told)
     return faults.lost(agent, "broke off", told)

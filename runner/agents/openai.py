@@ -59,16 +59,15 @@ class OpenAIAgent:
     async def run(self, call: Call) -> Json:
         key = await self._key.read()
         limit = 2 * call.output_bytes + ENVELOPE_BYTES + BYTES_A_TOKEN * self.max_tokens
-        http = await self._connections.client(limit)
+        http = await self._connections.client(limit, model_calls.headers_of(call, key))
         if self._client is None:
-            # Each setting is said here: what is not, the library takes from the environment.
+            # Each setting is said here: what is not, the library takes from the environment. The key is put on where
+            # requests are sent (model_client); the library never has it.
             self._client = self._library.AsyncOpenAI(
                 api_key=model_calls.NO_KEY, base_url=self._base_url, max_retries=0, timeout=http.timeout,
                 http_client=http,
             )  # fmt: skip
-        client = self._client.with_options(api_key=key, http_client=http)
-        # Each copy takes these from the environment again.
-        client.organization = client.project = None
+        client = self._client.with_options(http_client=http)
         kind = _Responses if self.options.get("api") == "responses" else _Chat
         turns = self.options.get("max_turns", DEFAULT_TURNS)
         return await model_calls.converse(
@@ -98,18 +97,16 @@ class _Dialogue:
     def size(self) -> int:
         return model_calls.size_of([self._system, self._said])
 
-    async def _answer(self, create: Any, turn: int, inputs: str, outputs: str, **body: Any) -> dict[str, Any]:
+    async def _answer(self, create: Any, inputs: str, outputs: str, **body: Any) -> dict[str, Any]:
         """Send a request and return the answer; what it used is recorded. Raises AgentFault."""
         name = self._agent.name
         try:
-            response = await create(
-                model=self._agent.options["model"], extra_headers=model_calls.headers_of(self._call, turn), **body
-            )
+            response = await create(model=self._agent.options["model"], **body)
         except Exception as error:
             guarded = model_calls.guarded(self._key)
             raise fault_of(name, error, guarded=guarded, limit=self._call.output_bytes) from None
         answer = model_calls.answer_of(name, response.http_response.content)
-        model_calls.record(self._call, answer, (inputs,), (outputs,))
+        model_calls.record(self._call, answer, (inputs,), (outputs,), self._key)
         return answer
 
 
@@ -130,11 +127,9 @@ class _Chat(_Dialogue):
                 for name, description, schema in agent.tools.described
             ]
 
-    async def ask(self, turn: int) -> tuple[str, Sequence[ToolCall]]:
+    async def ask(self) -> tuple[str, Sequence[ToolCall]]:
         create = self._client.chat.completions.with_raw_response.create
-        answer = await self._answer(
-            create, turn, "prompt_tokens", "completion_tokens", messages=self._said, **self._fixed
-        )
+        answer = await self._answer(create, "prompt_tokens", "completion_tokens", messages=self._said, **self._fixed)
         choice = next(iter(model_calls.objects(answer.get("choices"))), {})
         message = choice.get("message")
         message = message if isinstance(message, dict) else {}
@@ -176,9 +171,9 @@ class _Responses(_Dialogue):
                 for name, description, schema in agent.tools.described
             ]
 
-    async def ask(self, turn: int) -> tuple[str, Sequence[ToolCall]]:
+    async def ask(self) -> tuple[str, Sequence[ToolCall]]:
         create = self._client.responses.with_raw_response.create
-        answer = await self._answer(create, turn, "input_tokens", "output_tokens", input=self._said, **self._fixed)
+        answer = await self._answer(create, "input_tokens", "output_tokens", input=self._said, **self._fixed)
         if answer.get("status") == "incomplete":
             details = answer.get("incomplete_details")
             if model_calls.text_in(details, "reason") == "content_filter":

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import json
 import logging
 import ssl
 import zlib
@@ -25,12 +24,12 @@ import httpx2
 
 from runner.agents import Setting, faults
 from runner.agents.kept import Kept, NotRead, Values
+from runner.charsets import only_utf8
 from runner.clock import Clock
 from runner.errors import AgentFault
 from runner.models import Json
 from runner.policy.grants import resource_of
 from runner.policy.model import AgentEntry
-from runner.policy.references import redact
 from runner.seams import Call
 
 CONNECT_SECONDS = 10.0
@@ -74,6 +73,9 @@ class Remote:
         for name, value in values.texts.items():
             if not value.isascii() or not value.isprintable() or len(value) > _MOST_HEADER_CHARS:
                 raise faults.not_called(self.name, f"the header {name} has a value that cannot stand in a header")
+        # A server may repeat the credential without the scheme that stands before it ("Bearer").
+        rests = [value.partition(" ")[2] for value in values.guarded]
+        values.guarded.extend(rest for rest in rests if len(rest) >= faults.SHORTEST_GUARDED_CHARS)
         return values
 
     def tracing(self, call: Call) -> dict[str, str]:
@@ -111,7 +113,7 @@ class Remote:
 
     def broke(self, error: Exception, guarded: Sequence[str] = ()) -> AgentFault:
         """Return the fault of a request that got no whole answer."""
-        why = redact(f"{type(error).__name__}: {error}", guarded)
+        why = faults.redacted(f"{type(error).__name__}: {error}", guarded)
         if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout):
             return faults.unreachable(self.name, why)
         if isinstance(error, httpx2.LocalProtocolError | httpx2.UnsupportedProtocol | httpx2.InvalidURL):
@@ -124,8 +126,8 @@ class Remote:
         """Return the fault of an answer that is no success. What it says goes into the detail."""
         status, headers = response.status_code, lower(response.headers)
         if 300 <= status < 400 and "location" in headers:
-            return faults.redirected(self.name, status, redact(headers["location"], guarded))
-        text = redact((await _beginning(response)).decode("utf-8", "replace"), guarded)[:_SHOWN_CHARS]
+            return faults.redirected(self.name, status, faults.redacted(headers["location"], guarded))
+        text = faults.redacted((await _beginning(response)).decode("utf-8", "replace"), guarded)[:_SHOWN_CHARS]
         if gateway and "runner-refused" in headers:
             return faults.of_gateway(self.name, headers["runner-refused"], text)
         return faults.of_status(self.name, status, headers, text)
@@ -184,14 +186,16 @@ def _authorities() -> ssl.SSLContext:
 
 
 def bound(response: httpx2.Response, limit: int, on_larger: Callable[[], object] = lambda: None) -> None:
-    """Have the body of an answer end with TooLarge beyond `limit` bytes, and come plain. Call it before any is read.
+    """Have the body of an answer end with TooLarge beyond `limit` bytes, come plain, and be decoded as UTF-8.
 
+    Call it before any is read.
     `on_larger` is told too, for readers that swallow exceptions.
     """
     assert isinstance(response.stream, httpx2.AsyncByteStream)
     response.stream = _Bounded(response.stream, limit, response.headers.pop("content-encoding", ""), on_larger)
     # It says how many bytes travel, which are not those that come out of here.
     response.headers.pop("content-length", None)
+    only_utf8(response.headers)
 
 
 class _Bounded(httpx2.AsyncByteStream):
@@ -257,11 +261,6 @@ async def _beginning(response: httpx2.Response) -> bytes:
     except (TooLarge, NotPlain, httpx2.HTTPError, httpx2.StreamError, OSError):
         pass
     return bytes(found)
-
-
-def size_of(value: Json) -> int:
-    """Return how many bytes a value has as JSON text. Raises ValueError: it is none."""
-    return len(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode())
 
 
 def at(value: Json, pointer: str) -> tuple[Json] | None:

@@ -5,6 +5,8 @@ Not here: what is done with it (broker), how a worker tells it (worker, facts).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from runner.agents import faults
 from runner.guest.wire import WireError, loads
 from runner.models import Json
@@ -15,7 +17,7 @@ _MOST_TOKENS = 10**12
 _MOST_USD = 1e6
 
 
-def take_usage(call: Call, told: bytes) -> None:
+def take_usage(call: Call, told: bytes, guarded: Sequence[str] = ()) -> None:
     """Add what a worker told of its call's usage. The agent's code may have written it: what is none is left out."""
     if not told:
         return
@@ -27,7 +29,7 @@ def take_usage(call: Call, told: bytes) -> None:
         return
     model, cost = found.get("model"), found.get("cost_usd")
     call.used(
-        model=faults.plain(model)[:200] if isinstance(model, str) else "",
+        model=faults.redacted(model, guarded)[:200] if isinstance(model, str) else "",
         input_tokens=_count(found.get("input_tokens")),
         output_tokens=_count(found.get("output_tokens")),
         cost_usd=cost if isinstance(cost, float) and 0 <= cost <= _MOST_USD else None,

@@ -12,7 +12,6 @@ Not here: one worker (worker_process), the function's side of the pipe (worker).
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 import tempfile
@@ -30,7 +29,7 @@ from runner.agents.uids import closed_to_others, identify
 from runner.agents.usage import take_usage
 from runner.agents.worker_process import WorkerProcess
 from runner.clock import Clock, Timer
-from runner.guest.wire import WireError, loads
+from runner.guest.wire import WireError, compact, loads
 from runner.models import Json
 from runner.seams import Call
 
@@ -40,6 +39,7 @@ PROCESSORS = os.cpu_count() or 1
 # How soon to look again whether processors have become idle: short beside a call that waits, long beside the look.
 _LOOK_SECONDS = 0.05
 
+_REPLIES = (worker.OUTPUT, worker.LARGE, worker.NO_JSON, worker.RAISED)
 _RUNNER_FOLDER = str(Path(__file__).resolve().parents[2])
 
 
@@ -107,10 +107,12 @@ class Workers:
         request = {**self._request(call, handed), "env": dict(env or {})}
         try:
             kind, reply = await found.ask(worker.CALL, request, call.output_bytes, guarded)
+            if kind not in _REPLIES or len(reply) < worker.SECONDS.size:
+                raise faults.lost(self._name, "ended without an answer", "its worker sent what is no reply")
         except BaseException:
             self._bury(found)
             raise
-        take_usage(call, found.usage)
+        take_usage(call, found.usage, guarded)
         self._give_back(found)
         (seconds,) = worker.SECONDS.unpack_from(reply)
         # The agent's code may have written it.
@@ -155,16 +157,19 @@ class Workers:
         except (UnicodeDecodeError, WireError) as error:
             raise faults.no_json(self._name, str(error)) from None
         if kind == worker.OUTPUT:
-            if faults.repeats(text, kept):
-                raise faults.repeated(self._name, "a value that its policy keeps by reference")
-            if faults.repeats(text, guarded):
-                raise faults.repeated(self._name, "a credential that it was handed")
+            # As it is once its escapes are read, too: the agent's code may have written it.
+            for read in (text, compact(found)):
+                if faults.repeats(read, kept):
+                    raise faults.repeated(self._name, "a value that its policy keeps by reference")
+                if faults.repeats(read, guarded):
+                    raise faults.repeated(self._name, "a credential that it was handed")
             return found
         if kind == worker.LARGE:
             raise faults.too_large(self._name, call.output_bytes)
         if kind == worker.NO_JSON:
-            raise faults.no_json(self._name, found["why"])
-        raise faults.told(self._name, found["type"], found["text"], found["trace"], guarded)
+            raise faults.no_json(self._name, faults.redacted(_text_at(found, "why") or "", guarded))
+        type_name, trace = _text_at(found, "type") or "", _text_at(found, "trace") or ""
+        raise faults.told(self._name, type_name, _text_at(found, "text"), trace, guarded)
 
     # --- which worker ------------------------------------------------------------------------
 
@@ -240,7 +245,7 @@ class Workers:
                 self._give_back(started)
                 self._grow()
                 return
-            fault = faults.not_started(self._name, json.loads(payload)["trace"])
+            fault = faults.not_started(self._name, _trace_in(payload))
         self._tell_waiter(fault)
         self._bury(started)
 
@@ -278,6 +283,20 @@ class Workers:
         self._idle = kept
         # The most recently used is taken first, so the list is in order of time.
         self._timer = self._clock.call_at(kept[0].idle_since + self._idle_seconds, self._end_idle) if kept else None
+
+
+def _trace_in(payload: bytes) -> str:
+    """Return why a worker could not begin. The module that it imported may have written that in its place."""
+    try:
+        found = _text_at(loads(payload.decode()), "trace")
+    except (UnicodeDecodeError, WireError):
+        found = None
+    return "its worker sent what is no reply" if found is None else found
+
+
+def _text_at(found: Json, name: str) -> str | None:
+    value = found.get(name) if isinstance(found, dict) else None
+    return value if isinstance(value, str) else None
 
 
 def told_of(call: Call, clock: Clock) -> dict[str, Json]:

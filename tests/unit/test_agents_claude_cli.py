@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from runner.agents import Setting, build_agent
+from runner.agents.claude import _Attempt
 from runner.agents.tools import Tools
 from runner.errors import AgentFault
 from runner.policy.model import Reference
@@ -149,3 +152,23 @@ def test_a_function_of_a_claude_may_be_async_although_its_program_is_a_process(t
     tools = Tools(entry("claude", {"model": "m-1", "tools": {"look_up": function}}, isolation="process"), Setting(tmp_path))
 
     assert tools.described == [("look_up", "Looks up.", {"type": "object"})]
+
+
+async def test_a_program_that_names_its_model_by_the_key_does_not_bring_it_into_the_journal(make: Make) -> None:
+    attempt = call({"n": 7})
+    with pytest.raises(AgentFault):
+        await make({**DONE, "structured_output": {"n": 7}, "modelUsage": {f"m-{KEY}": {}}}).run(attempt)
+
+    assert attempt.usage is not None and attempt.usage.model == "m-[redacted]"
+
+
+def test_a_million_lines_at_once_take_time_that_grows_with_them() -> None:
+    agent = SimpleNamespace(name="a", options={"max_turns": 1}, tools=SimpleNamespace(of=lambda call: None))
+    attempt = _Attempt(agent, call({}), KEY)  # type: ignore[arg-type]
+    begun = time.process_time()
+    attempt.take(b"\n" * 999_990 + b'{"a": ')
+    attempt.take(b"1}\n{")
+
+    # Line by line it would copy 500 GB.
+    assert time.process_time() - begun < 10
+    assert attempt._messages.get_nowait() == {"a": 1} and attempt._messages.empty()

@@ -306,6 +306,19 @@ def test_a_value_that_the_tails_bound_cut_through_is_redacted_too(kept: int) -> 
     assert faults.errors_of(written, ["hunter2-hunter2"], cut=True) == "and more"
 
 
+def test_a_value_is_redacted_that_stands_between_control_characters_also_where_the_bound_cut_through() -> None:
+    assert faults.errors_of(b"te\x01r2-hun\x02ter2 and hun\x03ter2-hunter2.", ["hunter2-hunter2"], cut=True) == "and [redacted]."
+    assert faults.errors_of("üß-hunter2 more".encode()[1:], ["hunter2-üß-hunter2"], cut=True) == "more"
+    assert faults.redacted("a key\r\nof two lines", ["key\r\nof two"]) == "a [redacted] lines"
+
+
+@pytest.mark.parametrize("text", ["'\"\\u0068unter2-hunter2\"'", "'{\"\\u0068unter2-hunter2\": 1}'"])
+async def test_an_output_that_repeats_a_referenced_value_by_escapes_is_refused(tmp_path: Path, text: str) -> None:
+    fault = await fault_of(tmp_path, f"printf %s {text}", env={"K": KEY}, read_reference=lambda reference: "hunter2-hunter2")
+
+    assert fault.message == 'agent "a" returned a value that its policy keeps by reference'
+
+
 async def test_inputs_are_one_line_of_json(tmp_path: Path) -> None:
     assert await run(tmp_path, 'read -r line; printf %s "$line"', {"a": ["ü", 1]}) == {"a": ["ü", 1]}
 

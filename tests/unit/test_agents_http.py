@@ -361,6 +361,39 @@ async def test_elsewhere_the_one_token_goes_on_the_request_and_several_do_not(se
     await made.close()
 
 
+@pytest.mark.parametrize(
+    ("said", "message", "detail"),
+    [
+        (Said(body=b"1", headers={"Content-Type": f"Text/{KEY.upper()}; q=1"}), "answered with another type, not with JSON", "content-type: text/[redacted]"),
+        (Said(401, f"bad {KEY[:5]}\x01{KEY[5:]}!".encode()), "answered with status 401: it does not accept its credential", "bad [redacted]!"),
+        (Said(302, headers={"Location": f"/{KEY[:5]}\x7f{KEY[5:]}"}), "answered with status 302: it is not followed elsewhere", "location: /[redacted]"),
+        (Said(body=f'{{"a": "\\u0068{KEY[1:]}"}}'.encode()), "returned a credential that it was handed", "its output repeats a value that it was handed, and was not kept"),
+        (Said(body=f'{{"\\u0068{KEY[1:]}": 1}}'.encode()), "returned a credential that it was handed", "its output repeats a value that it was handed, and was not kept"),
+    ],
+)  # fmt: skip
+async def test_a_server_that_repeats_a_credential_in_disguise_does_not_bring_it_into_the_journal(
+    server: ResourceServer, said: Said, message: str, detail: str
+) -> None:
+    server.answer = lambda got: said
+    found = await fault_of(server.url, headers={"X-Key": Reference("env", ("K",))})
+
+    assert (found[1], found[4]) == (f'agent "a" {message}', detail)
+
+
+async def test_a_credential_that_is_repeated_without_its_scheme_is_found(server: ResourceServer) -> None:
+    setting = Setting(folder=Path(), read_reference=lambda reference: f"Bearer {KEY}", policy=policy_with())
+    made = build_agent(entry("http", {"url": server.url, "headers": {"Authorization": Reference("env", ("K",))}}), setting)
+    server.answer = lambda got: Said(body=json.dumps(got.headers["authorization"].partition(" ")[2]).encode())
+    with pytest.raises(AgentFault, match="returned a credential that it was handed"):
+        await made.run(call())
+    server.answer = lambda got: Said(500, got.headers["authorization"].partition(" ")[2].encode())
+    with pytest.raises(AgentFault) as raised:
+        await made.run(call())
+    await made.close()
+
+    assert raised.value.detail == "[redacted]"
+
+
 async def test_attempts_share_connections(server: ResourceServer) -> None:
     held = threading.Barrier(3, timeout=10)
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from runner.agents import Setting, build_agent
+from runner.agents.mcp_listing import listed_by, server_at
 from runner.errors import AgentFault, PolicyError
 from runner.policy.lock import fingerprint_of
 from runner.policy.model import LockedAgent, Reference, Resource
@@ -253,6 +254,90 @@ async def test_a_value_kept_by_reference_is_in_no_output_detail_log_or_fact(serv
     assert faults[2].message == 'agent "a" returned a credential that it was handed'
     assert KEY not in "".join(fault.message + fault.detail for fault in faults) + str(made.facts())
     assert KEY not in "".join(record.getMessage() + (record.exc_text or "") for record in caplog.records)
+
+
+def named(server: ResourceServer, name: str, schema: Any = None) -> None:
+    """Have the server say that it is called so, and that its tool takes this."""
+
+    def answer(got: Received) -> Said:
+        said = reply(got, {"content": [], "structuredContent": {}}, tool={"name": "echo", "inputSchema": schema or {"type": "object"}})
+        info = json.dumps({"name": name, "version": "1"}).encode()
+        return replace(said, body=said.body.replace(b'{"name": "s", "version": "1"}', info))
+
+    server.answer = answer
+
+
+@pytest.mark.parametrize(
+    ("name", "schema", "where"),
+    [
+        (f"of {KEY}", None, "its name"), (f"{KEY[:5]}\x1b[0m\u200b{KEY[5:]}", None, "its name"), ("x" * 190 + KEY, None, "its name"),
+        ("s", {"type": "object", "title": KEY}, "the schemas of its tool"),
+    ],
+)  # fmt: skip
+async def test_a_server_that_repeats_a_credential_in_what_it_says_of_itself_is_not_called(
+    server: ResourceServer, name: str, schema: Any, where: str
+) -> None:
+    named(server, name, schema)
+    made = agent(url=server.url, headers={"X-Key": KEPT})
+    assert isinstance(made, TellsSchemas)
+    with pytest.raises(AgentFault):
+        await made.schemas()
+    fault = await fault_of(made)
+
+    message = f'agent "a" has a server that repeats a credential that it was handed in {where}'
+    assert told(fault) == ("failed", message, False, None)
+    assert fault.detail == "it was not called, and what it said was not kept"
+    assert KEY[:5] not in str(made.facts())
+    assert not any(b"tools/call" in got.body for got in server.received)
+
+
+async def test_a_server_of_an_ordinary_name_is_called_and_named(server: ResourceServer) -> None:
+    named(server, "ordinary")
+    made = agent(url=server.url, headers={"X-Key": KEPT})
+
+    assert await made.run(call({})) == {}
+    assert made.facts()["server"] == "ordinary 1"
+    await made.close()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        Said(headers={"Content-Type": f"Text/{KEY.upper()}"}),
+        Said(401, f"bad {KEY[:5]}\x01{KEY[5:]}".encode()),
+        Said(body=json.dumps({"jsonrpc": "2.0", "id": 1, "result": {"content": "x" * 13 + KEY + "y" * 100}}).encode(), headers={"Content-Type": "application/json"}),
+    ],
+    ids=["type", "control characters", "an error that shows a part"],
+)  # fmt: skip
+async def test_what_a_server_repeats_in_disguise_does_not_come_into_the_journal(server: ResourceServer, said: Said) -> None:
+    def answer(got: Received) -> Said:
+        asked = json.loads(got.body) if got.body else {}
+        return replace(said, body=said.body.replace(b'"id": 1', f'"id": {asked["id"]}'.encode())) if asked.get("method") == "tools/call" else reply(got)
+
+    server.answer = answer
+    fault = await fault_of(agent(url=server.url, headers={"X-Key": KEPT}))
+
+    assert KEY[:7] not in fault.message + fault.detail.lower()
+
+
+@pytest.mark.parametrize("charset", ["charset=punycode", "charset*0=puny; charset*1=code"])
+async def test_no_event_is_decoded_by_a_codec_that_its_server_names(
+    server: ResourceServer, monkeypatch: pytest.MonkeyPatch, charset: str
+) -> None:
+    decoded: list[Any] = []
+    monkeypatch.setattr("encodings.punycode.punycode_decode", lambda *asked: decoded.append(asked) or "")
+
+    def answer(got: Received) -> Said:
+        said = reply(got, {"content": [], "structuredContent": {"a": "ü-kva"}})
+        if not said.body:
+            return said
+        return Said(body=b"data: " + said.body + b"\n\n", headers={"Content-Type": f"text/event-stream; {charset}"})
+
+    server.answer = answer
+
+    assert await agent(url=server.url).run(call({})) == {"a": "ü-kva"}
+    assert [tool.name for tool in await listed_by(server_at(url=server.url), Setting(Path()))] == ["echo"]
+    assert decoded == []
 
 
 # --- what goes wrong over pipes --------------------------------------------------------------

@@ -165,6 +165,44 @@ async def test_a_server_that_repeats_the_key_in_an_error_does_not_bring_it_into_
 
 
 @each_api
+async def test_a_key_that_a_server_hides_between_control_characters_does_not_come_into_the_journal(make, vendors):
+    vendors.say(Say(status=401, body=f"bad key {KEY[:9]}\x01{KEY[9:]}!".encode()))
+    fault = await fault_of(make(), call({"n": 7}))
+
+    assert fault.detail == "bad key [redacted]!"
+
+
+@each_api
+async def test_an_output_that_repeats_the_key_by_escapes_is_refused(make, vendors):
+    vendors.say(Say(text='{"n": "\\u0063' + KEY[1:] + '"}'))
+    fault = await fault_of(make(), call({"n": 7}))
+
+    assert told(fault) == ("invalid_output", 'agent "a" returned a value that its policy keeps by reference', False, None)
+
+
+@each_api
+async def test_a_server_that_names_its_model_by_the_key_does_not_bring_it_into_the_journal(make, vendors):
+    vendors.say(Say(model=f"m-{KEY[:9]}\x01{KEY[9:]}"))
+    attempt = call({"n": 7})
+    await make().run(attempt)
+
+    assert attempt.usage == ModelUsage("m-[redacted]", 10, 5)
+
+
+@each_api
+@pytest.mark.parametrize("charset", ["charset=punycode", "charset*0=puny; charset*1=code", "charset=utf-16"])
+async def test_no_answer_is_decoded_by_a_codec_that_its_server_names(make, vendors, monkeypatch, charset):
+    # It takes 3 s for 240 kB; here it takes nothing, and fails the test.
+    decoded = []
+    monkeypatch.setattr("encodings.punycode.punycode_decode", lambda *asked: decoded.append(asked) or "")
+    vendors.say(Say(status=400, body="busy-kva ü".encode(), headers={"content-type": f"text/plain; {charset}"}))
+    fault = await fault_of(make(), call({"n": 7}))
+
+    assert fault.detail == "busy-kva ü"
+    assert decoded == []
+
+
+@each_api
 async def test_what_is_not_in_the_schema_is_left_to_the_broker(make, vendors):
     vendors.say(Say(value={"n": "seven", "more": 1}))
 
@@ -227,11 +265,30 @@ async def test_what_the_vendors_libraries_would_take_from_the_environment_is_not
         monkeypatch.setenv(name, "ambient-credential-id")
     for name in ("ANTHROPIC_BASE_URL", "OPENAI_BASE_URL", "HTTP_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9/ambient")
+    names = ["X-Secret", "Cookie", "Host", "User-Agent", "Accept", "Content-Type", "authorization", "Authorization", "X-Api-Key", "api-key",
+             "anthropic-version", "Anthropic-Beta", "traceparent", "Traceparent", "Idempotency-Key", "X-Stainless-OS", "OpenAI-Project"]  # fmt: skip
+    for name in ("ANTHROPIC_CUSTOM_HEADERS", "OPENAI_CUSTOM_HEADERS"):
+        monkeypatch.setenv(name, "\n".join(f"{header}: ambient {n}" for n, header in enumerate(names)))
     await make().run(call({"n": 7}))
     await make(without=["api_key"]).run(call({"n": 7}))
 
     assert vendors.said("ambient") == []
     assert [request.headers["authorization"] for request in vendors.requests] == [f"Bearer {KEY}", "Bearer none"]
+    assert all(request.headers["traceparent"] == call().traceparent for request in vendors.requests)
+
+
+@each_api
+async def test_the_headers_of_a_request_are_these_and_no_others(make, vendors, api):
+    await make().run(call({"n": 7}))
+    (asked,) = vendors.requests
+
+    version = {"anthropic-version": asked.headers.get("anthropic-version")} if api == "anthropic" else {}
+    assert asked.headers == {
+        "host": vendors.url.removeprefix("http://"), "content-length": str(len(asked.body)), "accept": "application/json",
+        "accept-encoding": "identity", "content-type": "application/json", "user-agent": "runner", "authorization": f"Bearer {KEY}",
+        "traceparent": call().traceparent, "idempotency-key": "run-1:7:2:0", **version,
+    }  # fmt: skip
+    assert api != "anthropic" or len(version["anthropic-version"]) == len("2026-01-01")
 
 
 @each_api
@@ -243,6 +300,15 @@ async def test_a_key_that_cannot_be_read_ends_the_attempt_before_anything_is_sen
 
     assert told(fault) == ("failed", 'agent "a" could not be started', False, None)
     assert "env:KEY cannot be read: env:KEY is not set" in fault.detail
+    assert vendors.requests == []
+
+
+@each_api
+async def test_a_key_that_no_header_can_carry_is_told_of_without_it(make, vendors):
+    fault = await fault_of(make(key=f"{KEY}\x01more"), call({"n": 7}))
+
+    assert told(fault) == ("failed", 'agent "a" could not be started', False, None)
+    assert fault.detail == "env:KEY has characters that no header can carry"
     assert vendors.requests == []
 
 

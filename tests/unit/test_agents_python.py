@@ -283,6 +283,66 @@ async def test_a_module_that_imports_in_the_host_alone_fails_the_attempt_with_th
     assert "not here" in fault.detail
 
 
+# Code of an agent that finds where its worker's frames go, and writes there in the worker's place.
+FORGE = """
+import json, os, stat
+def forge(kind, payload):
+    pipes = [int(name) for name in os.listdir("/proc/self/fd") if int(name) > 2]
+    for fd in pipes:
+        try:
+            if stat.S_ISFIFO(os.fstat(fd).st_mode):
+                os.write(fd, len(payload).to_bytes(4, "big") + kind + payload)
+        except OSError:
+            pass
+"""
+
+
+@pytest.mark.parametrize("payload", [b"{", b"[]", b"\xff", b'{"trace": 5}', b"{}"])
+async def test_a_module_that_answers_in_its_workers_place_fails_the_attempt_and_holds_no_slot(tmp_path: Path, payload: bytes) -> None:
+    source = f"{FORGE}\nif os.getpid() != {os.getpid()}: forge(b'e', {payload!r})\ndef f(inputs): return 1"
+    agent = python_agent(tmp_path, source, parallel=1)
+    # With one slot, the second would wait for ever for what the first one lost.
+    for _ in range(2):
+        with pytest.raises(AgentFault) as raised:
+            await asyncio.wait_for(agent.run(call()), 60)
+
+        assert (raised.value.message, raised.value.lost) == ('agent "a" could not be started', False)
+        assert raised.value.detail == "its worker sent what is no reply"
+    await agent.close()
+
+
+@pytest.mark.parametrize(("kind", "payload"), [(b"e", b""), (b"r", b"{}"), (b"?", b"12345678{}"), (b"o", b"123")])
+async def test_a_function_that_answers_with_what_is_no_reply_is_lost_and_its_worker_replaced(tmp_path: Path, kind: bytes, payload: bytes) -> None:
+    source = f"{FORGE}\ndef f(inputs):\n    if inputs: forge({kind!r}, {payload!r})\n    return 1"
+    agent = python_agent(tmp_path, source, parallel=1)
+    with pytest.raises(AgentFault) as raised:
+        await asyncio.wait_for(agent.run(call(True)), 60)
+
+    assert (raised.value.message, raised.value.lost) == ('agent "a" ended without an answer', True)
+    assert await asyncio.wait_for(agent.run(call(False)), 60) == 1
+    await agent.close()
+
+
+@pytest.mark.parametrize(("kind", "told"), [(b"e", "failed"), (b"j", "invalid_output"), (b"l", "invalid_output")])
+@pytest.mark.parametrize("payload", [b"[]", b'{"type": 5, "why": [], "trace": {}}'])
+async def test_a_reply_of_any_shape_is_a_fault(tmp_path: Path, kind: bytes, told: str, payload: bytes) -> None:
+    fault = await fault_of(tmp_path, f"{FORGE}\ndef f(inputs): forge({kind!r}, bytes(8) + {payload!r})")
+
+    assert fault.kind == told
+
+
+async def test_a_token_that_a_reply_hides_behind_escapes_is_refused(tmp_path: Path) -> None:
+    credential = HandCredential(crm="the-token-of-crm")
+    hidden = "b'\"' + b''.join(b'\\\\u%04x' % byte for byte in call.tokens['crm'].encode()) + b'\"'"
+    agent = python_agent(tmp_path, f"{FORGE}\ndef f(inputs, call): forge(b'o', bytes(8) + {hidden})")
+    with pytest.raises(AgentFault) as raised:
+        await agent.run(call(credential=credential))
+
+    assert raised.value.message == 'agent "a" returned a credential that it was handed'
+    await agent.close()
+    await credential.close()
+
+
 @pytest.mark.parametrize("value", ["{1, 2}", "float('nan')", "object()", "f", "'\\ud800'", "[[]] * 2 and deep(70)"])
 async def test_a_sync_function_returns_exact_json_or_nothing(tmp_path: Path, value: str) -> None:
     source = f"def deep(n): return [deep(n - 1)] if n else 1\ndef f(inputs): return {value}"

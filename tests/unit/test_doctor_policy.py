@@ -150,6 +150,24 @@ async def test_a_library_that_is_missing_is_named_with_its_extra(tmp_path, monke
     ]
 
 
+@pytest.mark.parametrize("there", [True, False])
+async def test_claude_as_a_program_needs_no_library(tmp_path, monkeypatch, service, there):
+    monkeypatch.setitem(TESTED, "claude", ("no-such-library", "1", "2"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if there:
+        (tmp_path / "claude").write_text("#!/bin/sh\nexit 1\n")
+        (tmp_path / "claude").chmod(0o755)
+    entry = {"model": "m", "via": "cli", "base_url": service.url, "api_key": "env:CANARY_KEY"}
+
+    lines = await found_of(tmp_path, {"x": {"claude": entry}})
+
+    assert [line for line in lines if "library" in line] == []
+    assert [line for line in lines if "program" in line] == [
+        f"ok      agent x, program: {tmp_path}/claude" if there else "FAILED  agent x, program: there is no program claude on the PATH"
+    ]
+    assert ("        fix: install Claude Code, or put it into a folder of PATH" in lines) == (not there)
+
+
 async def test_a_crew_is_imported_in_a_process_of_its_own_and_not_called(tmp_path):
     (tmp_path / "crews.py").write_text("open('imported', 'w').close()\ndef crew():\n    open('called', 'w').close()\n")
     (tmp_path / "bad.py").write_text(f"raise KeyError('no key {'x' * 9}')\n")

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import httpx2
 
+from runner.charsets import swift
 from runner.seams import DoorRequest, DoorResponse
 
 Handle = Callable[[DoorRequest], Awaitable[DoorResponse]]
@@ -36,7 +37,10 @@ class _Transport(httpx2.AsyncBaseTransport):
                 scheme=url.scheme,
             )
         )
-        return httpx2.Response(answer.status, headers=answer.headers, stream=_Stream(answer), request=request)
+        response = httpx2.Response(answer.status, headers=answer.headers, stream=_Stream(answer), request=request)
+        # An agent that asks for its text asks in the host's own process.
+        response.encoding = swift(response.headers.get("content-type", ""))
+        return response
 
 
 class _Stream(httpx2.AsyncByteStream):
