@@ -165,7 +165,7 @@ async def test_claude_as_a_program_needs_no_library(tmp_path, monkeypatch, servi
     assert [line for line in lines if "program" in line] == [
         f"ok      agent x, program: {tmp_path}/claude" if there else "FAILED  agent x, program: there is no program claude on the PATH"
     ]
-    assert ("        fix: install Claude Code, or put it into a folder of PATH" in lines) == (not there)
+    assert ("        fix: install Claude Code, or leave `via: cli` out" in lines) == (not there)
 
 
 async def test_a_crew_is_imported_in_a_process_of_its_own_and_not_called(tmp_path):
