@@ -10,25 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from types import ModuleType
 from typing import Any
 
 from runner.agents import Setting, faults, model_calls
 from runner.agents.extras import need
-from runner.agents.model_client import BYTES_A_TOKEN, ENVELOPE_BYTES, Connections, fault_of
+from runner.agents.model_agent import ModelAgent
+from runner.agents.model_client import fault_of
 from runner.agents.result_schema import Asked, ask_loosely, ask_strictly, in_words
-from runner.agents.tools import ToolCall, ToolResult, Tools
-from runner.models import Json
-from runner.policy.backends.models import DEFAULT_OUTPUT_TOKENS, DEFAULT_TURNS
+from runner.agents.tools import ToolCall, ToolResult
 from runner.policy.model import AgentEntry
 from runner.seams import Call
 
 VENDOR = "https://api.openai.com/v1"
 
 
-def build(entry: AgentEntry, setting: Setting) -> OpenAIAgent:
+def build(entry: AgentEntry, setting: Setting) -> ModelAgent:
     """Return the agent of an entry. Raises PolicyError: the library or a function is missing."""
-    return OpenAIAgent(entry, setting, need(entry, "openai"))
+    client = need(entry, "openai").AsyncOpenAI
+    dialogue = _Responses if entry.options.get("api") == "responses" else _Chat
+    return ModelAgent(entry, setting, vendor=VENDOR, asked=_asked(entry), client=client, dialogue=dialogue)
 
 
 def _asked(entry: AgentEntry) -> Asked:
@@ -40,53 +40,10 @@ def _asked(entry: AgentEntry) -> Asked:
     return asked
 
 
-class OpenAIAgent:
-    """One agent that is a model behind this API."""
-
-    def __init__(self, entry: AgentEntry, setting: Setting, library: ModuleType) -> None:
-        self.name = entry.name
-        self.options = entry.options
-        self.max_tokens: int = entry.options.get("max_tokens", DEFAULT_OUTPUT_TOKENS)
-        self.asked = _asked(entry)
-        self.tools = Tools(entry, setting)
-        self._entry = entry
-        self._key = model_calls.Key(entry, setting)
-        self._library = library
-        self._base_url: str = entry.options.get("base_url", VENDOR)
-        self._connections = Connections(self._base_url)
-        self._client: Any = None
-
-    async def run(self, call: Call) -> Json:
-        key = await self._key.read()
-        limit = 2 * call.output_bytes + ENVELOPE_BYTES + BYTES_A_TOKEN * self.max_tokens
-        http = await self._connections.client(limit, model_calls.headers_of(call, key))
-        if self._client is None:
-            # Each setting is said here: what is not, the library takes from the environment. The key is put on where
-            # requests are sent (model_client); the library never has it.
-            self._client = self._library.AsyncOpenAI(
-                api_key=model_calls.NO_KEY, base_url=self._base_url, max_retries=0, timeout=http.timeout,
-                http_client=http,
-            )  # fmt: skip
-        client = self._client.with_options(http_client=http)
-        kind = _Responses if self.options.get("api") == "responses" else _Chat
-        turns = self.options.get("max_turns", DEFAULT_TURNS)
-        return await model_calls.converse(
-            self.name, call, kind(self, call, client, key), self.tools, self.asked, max_turns=turns,
-            max_tokens=self.max_tokens, key=key,
-        )  # fmt: skip
-
-    def facts(self) -> dict[str, str]:
-        return model_calls.facts_of(self._entry, self.asked, self.tools, VENDOR)
-
-    async def close(self) -> None:
-        await self.tools.close()
-        await self._connections.close()
-
-
 class _Dialogue:
     """What was said in one attempt."""
 
-    def __init__(self, agent: OpenAIAgent, call: Call, client: Any, key: str) -> None:
+    def __init__(self, agent: ModelAgent, call: Call, client: Any, key: str) -> None:
         self._agent = agent
         self._call = call
         self._client = client
@@ -111,7 +68,7 @@ class _Dialogue:
 
 
 class _Chat(_Dialogue):
-    def __init__(self, agent: OpenAIAgent, call: Call, client: Any, key: str) -> None:
+    def __init__(self, agent: ModelAgent, call: Call, client: Any, key: str) -> None:
         super().__init__(agent, call, client, key)
         if self._system:
             self._said.insert(0, {"role": "system", "content": self._system})
@@ -157,7 +114,7 @@ class _Chat(_Dialogue):
 
 
 class _Responses(_Dialogue):
-    def __init__(self, agent: OpenAIAgent, call: Call, client: Any, key: str) -> None:
+    def __init__(self, agent: ModelAgent, call: Call, client: Any, key: str) -> None:
         super().__init__(agent, call, client, key)
         self._fixed: dict[str, Any] = {"max_output_tokens": agent.max_tokens, "store": False}
         if self._system:

@@ -22,6 +22,8 @@ from runner.seams import Rates
 
 # A service that asked so often to be called later is down for this spawn.
 MOST_SLOWED = 20
+# A server may name itself anew with each answer.
+MOST_MODELS = 8
 # What an attempt used of a model that ended so was perhaps not told, or not all of it.
 _UNSURE = (OutcomeKind.TIMED_OUT, OutcomeKind.CANCELLED, OutcomeKind.OUTCOME_UNKNOWN)
 
@@ -48,6 +50,8 @@ class Turns:
             {name: entry.parallel for name, entry in policy.agents.items()},
             None if self.admission.idle else self._may_start,
         )
+        self.answered: dict[str, set[str]] = {}
+        """Agent → the models that have answered for it, as they named themselves."""
         self._timer: Timer | None = None
         self._timer_at = 0.0
         self._ends_at = clock.monotonic() + policy.limits.wall_seconds
@@ -86,6 +90,10 @@ class Turns:
         attempt.reserved = None
         if kind == OK:
             self.admission.answered(entry)
+        if call is not None and call.usage is not None and call.usage.model:
+            models = self.answered.setdefault(entry.name, set())
+            if len(models) < MOST_MODELS:
+                models.add(call.usage.model)
         if call is None:
             if reserved is not None:
                 self.admission.over(entry, reserved, None, called=False, sure=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from runner.agents import Setting, build_agent
+from runner.broker.admission import may_be_slowed
 from runner.broker.reached import Reached
 from runner.broker.watched import Watch, WatchedAgent, WatchedReached
 from runner.clock import Clock
@@ -31,6 +32,8 @@ class Backends:
         self._made: dict[str, Agent] = {}
         self._reached: dict[str, Reached] = {}
         self._on_reached: OnReached | None = None
+        self._told: dict[str, str] = {}
+        """Agent → the fingerprint that was told of it."""
         self._watch: Watch | None = None
         self._wraps: list[Callable[[AgentEntry, Agent], Agent]] = []
 
@@ -78,7 +81,7 @@ class Backends:
                 made = wrapped(entry, made)
             self._made[entry.name] = made
             if self._on_reached is not None:
-                self._on_reached(reached_body(entry, made))
+                self._on_reached(self._noted(reached_body(entry, made)))
         return made
 
     def fingerprint(self, name: str) -> str:
@@ -95,7 +98,20 @@ class Backends:
     async def look(self) -> list[dict[str, Any]]:
         """Return the bodies of `agent_reached` of those that are made. Files are read beside the event loop."""
         made = [(self._policy.agents[name], agent) for name, agent in self._made.items()]
-        return await asyncio.to_thread(lambda: [reached_body(*each) for each in made]) if made else []
+        return await asyncio.to_thread(lambda: [self._noted(reached_body(*each)) for each in made]) if made else []
+
+    async def look_again(self, answered: Mapping[str, Collection[str]]) -> list[dict[str, Any]]:
+        """Return the bodies of `agent_reached` of services that turned out to be something else than was told: a server
+        that says who it is, a model as it `answered`.
+        """
+        asked = [entry for name, entry in self._policy.agents.items() if name in self._made and may_be_slowed(entry)]
+        made = [(entry, self._made[entry.name], answered.get(entry.name, ())) for entry in asked]
+        found = await asyncio.to_thread(lambda: [reached_body(*each) for each in made]) if made else []
+        return [self._noted(body) for body in found if self._told.get(body["agent"]) != body["fingerprint"]]
+
+    def _noted(self, body: dict[str, Any]) -> dict[str, Any]:
+        self._told[body["agent"]] = body["fingerprint"]
+        return body
 
     def tell(self, on_reached: OnReached) -> None:
         """From now on tell of each agent when it is made."""
@@ -107,9 +123,11 @@ class Backends:
         self._made.clear()
 
 
-def reached_body(entry: AgentEntry, agent: Agent) -> dict[str, Any]:
+def reached_body(entry: AgentEntry, agent: Agent, answered: Collection[str] = ()) -> dict[str, Any]:
     """Return what `agent_reached` says of an agent. What keeps it from being looked at never fails a run."""
     facts = _facts(agent)
+    if answered:
+        facts = {**facts, "answered": ", ".join(sorted(answered))}
     fingerprint = fingerprint_of(entry.backend, facts)
     return {"agent": entry.name, "backend": entry.backend, "fingerprint": fingerprint, "facts": facts}
 

@@ -194,9 +194,13 @@ class Execution:
         reached = await self._backends.look()
         channel = self._channel = await self._guest.take()
         try:
-            return await self._converse(channel, reached)
+            ending = await self._converse(channel, reached)
         finally:
             self._cpu_seconds = channel.cpu_seconds()
+        if self._broker is not None:
+            for body in await self._backends.look_again(self._broker.attempts.turns.answered):
+                self._note_agent(body)
+        return ending
 
     async def _converse(self, channel: Channel, reached: list[dict[str, Any]]) -> Ending:
         left = self._policy.limits.wall_seconds - self._wall_seconds

@@ -16,7 +16,7 @@ from typing import Any
 from runner.engine.imported import require_vouched
 from runner.engine.submission import Reuse
 from runner.errors import UsageError
-from runner.events import EventKind, fold
+from runner.events import EventKind
 from runner.guest.wire import OK
 from runner.journal import SqliteJournal
 from runner.models import Json
@@ -36,7 +36,10 @@ class Reusable:
         self, store: SqliteJournal, reuse: Reuse, fingerprint_of: FingerprintOf, *, before: Policy, now: Policy
     ) -> None:
         """`before` is the policy of the run whose outcomes these are."""
-        self._agents = fold(store.read(reuse.run, kinds=(EventKind.AGENT_REACHED,))).agents
+        # As it was before it was first called: today's was not called yet either.
+        self._agents: dict[str, str] = {}
+        for event in store.read(reuse.run, kinds=(EventKind.AGENT_REACHED,)):
+            self._agents.setdefault(event.body["agent"], event.body["fingerprint"])
         self._fingerprint_of = fingerprint_of
         self._not_before = reuse.not_before
         self._same: dict[str, bool] = {}
@@ -50,7 +53,7 @@ class Reusable:
 
     def _is_same(self, agent: str) -> bool:
         if agent not in self._same:
-            before = self._agents.get(agent, {}).get("fingerprint", "")
+            before = self._agents.get(agent, "")
             same = self._before.options(agent) == self._now.options(agent)
             self._same[agent] = bool(before) and same and before == self._fingerprint_of(agent)
         return self._same[agent]

@@ -43,6 +43,8 @@ def test_one_script_uses_six_backends_at_once(tmp_path: Path) -> None:
     assert reached == {
         "books": "http", "news": "mcp", "mood": "openai", "advise": "anthropic", "letter": "langgraph", "rank": "python",
     }  # fmt: skip
+    answered = [event.body["facts"].get("answered") for event in events if event.kind is EventKind.AGENT_REACHED]
+    assert sorted(filter(None, answered)) == ["large-1", "small-1"]
     (finished,) = [event.body for event in events if event.kind is EventKind.RUN_FINISHED]
     # Three answers of each model: 70 and 102 tokens, at the prices of the policy.
     assert finished["spawns"] == {"ok": 14}

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from runner import Runner
+from runner.engine.submission import Reuse
 from runner.events import EventKind, fold
 from runner.models import RunState, Script
 from runner.policy.model import Policy
@@ -143,3 +144,17 @@ async def test_what_a_nested_run_used_of_a_model_is_what_its_spawn_used(own_home
     assert both == [{"tokens": 81, "cost_usd": 0.000375, "input_tokens": 70, "output_tokens": 11}] * 2
     assert used(events) == {"inner": {"tokens": 162, "cost_usd": 0.00075, "input_tokens": 140, "output_tokens": 22}}
     assert (result.usage.model_tokens, result.usage.cost_usd) == (162, pytest.approx(0.00075))
+
+
+async def test_the_record_says_which_model_answered_and_its_outcome_is_reused_all_the_same(own_home, vendors, crm):
+    vendors.answer = lambda request: Say(model="m-1-20261101")
+    asked = policy(vendors, crm)
+    script = 'result = spawn("gpt", {"customer_id": 7}).result()'
+    first = await run_script(own_home, script, policy=asked)
+    again = await run_script(own_home, script, policy=asked, reuse=Reuse(first.result.run))
+    reached = [event.body["facts"].get("answered") for event in first.events if event.kind is EventKind.AGENT_REACHED]
+
+    assert first.result.result == again.result.result == {"customer_id": 7}
+    assert reached == [None, "m-1-20261101"]
+    assert fold(first.events).agents["gpt"]["facts"]["answered"] == "m-1-20261101"
+    assert (again.result.usage.reused, again.result.usage.attempts, len(vendors.requests)) == (1, 0, 1)
