@@ -73,6 +73,8 @@ class Running(Reading):
         self._revocations_seen = -1
         """The register's entry up to which revocations were looked at; -1 before the first run."""
         self._running: dict[str, Execution] = {}
+        self._serving: set[asyncio.Future[None]] = set()
+        """One for each run that is served, done when that has ended."""
         self._leaving: set[asyncio.Task[Any]] = set()
         self._looking: set[asyncio.Task[Any]] = set()
         """What replays and rehearses just now: it is cancelled where the Runner is closed."""
@@ -111,8 +113,9 @@ class Running(Reading):
         for task in looking:
             task.cancel()
         await asyncio.gather(*looking, return_exceptions=True)
-        while self._leaving:  # A nested run that has ended is let go after that.
-            await asyncio.gather(*self._leaving, return_exceptions=True)
+        # Each has its last event then, and was let go: one that still wrote when the store closes would wait for ever.
+        while under_way := {*self._serving, *self._leaving}:
+            await asyncio.wait(under_way)
         if self._polling is not None:
             self._polling.cancel()
             with suppress(asyncio.CancelledError):
@@ -253,6 +256,8 @@ class Running(Reading):
     async def _serve(self, execution: Execution, submission: Submission) -> RunResult:
         run = execution.run_id
         self._running[run] = execution
+        ended = asyncio.get_running_loop().create_future()
+        self._serving.add(ended)
         try:
             if submission.on_start is not None:
                 submission.on_start(run)
@@ -263,6 +268,8 @@ class Running(Reading):
             leaving = asyncio.ensure_future(execution.let_go())
             self._leaving.add(leaving)
             leaving.add_done_callback(self._left)
+            self._serving.discard(ended)
+            ended.set_result(None)
 
     # --- decisions -------------------------------------------------------------------------
 
