@@ -305,7 +305,7 @@ async def test_a_path_that_leads_nowhere_is_told_with_its_line_and_imports_nothi
     with pytest.raises(PolicyError) as refused:
         build_agent(found.agents["a"], Setting(folder))
 
-    assert refused.value.message == f':3: agent "a" calls "{path}", which cannot be imported: {why}'
+    assert refused.value.message == f'p:3: agent "a" calls "{path}", which cannot be imported: {why}'
     assert refused.value.line == 3
     assert "crewai" not in sys.modules
 
