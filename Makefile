@@ -10,8 +10,7 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --no-input --disable-pip-version-check
-# Much of a test is waiting: three of them keep two processors busy.
-WORKERS ?= 3
+WORKERS ?= 2
 # Tests start hundreds of processes: where bytecode is not kept, each compiles the whole of runner anew.
 export PYTHONDONTWRITEBYTECODE :=
 SANDBOX := $(if $(filter none,$(DOCKER)),--sandbox process)

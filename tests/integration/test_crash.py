@@ -68,7 +68,15 @@ def test_a_run_in_a_container_whose_host_is_killed_at_any_moment_ends_as_if_it_h
     case = Case(world, "wide", tmp_path / "home", "docker")
     kill_and_resume(case, random.Random(point))
 
+    if not until(lambda: not containers_of(case.home), 10):
+        # One that the engine made for a host that was dead already is removed by the next host that uses the engine.
+        asyncio.run(use_docker(case.home))
     assert until(lambda: not containers_of(case.home)), "a container was left"
+
+
+async def use_docker(home: Path) -> None:
+    async with Runner(home=home, sandbox="docker") as runner:
+        await runner.run(Script("next", b"result = 1"), policy=policy_of(agents={}))
 
 
 def kill_and_resume(case: Case, chance: random.Random) -> None:
