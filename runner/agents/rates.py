@@ -26,7 +26,7 @@ from runner.private import private_folder, translated
 
 FOLDER = "rates"
 WINDOW_SECONDS = 60
-# A service that says 429 and nothing else is left alone for one second, then two, and so on to a minute.
+# No service is left alone for longer, whatever it asks for; a time beyond that is of before a reboot.
 MOST_HELD_SECONDS = 3600.0
 
 # The held-until time, then (second, amount) for each slot. One slot more than seconds: the oldest may be half out.
